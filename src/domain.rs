@@ -1,0 +1,33 @@
+//! What Lazaret decides, and nothing else: no await, no clock, no dice, no file, no socket.
+//!
+//! Time comes in as [`time::Now`], randomness as ready-made ids. Modules stand in the order of the
+//! line: a delivery's signature is checked, an alert becomes candidates, rules judge them, what is
+//! decided becomes an action, and the dispatcher turns actions into attempts.
+
+pub mod time;
+
+pub mod ids;
+
+pub mod signature;
+
+pub mod candidate;
+
+pub mod alert;
+
+pub mod rule;
+
+pub mod action;
+
+pub mod audit;
+
+pub mod decision;
+
+pub mod dedupe;
+
+pub mod answer;
+
+pub mod limiter;
+
+pub mod tracker;
+
+pub mod dispatcher;

@@ -1,0 +1,381 @@
+//! An action: one thing to be done to one file on one machine, and the states it passes through.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ActionId, AttemptId, EffectKey, MachineActionId};
+use super::time::{Stamp, Wall};
+
+/// Which actions go first. Urgent is High and Critical severity, normal is Medium, bulk the rest;
+/// a rule's `priority` overrides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    Urgent,
+    Normal,
+    Bulk,
+}
+
+impl Class {
+    pub const ALL: [Class; 3] = [Class::Urgent, Class::Normal, Class::Bulk];
+
+    pub fn of_severity(rank: i64) -> Self {
+        match rank {
+            4.. => Class::Urgent,
+            3 => Class::Normal,
+            _ => Class::Bulk,
+        }
+    }
+}
+
+/// Why an action is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldWhy {
+    /// A rule would act, but for fields the payload does not give.
+    Unknown { rule: String, fields: Vec<String> },
+    /// The same file came back to the same machine for the third time within the window.
+    Returns,
+}
+
+/// Why an action is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// No answer that could be read: timeout, reset, 5xx, crash.
+    NoAnswer,
+    /// `400 ActiveRequestAlreadyExists`, answered at this time.
+    ActiveRequest { answered: Wall },
+}
+
+/// Where an action stands. Each state carries only what that state has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    Held {
+        why: HoldWhy,
+    },
+    /// Waits for its turn, not before that time; `tries` counts calls that charged a try,
+    /// `busy_since` is when another action was first found to hold the machine.
+    Queued {
+        not_before: Wall,
+        tries: u32,
+        busy_since: Option<Wall>,
+    },
+    InFlight {
+        attempt: AttemptId,
+        tries: u32,
+        busy_since: Option<Wall>,
+    },
+    InDoubt {
+        attempt: AttemptId,
+        tries: u32,
+        busy_since: Option<Wall>,
+        doubt: Doubt,
+    },
+    /// Queued at Defender; the machine has not answered yet.
+    Accepted {
+        machine_action: MachineActionId,
+        since: Wall,
+    },
+    /// `completed` is Defender's own last-update time.
+    Succeeded {
+        completed: Wall,
+    },
+    Failed {
+        error: String,
+    },
+    TimedOut,
+    Cancelled,
+    /// Defender refused it for good, with this code.
+    Refused {
+        code: String,
+    },
+    /// A person said no.
+    Rejected {
+        by: String,
+    },
+    Expired,
+    GaveUp {
+        why: String,
+    },
+}
+
+/// A state without what it carries: for rows, counters and queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateName {
+    Held,
+    Queued,
+    InFlight,
+    InDoubt,
+    Accepted,
+    Succeeded,
+    Failed,
+    TimedOut,
+    Cancelled,
+    Refused,
+    Rejected,
+    Expired,
+    GaveUp,
+}
+
+impl StateName {
+    pub const ALL: [StateName; 13] = [
+        StateName::Held,
+        StateName::Queued,
+        StateName::InFlight,
+        StateName::InDoubt,
+        StateName::Accepted,
+        StateName::Succeeded,
+        StateName::Failed,
+        StateName::TimedOut,
+        StateName::Cancelled,
+        StateName::Refused,
+        StateName::Rejected,
+        StateName::Expired,
+        StateName::GaveUp,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StateName::Held => "held",
+            StateName::Queued => "queued",
+            StateName::InFlight => "in_flight",
+            StateName::InDoubt => "in_doubt",
+            StateName::Accepted => "accepted",
+            StateName::Succeeded => "succeeded",
+            StateName::Failed => "failed",
+            StateName::TimedOut => "timed_out",
+            StateName::Cancelled => "cancelled",
+            StateName::Refused => "refused",
+            StateName::Rejected => "rejected",
+            StateName::Expired => "expired",
+            StateName::GaveUp => "gave_up",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    pub fn is_open(self) -> bool {
+        matches!(
+            self,
+            StateName::Held
+                | StateName::Queued
+                | StateName::InFlight
+                | StateName::InDoubt
+                | StateName::Accepted
+        )
+    }
+
+    /// The transitions that exist. An ended action never changes.
+    pub fn may_become(self, next: StateName) -> bool {
+        use StateName::*;
+        match self {
+            Held => matches!(next, Queued | Rejected | Expired),
+            Queued => matches!(next, InFlight | Held | Rejected | Expired),
+            InFlight => matches!(next, Accepted | InDoubt | Queued | Refused | GaveUp),
+            InDoubt => matches!(next, Accepted | Queued | GaveUp),
+            Accepted => matches!(next, Succeeded | Failed | TimedOut | Cancelled | Queued),
+            Succeeded | Failed | TimedOut | Cancelled | Refused | Rejected | Expired | GaveUp => {
+                false
+            }
+        }
+    }
+}
+
+impl fmt::Display for StateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.as_str().replace('_', " "))
+    }
+}
+
+impl State {
+    pub fn name(&self) -> StateName {
+        match self {
+            State::Held { .. } => StateName::Held,
+            State::Queued { .. } => StateName::Queued,
+            State::InFlight { .. } => StateName::InFlight,
+            State::InDoubt { .. } => StateName::InDoubt,
+            State::Accepted { .. } => StateName::Accepted,
+            State::Succeeded { .. } => StateName::Succeeded,
+            State::Failed { .. } => StateName::Failed,
+            State::TimedOut => StateName::TimedOut,
+            State::Cancelled => StateName::Cancelled,
+            State::Refused { .. } => StateName::Refused,
+            State::Rejected { .. } => StateName::Rejected,
+            State::Expired => StateName::Expired,
+            State::GaveUp { .. } => StateName::GaveUp,
+        }
+    }
+}
+
+/// A new action, as the decision makes it. Never changed afterwards; its state stands beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    pub id: ActionId,
+    pub key: EffectKey,
+    pub alert_id: String,
+    /// As it goes on the wire: bounded, no control characters.
+    pub comment: String,
+    pub class: Class,
+    pub created: Wall,
+    /// Not sent, and not held for a person, past this time.
+    pub expires: Wall,
+    pub origin: Origin,
+}
+
+/// Everything that explains an action afterwards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// All present fields as JSON; known-empty ones are `null`.
+    pub candidate: String,
+    /// Ids of the rules that matched; the first one decided.
+    pub rules: Vec<String>,
+    /// Content hash of the rule set that judged.
+    pub ruleset: String,
+    pub delivery: Coordinates,
+    /// The alert's own bytes, for what did not come from Kafka.
+    pub raw: Option<Vec<u8>>,
+}
+
+/// Where a delivery came from, so that it can be found again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "via", rename_all = "snake_case")]
+pub enum Coordinates {
+    /// `id` is the replay id in hex, where the scheme has one.
+    Webhook {
+        source: String,
+        id: Option<String>,
+    },
+    Kafka {
+        source: String,
+        topic: String,
+        partition: i32,
+        offset: i64,
+    },
+}
+
+/// One HTTP call, as it is written before it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAttempt {
+    pub id: AttemptId,
+    pub action: ActionId,
+    pub written: Stamp,
+    /// The sender writes nothing to the socket past this time.
+    pub send_by: Stamp,
+}
+
+/// What goes on the wire: read back from the row, its checksum verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub key: EffectKey,
+    pub comment: String,
+}
+
+/// How an attempt ended, for the limiter's log and for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedAttempt {
+    pub id: AttemptId,
+    /// When the answer or the definite failure was seen; where none was, when we closed.
+    pub closed: Stamp,
+    /// Whether an answer was seen. Without one the server may count the call up to 30 s later.
+    pub answered: bool,
+    /// HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// One line for people: error code and text, or what went wrong.
+    pub text: String,
+}
+
+/// Whether an attempt may go on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Durable. The call is read back from the action's row.
+    Written(Call),
+    /// A pause covers it; nothing was written.
+    Paused,
+    /// Past the action's expiry; nothing was written.
+    Expired,
+    /// The action is not queued, or not yet due; nothing was written.
+    NotQueued(StateName),
+    /// The row's checksum does not verify; nothing was written.
+    Corrupt,
+}
+
+/// A queued action, as the dispatcher holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub action: ActionId,
+    pub class: Class,
+    /// Order of arrival within the store.
+    pub sequence: i64,
+    pub not_before: Wall,
+    pub expires: Wall,
+    pub tries: u32,
+    pub busy_since: Option<Wall>,
+}
+
+/// The first due actions of one tenant and class, in order of arrival.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heads {
+    pub due: Vec<Head>,
+    /// More are due than were asked for.
+    pub more: bool,
+    /// When the next one becomes due, of those that are not.
+    pub next_due: Option<Wall>,
+}
+
+/// An action that is in flight, in doubt or accepted: what a start finds open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenAction {
+    pub action: ActionId,
+    pub key: EffectKey,
+    pub comment: String,
+    pub state: State,
+    /// Of the newest attempt.
+    pub attempt: Option<AttemptRow>,
+}
+
+/// One attempt as it is kept: what the limiter's log is rebuilt from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    pub id: AttemptId,
+    pub action: ActionId,
+    pub written: Stamp,
+    pub send_by: Stamp,
+    /// When it was closed, and whether an answer was seen.
+    pub closed: Option<(Stamp, bool)>,
+}
+
+/// What a tenant's dispatcher starts from.
+#[derive(Clone, Debug, Default)]
+pub struct Resumed {
+    /// Attempts that may still occupy a slot of the longest window.
+    pub attempts: Vec<AttemptRow>,
+    pub open: Vec<OpenAction>,
+    pub paused: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_action_never_changes() {
+        for from in StateName::ALL.into_iter().filter(|s| !s.is_open()) {
+            for to in StateName::ALL {
+                assert!(!from.may_become(to), "{from} → {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_is_never_made_twice_without_the_queue_between() {
+        for from in StateName::ALL {
+            assert_eq!(from.may_become(StateName::InFlight), from == StateName::Queued, "{from}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What Defender answered, read from status and body alone. Nothing here touches a socket.
+
+use std::time::Duration;
+
+use super::ids::{MachineActionId, MachineId, Sha1};
+use super::time::Wall;
+
+/// What became of one `StopAndQuarantineFile` call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 201: queued at Defender under this id. Not done yet.
+    Accepted { machine_action: MachineActionId },
+    /// 429. Charges no try.
+    TooMany { retry_after: Option<Duration>, text: String },
+    /// 401: the token is not accepted (any more).
+    Unauthorized { text: String },
+    /// Any other definite refusal, with Defender's `error.code`.
+    Refused { status: u16, code: String, text: String },
+    /// The call may or may not have had its effect: timeout, reset, 5xx, an answer that can't be
+    /// read.
+    Unclear { status: Option<u16>, text: String },
+    /// Nothing was written to a socket: no token, no connection, past `send by`.
+    Unsent { text: String },
+}
+
+/// Which machine actions to list: those of type `StopAndQuarantineFile` created at `since` or
+/// later, a page of `top` after the first `skip`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListQuery {
+    pub since: Wall,
+    pub skip: u32,
+    pub top: u32,
+}
+
+/// One page of machine actions, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// Fewer entries than asked for: the last page. Entries that can't be read are left out of
+    /// `entries` and counted in `read`, so that paging still adds up.
+    Page {
+        entries: Vec<Entry>,
+        read: u32,
+    },
+    TooMany {
+        retry_after: Option<Duration>,
+        text: String,
+    },
+    Unauthorized {
+        text: String,
+    },
+    Failed {
+        text: String,
+    },
+}
+
+/// One of Defender's machine actions, as far as Lazaret cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub id: MachineActionId,
+    pub status: Status,
+    pub machine: MachineId,
+    /// `None` where the entry names its file by another hash.
+    pub sha1: Option<Sha1>,
+    pub comment: String,
+    pub created: Wall,
+    pub updated: Wall,
+    /// Defender's error text, where it gives one.
+    pub error: Option<String>,
+}
+
+/// Status of a machine action. Unknown words count as pending: nothing is reported as done that
+/// Defender has not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Pending,
+    InProgress,
+    Succeeded,
+    Failed,
+    TimedOut,
+    Cancelled,
+}
+
+impl Status {
+    pub fn has_ended(self) -> bool {
+        !matches!(self, Status::Pending | Status::InProgress)
+    }
+}

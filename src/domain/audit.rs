@@ -1,0 +1,99 @@
+//! The record of every change, as one hash chain per tenant and one named `*` for what belongs to
+//! none.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::action::{Class, State, StateName};
+use super::ids::{ActionId, TenantName};
+use super::time::Wall;
+
+/// The chain of changes that belong to no tenant.
+pub const NO_TENANT: &str = "*";
+
+/// Who changed something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The service itself.
+    Lazaret,
+    /// A person or a service, by the name of its token, or of its operating system account when
+    /// it worked on the store itself.
+    Person(String),
+}
+
+/// One change, with who, when and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// `None` goes on the chain `*`.
+    pub tenant: Option<TenantName>,
+    pub actor: Actor,
+    pub reason: String,
+    pub at: Wall,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    Created {
+        action: ActionId,
+        state: State,
+    },
+    /// Applied only where the action stands in `from`.
+    Moved {
+        action: ActionId,
+        from: StateName,
+        to: State,
+    },
+    ClassRaised {
+        action: ActionId,
+        to: Class,
+    },
+    /// A later candidate for the same effect, of this alert.
+    DuplicateLinked {
+        action: ActionId,
+        alert: String,
+    },
+    Paused,
+    Resumed,
+    RulesLoaded {
+        hash: String,
+        rules: usize,
+    },
+    Started {
+        version: String,
+        mode: String,
+    },
+    Stopped,
+}
+
+/// A link of a chain.
+pub type Hash = [u8; 32];
+
+/// What a chain begins with.
+pub const GENESIS: Hash = [0; 32];
+
+/// The hash of the entry whose canonical bytes are `entry`, after the entry whose hash is `previous`.
+pub fn link(previous: &Hash, chain: &str, sequence: u64, entry: &[u8]) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update(previous);
+    hasher.update((chain.len() as u64).to_le_bytes());
+    hasher.update(chain.as_bytes());
+    hasher.update(sequence.to_le_bytes());
+    hasher.update(entry);
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_depends_on_everything_before_it() {
+        let first = link(&GENESIS, "contoso", 0, b"a");
+        assert_ne!(first, link(&GENESIS, "contoso", 1, b"a"));
+        assert_ne!(first, link(&GENESIS, "fabrikam", 0, b"a"));
+        assert_ne!(link(&first, "contoso", 1, b"b"), link(&GENESIS, "contoso", 1, b"b"));
+    }
+}

@@ -1,0 +1,173 @@
+//! A candidate: one (alert, machine, file) triple as flat fields. Rules judge candidates, never
+//! bags of evidence.
+
+use std::borrow::Cow;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::ids::{MachineId, Sha1};
+use super::time::Wall;
+
+/// What a field holds. Absent and known-to-be-empty are different things: nothing acts on the
+/// first.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum Value<'a> {
+    /// The payload does not say.
+    #[default]
+    Absent,
+    /// The payload says: none.
+    Empty,
+    Text(Cow<'a, str>),
+    Number(i64),
+    List(Vec<Cow<'a, str>>),
+}
+
+macro_rules! fields {
+    ($($variant:ident $name:literal $(asked $asked:literal)?,)*) => {
+        /// Every field a rule can name. The names are the user's contract.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Field { $($variant,)* }
+
+        impl Field {
+            pub const ALL: &'static [Field] = &[$(Field::$variant,)*];
+
+            /// The name as rules and comments write it, such as `file.sha1`.
+            pub fn name(self) -> &'static str {
+                match self { $(Field::$variant => $name,)* }
+            }
+
+            /// The field of that name.
+            pub fn parse(name: &str) -> Option<Self> {
+                match name { $($name => Some(Field::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+fields! {
+    AlertId "alert.id",
+    AlertProviderId "alert.provider_id",
+    AlertIncident "alert.incident",
+    AlertTitle "alert.title",
+    AlertSeverity "alert.severity",
+    AlertSeverityRank "alert.severity_rank",
+    AlertCategory "alert.category",
+    AlertStatus "alert.status",
+    AlertClassification "alert.classification",
+    AlertDetermination "alert.determination",
+    AlertInvestigation "alert.investigation",
+    AlertServiceSource "alert.service_source",
+    AlertDetectionSource "alert.detection_source",
+    AlertDetector "alert.detector",
+    AlertFamily "alert.family",
+    AlertThreat "alert.threat",
+    AlertTechniques "alert.techniques",
+    AlertCreated "alert.created",
+    AlertUpdated "alert.updated",
+    AlertAge "alert.age",
+    AlertTenant "alert.tenant",
+    AlertFormat "alert.format",
+    AlertSource "alert.source",
+    AlertMachines "alert.machines",
+    AlertFiles "alert.files",
+    MachineId "machine.id",
+    MachineName "machine.name",
+    MachineOs "machine.os",
+    MachineGroup "machine.group",
+    MachineTags "machine.tags",
+    MachineHealth "machine.health",
+    MachineOnboarding "machine.onboarding",
+    MachineRisk "machine.risk",
+    MachineExposure "machine.exposure",
+    MachineValue "machine.value",
+    MachineAvStatus "machine.av_status",
+    MachineLastSeen "machine.last_seen",
+    MachineUsers "machine.users",
+    FileSha1 "file.sha1",
+    FileSha256 "file.sha256",
+    FileName "file.name",
+    FilePath "file.path",
+    FileEntity "file.entity",
+    FileRole "file.role",
+    FileVerdict "file.verdict",
+    FileRemediation "file.remediation",
+    FileDetectionStatus "file.detection_status",
+    FileCreated "file.created",
+    FilePublisher "file.publisher",
+    FileSigner "file.signer",
+    FilePrevalence "file.prevalence",
+    FileDetermination "file.determination",
+    FileSize "file.size",
+    FilePe "file.pe",
+}
+
+/// The fields of one candidate, borrowed from the payload where they can be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fields<'a>([Value<'a>; Field::ALL.len()]);
+
+impl Default for Fields<'_> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Value::Absent))
+    }
+}
+
+impl<'a> Fields<'a> {
+    pub fn get(&self, field: Field) -> &Value<'a> {
+        &self.0[field as usize]
+    }
+
+    pub fn set(&mut self, field: Field, value: Value<'a>) {
+        self.0[field as usize] = value;
+    }
+
+    /// Sets a text; an empty text counts as absent.
+    pub fn set_text(&mut self, field: Field, text: impl Into<Cow<'a, str>>) {
+        let text = text.into();
+        if !text.is_empty() {
+            self.set(field, Value::Text(text));
+        }
+    }
+
+    /// The fields that are not absent, in the order of [`Field::ALL`].
+    pub fn present(&self) -> impl Iterator<Item = (Field, &Value<'a>)> {
+        Field::ALL
+            .iter()
+            .map(|&field| (field, self.get(field)))
+            .filter(|(_, v)| **v != Value::Absent)
+    }
+}
+
+/// The snapshot kept with an action: present fields by name, known-empty ones as `null`, absent
+/// ones left out.
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        for (field, value) in self.present() {
+            match value {
+                Value::Absent | Value::Empty => map.serialize_entry(field.name(), &())?,
+                Value::Text(text) => map.serialize_entry(field.name(), text)?,
+                Value::Number(number) => map.serialize_entry(field.name(), number)?,
+                Value::List(list) => map.serialize_entry(field.name(), list)?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// What a candidate lacks, so that it can't become an action. Shown as the reason of `incomplete`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Incomplete(pub String);
+
+/// One (alert, machine, file) triple. `machine` and `sha1` say what they are, or why they aren't.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a> {
+    pub machine: Result<MachineId, Incomplete>,
+    pub sha1: Result<Sha1, Incomplete>,
+    /// When this evidence came to be: the evidence item's creation, else the alert's. Never an
+    /// update time nor the receipt's.
+    pub evidence: Option<Wall>,
+    pub fields: Fields<'a>,
+}

@@ -1,0 +1,230 @@
+//! What becomes of a candidate, and of the alert it came with.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::action::{Class, Coordinates, HoldWhy};
+use super::ids::{ActionId, EffectKey, SourceName, TenantName};
+use super::time::Wall;
+
+/// What becomes of a candidate, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// `released`: a held action of the same effect was waiting for just this evidence.
+    Act {
+        action: ActionId,
+        rules: Vec<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        released: bool,
+    },
+    Hold {
+        action: ActionId,
+        why: HoldWhy,
+        rules: Vec<String>,
+    },
+    /// A rule matched that only watches, or the configuration's mode is `observe`.
+    Observe {
+        rules: Vec<String>,
+    },
+    Duplicate {
+        of: ActionId,
+        why: String,
+    },
+    Incomplete {
+        what: String,
+    },
+    TooOld {
+        why: String,
+    },
+    NoMatch {
+        why: String,
+    },
+}
+
+/// What becomes of a receipt: the first that applies, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    Acted,
+    Held,
+    Observed,
+    Duplicate,
+    Incomplete,
+    TooOld,
+    NoMatch,
+    Unreadable,
+    UnknownTenant,
+}
+
+impl Fate {
+    pub const ALL: [Fate; 9] = [
+        Fate::Acted,
+        Fate::Held,
+        Fate::Observed,
+        Fate::Duplicate,
+        Fate::Incomplete,
+        Fate::TooOld,
+        Fate::NoMatch,
+        Fate::Unreadable,
+        Fate::UnknownTenant,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Fate::Acted => "acted",
+            Fate::Held => "held",
+            Fate::Observed => "observed",
+            Fate::Duplicate => "duplicate",
+            Fate::Incomplete => "incomplete",
+            Fate::TooOld => "too_old",
+            Fate::NoMatch => "no_match",
+            Fate::Unreadable => "unreadable",
+            Fate::UnknownTenant => "unknown_tenant",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fate| fate.as_str() == name)
+    }
+}
+
+impl Decision {
+    pub fn fate(&self) -> Fate {
+        match self {
+            Decision::Act { .. } => Fate::Acted,
+            Decision::Hold { .. } => Fate::Held,
+            Decision::Observe { .. } => Fate::Observed,
+            Decision::Duplicate { .. } => Fate::Duplicate,
+            Decision::Incomplete { .. } => Fate::Incomplete,
+            Decision::TooOld { .. } => Fate::TooOld,
+            Decision::NoMatch { .. } => Fate::NoMatch,
+        }
+    }
+}
+
+/// A candidate that rules want acted on or held, before the store has said whether it is new.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub key: EffectKey,
+    pub evidence: Option<Wall>,
+    pub class: Class,
+    /// The longest of the matching rules' windows.
+    pub window: Duration,
+    pub intent: Intent,
+    /// Ids of the rules that matched; the first one decided.
+    pub rules: Vec<String>,
+    /// `None` where a duplicate was predicted: then the action's id, comment and snapshot were not
+    /// made, and a store that finds it is none asks for the delivery again.
+    pub prepared: Option<Prepared>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    Act,
+    Hold(HoldWhy),
+}
+
+/// What only a new action needs.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub id: ActionId,
+    pub comment: String,
+    /// The candidate's present fields as JSON.
+    pub candidate: String,
+    pub expires_queued: Wall,
+    pub expires_held: Wall,
+}
+
+/// A judged candidate.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// As far as known, for people: 40 hex digits or empty.
+    pub machine: String,
+    pub sha1: String,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Nothing in the store can change this.
+    Settled(Decision),
+    /// Boxed: most candidates are settled.
+    Draft(Box<Draft>),
+}
+
+/// One alert of a delivery, judged, on its way into the store.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    pub tenant: Option<TenantName>,
+    /// Empty where no alert could be read.
+    pub alert_id: String,
+    pub content: Content,
+    /// The alert's own bytes: kept with an action that did not come from Kafka.
+    pub raw: Option<Vec<u8>>,
+    /// Whether a `no match` keeps a row: they do up to a rate and are only counted beyond it.
+    pub keep_row: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// `head` is the first bytes, lossily as text, for the row.
+    Unreadable {
+        why: String,
+        head: String,
+    },
+    UnknownTenant {
+        named: String,
+    },
+    /// `no match(no file)` when empty.
+    Judged(Vec<Judged>),
+}
+
+/// One delivery, judged, on its way into the store.
+#[derive(Clone, Debug)]
+pub struct JudgedDelivery {
+    pub source: SourceName,
+    pub coordinates: Coordinates,
+    pub received: Wall,
+    pub replay: Option<Replay>,
+    /// Content hash of the rule set that judged.
+    pub ruleset: String,
+    pub receipts: Vec<Receipt>,
+}
+
+/// The id under which a delivery that is sent again is recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// SHA-256 of the signed id, or of the signed bytes.
+    pub id: [u8; 32],
+    pub keep_until: Wall,
+}
+
+/// What a delivery's sender is told: each alert's fate, each candidate's decision and reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    pub alerts: Vec<AlertAnswer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertAnswer {
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub alert: String,
+    pub fate: Fate,
+    /// Why, where no candidate says it.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub reason: String,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub candidates: Vec<CandidateAnswer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateAnswer {
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub machine: String,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub sha1: String,
+    #[serde(flatten)]
+    pub decision: Decision,
+}

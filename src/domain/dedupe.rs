@@ -1,0 +1,308 @@
+//! Dedupe by effect: one file on one machine of one tenant has at most one open action, and an
+//! ended one may block new ones for a while.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::action::{Action, Class, HoldWhy, Origin, State, StateName};
+use super::audit::{Actor, Change, What};
+use super::decision::{
+    AlertAnswer, Answered, CandidateAnswer, Content, Decision, Draft, Fate, Intent, JudgedDelivery,
+    Outcome, Receipt,
+};
+use super::ids::{ActionId, EffectKey};
+use super::time::Wall;
+
+/// How many times a file may come back within the window before a person is asked.
+const RETURNS_HELD: u32 = 3;
+
+/// The row of one effect: who owns it now and what it blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    pub owner: Owner,
+    /// Blocks new actions until then; `None` while the owner is open.
+    pub blocks_until: Option<Wall>,
+    /// Defender's own last-update time, where the owner succeeded.
+    pub completed: Option<Wall>,
+    /// The longest window of the rules that matched, fixed when the owner was decided.
+    pub window: Duration,
+    /// When the first action of this count was decided, and how many there were since.
+    pub first: Wall,
+    pub times: u32,
+}
+
+/// What the decision needs to know of the owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub id: ActionId,
+    pub state: StateName,
+    pub class: Class,
+    /// Held only because fields were unknown.
+    pub held_unknown: bool,
+    /// When it would expire as queued, once released.
+    pub expires_queued: Wall,
+}
+
+/// What becomes of a draft, given the effect's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    New {
+        hold: Option<HoldWhy>,
+        first: Wall,
+        times: u32,
+    },
+    /// The owner is held as unknown, and this evidence settles it.
+    Release,
+    Duplicate {
+        why: String,
+        raise_to: Option<Class>,
+    },
+}
+
+/// Decides a draft against its effect's row. An evidence time that is missing counts as before
+/// completion.
+pub fn judge(effect: Option<&Effect>, draft: &Draft, now: Wall) -> Verdict {
+    let hold = match &draft.intent {
+        Intent::Act => None,
+        Intent::Hold(why) => Some(why.clone()),
+    };
+    let Some(effect) = effect else {
+        return Verdict::New { hold, first: now, times: 1 };
+    };
+    if effect.owner.state.is_open() {
+        if draft.intent == Intent::Act && effect.owner.held_unknown {
+            return Verdict::Release;
+        }
+        let raise_to = (draft.class < effect.owner.class).then_some(draft.class);
+        let why = format!("the same file on the same machine is {}", effect.owner.state);
+        return Verdict::Duplicate { why, raise_to };
+    }
+    let counted_anew = now >= effect.first + effect.window;
+    let (first, times) =
+        if counted_anew { (now, 1) } else { (effect.first, effect.times.saturating_add(1)) };
+    let blocks = effect.blocks_until.is_some_and(|until| now < until);
+    if !blocks {
+        return Verdict::New { hold, first, times };
+    }
+    match effect.completed {
+        Some(completed) if draft.evidence.is_some_and(|at| at > completed) => {
+            let hold = if times >= RETURNS_HELD { Some(HoldWhy::Returns) } else { hold };
+            Verdict::New { hold, first, times }
+        }
+        Some(completed) => {
+            let why = match draft.evidence {
+                Some(at) => format!("quarantined at {completed}, after this evidence of {at}"),
+                None => format!("quarantined at {completed}; this evidence has no time"),
+            };
+            Verdict::Duplicate { why, raise_to: None }
+        }
+        None => {
+            let until = effect.blocks_until.unwrap_or(now);
+            let why = format!("{} before; asked again after {until}", effect.owner.state);
+            Verdict::Duplicate { why, raise_to: None }
+        }
+    }
+}
+
+impl Effect {
+    /// What the row becomes when its owner ends at `at`.
+    pub fn ended(&mut self, end: &State, at: Wall) {
+        self.owner.state = end.name();
+        self.owner.held_unknown = false;
+        self.completed = None;
+        self.blocks_until = Some(match end {
+            State::Succeeded { completed } => {
+                self.completed = Some(*completed);
+                at + self.window
+            }
+            State::Refused { .. } | State::Rejected { .. } => at + self.window,
+            _ => at,
+        });
+    }
+}
+
+/// Everything one delivery changes, decided against the rows it touches.
+#[derive(Clone, Debug, Default)]
+pub struct Decided {
+    pub answer: Answered,
+    pub actions: Vec<NewAction>,
+    /// The rows of effects that changed.
+    pub effects: Vec<EffectKey>,
+    pub changes: Vec<Change>,
+    /// Class raises of owners: also in `changes`.
+    pub raised: Vec<(ActionId, Class)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewAction {
+    pub action: Action,
+    pub state: State,
+    /// When it expires once a hold is released.
+    pub expires_queued: Wall,
+}
+
+/// A draft was predicted a duplicate and is none: the delivery has to be prepared and run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotPrepared;
+
+/// Decides one delivery. `effects` holds the present rows of all its keys, and afterwards the new
+/// ones; so one alert that names a file twice makes one action.
+pub fn decide(
+    effects: &mut HashMap<EffectKey, Effect>,
+    delivery: &JudgedDelivery,
+) -> Result<Decided, NotPrepared> {
+    let mut decided = Decided::default();
+    for receipt in &delivery.receipts {
+        let answer = decide_receipt(effects, delivery, receipt, &mut decided)?;
+        decided.answer.alerts.push(answer);
+    }
+    Ok(decided)
+}
+
+fn decide_receipt(
+    effects: &mut HashMap<EffectKey, Effect>,
+    delivery: &JudgedDelivery,
+    receipt: &Receipt,
+    decided: &mut Decided,
+) -> Result<AlertAnswer, NotPrepared> {
+    let without_candidates = |fate, reason: &str| AlertAnswer {
+        alert: receipt.alert_id.clone(),
+        fate,
+        reason: reason.to_owned(),
+        candidates: Vec::new(),
+    };
+    let judged = match &receipt.content {
+        Content::Unreadable { why, .. } => return Ok(without_candidates(Fate::Unreadable, why)),
+        Content::UnknownTenant { named } => {
+            let reason = format!("source {} does not speak for tenant {named}", delivery.source);
+            return Ok(without_candidates(Fate::UnknownTenant, &reason));
+        }
+        Content::Judged(judged) if judged.is_empty() => {
+            return Ok(without_candidates(Fate::NoMatch, "no file"));
+        }
+        Content::Judged(judged) => judged,
+    };
+    let mut candidates = Vec::with_capacity(judged.len());
+    for candidate in judged {
+        let decision = match &candidate.outcome {
+            Outcome::Settled(decision) => decision.clone(),
+            Outcome::Draft(draft) => decide_draft(effects, delivery, receipt, draft, decided)?,
+        };
+        candidates.push(CandidateAnswer {
+            machine: candidate.machine.clone(),
+            sha1: candidate.sha1.clone(),
+            decision,
+        });
+    }
+    let fate = candidates.iter().map(|c| c.decision.fate()).min().unwrap_or(Fate::NoMatch);
+    Ok(AlertAnswer { candidates, ..without_candidates(fate, "") })
+}
+
+fn decide_draft(
+    effects: &mut HashMap<EffectKey, Effect>,
+    delivery: &JudgedDelivery,
+    receipt: &Receipt,
+    draft: &Draft,
+    decided: &mut Decided,
+) -> Result<Decision, NotPrepared> {
+    let now = delivery.received;
+    let change = |reason: String, what| Change {
+        tenant: Some(draft.key.tenant.clone()),
+        actor: Actor::Lazaret,
+        reason,
+        at: now,
+        what,
+    };
+    match judge(effects.get(&draft.key), draft, now) {
+        Verdict::New { hold, first, times } => {
+            let new = new_action(delivery, receipt, draft, hold)?;
+            let id = new.action.id;
+            let decision = match &new.state {
+                State::Held { why } => {
+                    Decision::Hold { action: id, why: why.clone(), rules: draft.rules.clone() }
+                }
+                _ => Decision::Act { action: id, rules: draft.rules.clone(), released: false },
+            };
+            let reason = format!("alert {}, rule {}", receipt.alert_id, draft.rules.join(", "));
+            let what = What::Created { action: id, state: new.state.clone() };
+            decided.changes.push(change(reason, what));
+            let effect = Effect {
+                owner: Owner {
+                    id,
+                    state: new.state.name(),
+                    class: draft.class,
+                    held_unknown: matches!(new.state, State::Held { why: HoldWhy::Unknown { .. } }),
+                    expires_queued: new.expires_queued,
+                },
+                blocks_until: None,
+                completed: None,
+                window: draft.window,
+                first,
+                times,
+            };
+            effects.insert(draft.key.clone(), effect);
+            decided.effects.push(draft.key.clone());
+            decided.actions.push(new);
+            Ok(decision)
+        }
+        Verdict::Release => {
+            let effect = effects.get_mut(&draft.key).expect("a released owner has a row");
+            let action = effect.owner.id;
+            effect.owner.state = StateName::Queued;
+            effect.owner.held_unknown = false;
+            decided.effects.push(draft.key.clone());
+            let to = State::Queued { not_before: now, tries: 0, busy_since: None };
+            let what = What::Moved { action, from: StateName::Held, to };
+            let reason = format!("settled by the evidence of alert {}", receipt.alert_id);
+            decided.changes.push(change(reason, what));
+            Ok(Decision::Act { action, rules: draft.rules.clone(), released: true })
+        }
+        Verdict::Duplicate { why, raise_to } => {
+            let effect = effects.get_mut(&draft.key).expect("a duplicate has an owner");
+            let of = effect.owner.id;
+            let alert = receipt.alert_id.clone();
+            decided.changes.push(change(why.clone(), What::DuplicateLinked { action: of, alert }));
+            if let Some(to) = raise_to {
+                effect.owner.class = to;
+                let reason = format!("alert {} is of a higher class", receipt.alert_id);
+                decided.changes.push(change(reason, What::ClassRaised { action: of, to }));
+                decided.raised.push((of, to));
+            }
+            Ok(Decision::Duplicate { of, why })
+        }
+    }
+}
+
+fn new_action(
+    delivery: &JudgedDelivery,
+    receipt: &Receipt,
+    draft: &Draft,
+    hold: Option<HoldWhy>,
+) -> Result<NewAction, NotPrepared> {
+    let prepared = draft.prepared.as_ref().ok_or(NotPrepared)?;
+    let (state, expires) = match hold {
+        Some(why) => (State::Held { why }, prepared.expires_held),
+        None => {
+            let not_before = delivery.received;
+            let state = State::Queued { not_before, tries: 0, busy_since: None };
+            (state, prepared.expires_queued)
+        }
+    };
+    let action = Action {
+        id: prepared.id,
+        key: draft.key.clone(),
+        alert_id: receipt.alert_id.clone(),
+        comment: prepared.comment.clone(),
+        class: draft.class,
+        created: delivery.received,
+        expires,
+        origin: Origin {
+            candidate: prepared.candidate.clone(),
+            rules: draft.rules.clone(),
+            ruleset: delivery.ruleset.clone(),
+            delivery: delivery.coordinates.clone(),
+            raw: receipt.raw.clone(),
+        },
+    };
+    Ok(NewAction { action, state, expires_queued: prepared.expires_queued })
+}

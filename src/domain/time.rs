@@ -1,0 +1,151 @@
+//! Two clocks, as values. `boot` never jumps and drives windows and timeouts; `wall` is what
+//! people and other machines mean by time, and drives ages and expiry.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Microseconds since this machine booted, time asleep included (`CLOCK_BOOTTIME`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Boot(pub i64);
+
+/// Microseconds since the Unix epoch, UTC. Shown as RFC 3339 with milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Wall(pub i64);
+
+/// One reading of both clocks. Everything pure that needs the time takes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    pub boot: Boot,
+    pub wall: Wall,
+}
+
+/// Which boot of which machine a [`Boot`] time belongs to (`/proc/sys/kernel/random/boot_id`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BootId(pub [u8; 16]);
+
+/// A time that is kept on disk and that a window or a timeout rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    pub boot_id: BootId,
+    pub boot: Boot,
+    pub wall: Wall,
+}
+
+/// What is known about the clocks of this run when it reads times written by an earlier one.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    pub boot_id: BootId,
+    /// The wall clock is synchronised, and not behind the newest time on disk.
+    pub wall_trusted: bool,
+}
+
+impl Stamp {
+    pub fn new(boot_id: BootId, now: Now) -> Self {
+        Self { boot_id, boot: now.boot, wall: now.wall }
+    }
+
+    /// This time on the boot clock of the present run. In the same boot it is exact, whatever the
+    /// wall clock did since; in another it is placed by its wall age, or at `now` where the wall
+    /// clock can't be trusted, which makes every window wait longer and never shorter.
+    pub fn on_boot_clock(&self, now: Now, clocks: Clocks) -> Boot {
+        if self.boot_id == clocks.boot_id {
+            return self.boot;
+        }
+        if !clocks.wall_trusted {
+            return now.boot;
+        }
+        Boot(now.boot.0.saturating_sub((now.wall.0 - self.wall.0).max(0)))
+    }
+}
+
+impl Wall {
+    /// Reads RFC 3339, with up to nine digits of fraction; a time without a zone is UTC, as in the
+    /// Defender APIs. Anything else is `None`.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Some(Self(at.as_microsecond()));
+        }
+        let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+        let at = jiff::tz::Offset::UTC.to_timestamp(civil).ok()?;
+        Some(Self(at.as_microsecond()))
+    }
+}
+
+impl fmt::Display for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(at) => write!(f, "{at:.3}"),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+macro_rules! clock_arithmetic {
+    ($clock:ident) => {
+        impl $clock {
+            /// How long after `earlier` this is; zero when it is not after it.
+            pub fn since(self, earlier: Self) -> Duration {
+                Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+            }
+        }
+
+        impl Add<Duration> for $clock {
+            type Output = Self;
+            fn add(self, span: Duration) -> Self {
+                Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+            }
+        }
+
+        impl Sub<Duration> for $clock {
+            type Output = Self;
+            fn sub(self, span: Duration) -> Self {
+                Self(self.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+            }
+        }
+    };
+}
+
+clock_arithmetic!(Boot);
+clock_arithmetic!(Wall);
+
+impl Now {
+    /// Both clocks `span` later: for tests and simulations that turn the time by hand.
+    #[must_use]
+    pub fn later(self, span: Duration) -> Self {
+        Self { boot: self.boot + span, wall: self.wall + span }
+    }
+
+    /// When the wall clock will read `at`, on the boot clock; now if that is past.
+    pub fn boot_at(self, at: Wall) -> Boot {
+        self.boot + at.since(self.wall)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seven_digit_fractions_and_missing_zones_are_read_as_utc() {
+        let at = Wall::parse("2021-01-26T20:33:57.7220239Z").unwrap();
+        assert_eq!(at.to_string(), "2021-01-26T20:33:57.722Z");
+        assert_eq!(Wall::parse("2021-01-26T20:33:57.7220239"), Some(at));
+        assert_eq!(Wall::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn a_stamp_of_another_boot_counts_its_wall_age_or_nothing() {
+        let written = Now { boot: Boot(9_000_000), wall: Wall(1_000_000_000) };
+        let stamp = Stamp::new(BootId([1; 16]), written);
+        let now = Now { boot: Boot(50_000_000), wall: Wall(1_010_000_000) };
+        let same = Clocks { boot_id: BootId([1; 16]), wall_trusted: false };
+        let other = Clocks { boot_id: BootId([2; 16]), wall_trusted: true };
+        let doubtful = Clocks { boot_id: BootId([2; 16]), wall_trusted: false };
+        assert_eq!(stamp.on_boot_clock(now, same), Boot(9_000_000));
+        assert_eq!(stamp.on_boot_clock(now, other), Boot(40_000_000));
+        assert_eq!(stamp.on_boot_clock(now, doubtful), now.boot);
+    }
+}

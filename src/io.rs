@@ -1,0 +1,350 @@
+//! The ports: what the two loops, intake and relay, ask of the world. Each module under `io`
+//! implements one of them with one driver, and none knows another.
+
+pub mod clock;
+
+pub mod webhook;
+
+pub mod kafka;
+
+pub mod store;
+
+pub mod defender;
+
+pub mod admin;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::action::{
+    Begun, Call, Class, ClosedAttempt, Coordinates, Heads, NewAttempt, Resumed, State, StateName,
+};
+use crate::domain::answer::{Answer, ListQuery, Listing};
+use crate::domain::audit::Change;
+use crate::domain::decision::{Answered, Fate, JudgedDelivery, Replay};
+use crate::domain::ids::{ActionId, AttemptId, EffectKey, SourceName, TenantName};
+use crate::domain::limiter::Permit;
+use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
+
+/// Bytes a source hands over, authentic, with the means to acknowledge them.
+pub struct Delivery {
+    pub source: SourceName,
+    pub body: Bytes,
+    pub coordinates: Coordinates,
+    pub received: Now,
+    pub replay: Option<Replay>,
+    pub ack: Ack,
+}
+
+/// Called once, after the commit or after its failure. A delivery that is dropped without is not
+/// acknowledged: its sender or the broker brings it again.
+pub type Ack = Box<dyn FnOnce(Result<Acknowledged, NotTaken>) + Send>;
+
+/// What became of a delivery. Everything in it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    Taken(Answered),
+    /// Seen before; the first answer, and no effect.
+    Replayed(Answered),
+}
+
+/// Why a delivery left no trace.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// Envelope or a line of it is not JSON. Only for sources that can be told: a Kafka message
+    /// becomes an `unreadable` row.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    #[error("the queue is full")]
+    Full,
+    #[error("the store failed: {0}")]
+    Store(String),
+}
+
+/// The clocks and ids of this process. The only place where either comes from.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Now;
+    fn boot_id(&self) -> BootId;
+    /// A version 7 UUID: sortable by time, unique.
+    fn new_id(&self) -> uuid::Uuid;
+}
+
+/// Why the store could not do what it was asked. Nothing of it has happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Full disk, read-only directory, I/O error.
+    #[error("{0}")]
+    Io(String),
+    /// A row's checksum, a chain or the file itself does not verify.
+    #[error("{0}")]
+    Corrupt(String),
+    /// More open actions than `limits.queue`.
+    #[error("{0} actions are open, which is the limit")]
+    Full(u64),
+    #[error("no action {0}")]
+    NoAction(ActionId),
+    /// The store is shutting down or its thread has died.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What became of a delivery in [`Store::intake`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Done {
+        answer: Answered,
+        effects: Vec<(EffectKey, ActionId)>,
+    },
+    Replayed(Answered),
+    /// A predicted duplicate is none: prepare the delivery in full and bring it again.
+    NotPrepared,
+    Failed(StoreError),
+}
+
+/// What a pause stops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    All,
+    Tenant(TenantName),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub scope: Scope,
+    pub by: String,
+    pub reason: String,
+    pub at: Wall,
+}
+
+/// The next offset to read, by topic and partition: one past the last message in the store.
+pub type Offsets = BTreeMap<(String, i32), i64>;
+
+/// The durable half of everything. One writer; every method that changes something returns after
+/// its commit.
+pub trait Store: Send + Sync {
+    /// Takes up to 256 deliveries in one transaction: replay ids, fates, counters, actions,
+    /// effects, changes and offsets commit together. One that fails is run again alone, so that
+    /// it does not stop its neighbours. The results are in the order of the deliveries.
+    ///
+    /// The work is queued when this is called, not when the future is first polled, so that the
+    /// caller can prepare the next batch meanwhile.
+    fn intake(
+        &self,
+        batch: Vec<JudgedDelivery>,
+    ) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>>;
+
+    /// Writes an attempt and moves its action to in flight, in one statement that also checks
+    /// pauses, expiry and state.
+    fn begin(&self, attempt: NewAttempt) -> BoxFuture<'static, Result<Begun, StoreError>>;
+
+    /// Closes an attempt, if one is given, and applies changes, all or none. A `Moved` whose
+    /// action does not stand in its `from` is left out, and returned.
+    fn apply(
+        &self,
+        closed: Option<ClosedAttempt>,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'static, Result<Vec<Change>, StoreError>>;
+
+    /// The first `limit` due actions of one class.
+    fn heads(
+        &self,
+        tenant: &TenantName,
+        class: Class,
+        now: Wall,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Heads, StoreError>>;
+
+    /// Queued and held actions of a tenant whose time is over, at most `limit`.
+    fn expired(
+        &self,
+        tenant: &TenantName,
+        now: Wall,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(ActionId, StateName)>, StoreError>>;
+
+    /// What a dispatcher starts from. `window` is the longest of its limits.
+    fn resume(
+        &self,
+        tenant: &TenantName,
+        now: Now,
+        window: Duration,
+    ) -> BoxFuture<'static, Result<Resumed, StoreError>>;
+
+    /// Effects that still block, newest first, at most `limit`: to fill the duplicate cache.
+    fn blocking(
+        &self,
+        now: Wall,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(EffectKey, ActionId)>, StoreError>>;
+
+    fn offsets(&self, source: &SourceName) -> BoxFuture<'static, Result<Offsets, StoreError>>;
+
+    /// Pauses, durably, with its change on the chain. Paused twice is paused once.
+    fn pause(&self, pause: Pause) -> BoxFuture<'static, Result<(), StoreError>>;
+
+    /// Resumes exactly this scope. `false` if it was not paused.
+    fn unpause(
+        &self,
+        scope: Scope,
+        by: String,
+        reason: String,
+        at: Wall,
+    ) -> BoxFuture<'static, Result<bool, StoreError>>;
+
+    /// Attempts of that scope that have no answer and may still go on the wire.
+    fn unsent(
+        &self,
+        scope: Scope,
+        clocks: Clocks,
+        now: Now,
+    ) -> BoxFuture<'static, Result<u64, StoreError>>;
+
+    fn summary(&self, now: Wall) -> BoxFuture<'static, Result<Summary, StoreError>>;
+
+    fn actions(
+        &self,
+        filter: ActionFilter,
+    ) -> BoxFuture<'static, Result<Vec<ActionLine>, StoreError>>;
+
+    /// Everything that is kept about one action, found by its id or an unambiguous start of it.
+    fn action(&self, id: &str) -> BoxFuture<'static, Result<Option<ActionReport>, StoreError>>;
+
+    /// Receipts of an alert, newest first: why it did not act, or with what it did.
+    fn receipts(
+        &self,
+        filter: ReceiptFilter,
+    ) -> BoxFuture<'static, Result<Vec<ReceiptLine>, StoreError>>;
+
+    /// Deletes what is older than it has to be kept, a bounded number of rows at a time. Returns
+    /// how many rows went.
+    fn purge(&self, retention: Retention, now: Wall)
+    -> BoxFuture<'static, Result<u64, StoreError>>;
+}
+
+/// How long ended things are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    pub fates: Duration,
+    pub actions: Duration,
+    pub unreadable: Duration,
+}
+
+/// What `lazaret status` and the metrics are made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Receipts of each source by fate. Their sum is what was received.
+    pub fates: Vec<FateCount>,
+    pub received: Vec<(String, u64)>,
+    /// Actions of each tenant by state; ended ones counted since the store was made.
+    pub states: Vec<StateCount>,
+    pub queues: Vec<QueueLine>,
+    pub pauses: Vec<Pause>,
+    /// When the newest receipt of each source came.
+    pub last_received: Vec<(String, Wall)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FateCount {
+    pub source: String,
+    pub fate: Fate,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateCount {
+    pub tenant: String,
+    pub state: StateName,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueLine {
+    pub tenant: String,
+    pub class: Class,
+    pub depth: u64,
+    pub oldest: Option<Wall>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ActionFilter {
+    pub tenant: Option<String>,
+    pub state: Option<StateName>,
+    /// Newest first; at most this many.
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionLine {
+    pub id: ActionId,
+    #[serde(flatten)]
+    pub key: EffectKey,
+    pub alert_id: String,
+    pub class: Class,
+    pub created: Wall,
+    pub changed: Wall,
+    #[serde(flatten)]
+    pub state: State,
+}
+
+/// One action with its whole history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionReport {
+    #[serde(flatten)]
+    pub line: ActionLine,
+    pub comment: String,
+    pub expires: Wall,
+    pub rules: Vec<String>,
+    pub ruleset: String,
+    pub delivery: Coordinates,
+    /// Present fields; known-empty ones are `null`.
+    pub candidate: serde_json::Value,
+    /// The alert's own bytes as text, where they were kept.
+    pub raw: Option<String>,
+    pub attempts: Vec<AttemptReport>,
+    pub changes: Vec<Change>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptReport {
+    pub id: AttemptId,
+    pub written: Wall,
+    pub closed: Option<Wall>,
+    pub status: Option<u16>,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ReceiptFilter {
+    pub alert_id: Option<String>,
+    pub fate: Option<Fate>,
+    pub source: Option<String>,
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReceiptLine {
+    pub at: Wall,
+    pub source: String,
+    pub tenant: Option<String>,
+    pub alert: String,
+    pub fate: Fate,
+    pub reason: String,
+    pub delivery: Coordinates,
+    pub candidates: serde_json::Value,
+    /// First bytes of what could not be read.
+    pub head: Option<String>,
+}
+
+/// Defender, for one tenant. One method call is at most one wire call: no redirects, no retries.
+pub trait Api: Send + Sync {
+    /// Sends one `StopAndQuarantineFile`. Nothing is written to the socket after `send_by`.
+    fn quarantine(&self, permit: Permit, call: Call, send_by: Boot) -> BoxFuture<'static, Answer>;
+
+    /// Reads one page of machine actions.
+    fn machine_actions(&self, permit: Permit, query: ListQuery) -> BoxFuture<'static, Listing>;
+}
