@@ -13,6 +13,8 @@ pub mod defender;
 
 pub mod admin;
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -30,6 +32,11 @@ use crate::domain::ids::{ActionId, AttemptId, EffectKey, SourceName, TenantName}
 use crate::domain::limiter::Permit;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
+pub use report::{
+    ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,
+    ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, WindowLine,
+};
+
 /// Bytes a source hands over, authentic, with the means to acknowledge them.
 pub struct Delivery {
     pub source: SourceName,
@@ -37,7 +44,27 @@ pub struct Delivery {
     pub coordinates: Coordinates,
     pub received: Now,
     pub replay: Option<Replay>,
+    /// Set where the source already knows that this can't be read.
+    pub flaw: Option<Flaw>,
+    /// For a Kafka message: the offset that the store has for its partition when everything handed
+    /// out before this message has been taken; `None` where the store has none yet. A store that
+    /// finds another one must not take the message: one before it was not taken, or another process
+    /// moved the offset.
+    pub follows: Option<i64>,
     pub ack: Ack,
+}
+
+/// Why a delivery can't be read whatever its format. A sender that waits for an answer is refused
+/// instead; a Kafka message becomes an `unreadable` row, with this text as the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    #[error("the message has no value (a tombstone)")]
+    Tombstone,
+    #[error("the message's value is empty")]
+    Empty,
+    /// The body holds only the first bytes.
+    #[error("the message's value has {bytes} bytes, more than the {max} of limits.body")]
+    TooLarge { bytes: usize, max: usize },
 }
 
 /// Called once, after the commit or after its failure. A delivery that is dropped without is not
@@ -102,6 +129,9 @@ pub enum Taken {
     Replayed(Answered),
     /// A predicted duplicate is none: prepare the delivery in full and bring it again.
     NotPrepared,
+    /// The Kafka partition's offset in the store is not the one this message follows: one before it
+    /// was not taken. The offset stands before both, so a crash loses neither.
+    Behind,
     Failed(StoreError),
 }
 
@@ -226,120 +256,6 @@ pub trait Store: Send + Sync {
     -> BoxFuture<'static, Result<u64, StoreError>>;
 }
 
-/// How long ended things are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    pub fates: Duration,
-    pub actions: Duration,
-    pub unreadable: Duration,
-}
-
-/// What `lazaret status` and the metrics are made of.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// Receipts of each source by fate. Their sum is what was received.
-    pub fates: Vec<FateCount>,
-    pub received: Vec<(String, u64)>,
-    /// Actions of each tenant by state; ended ones counted since the store was made.
-    pub states: Vec<StateCount>,
-    pub queues: Vec<QueueLine>,
-    pub pauses: Vec<Pause>,
-    /// When the newest receipt of each source came.
-    pub last_received: Vec<(String, Wall)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FateCount {
-    pub source: String,
-    pub fate: Fate,
-    pub count: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StateCount {
-    pub tenant: String,
-    pub state: StateName,
-    pub count: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct QueueLine {
-    pub tenant: String,
-    pub class: Class,
-    pub depth: u64,
-    pub oldest: Option<Wall>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct ActionFilter {
-    pub tenant: Option<String>,
-    pub state: Option<StateName>,
-    /// Newest first; at most this many.
-    pub limit: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ActionLine {
-    pub id: ActionId,
-    #[serde(flatten)]
-    pub key: EffectKey,
-    pub alert_id: String,
-    pub class: Class,
-    pub created: Wall,
-    pub changed: Wall,
-    #[serde(flatten)]
-    pub state: State,
-}
-
-/// One action with its whole history.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ActionReport {
-    #[serde(flatten)]
-    pub line: ActionLine,
-    pub comment: String,
-    pub expires: Wall,
-    pub rules: Vec<String>,
-    pub ruleset: String,
-    pub delivery: Coordinates,
-    /// Present fields; known-empty ones are `null`.
-    pub candidate: serde_json::Value,
-    /// The alert's own bytes as text, where they were kept.
-    pub raw: Option<String>,
-    pub attempts: Vec<AttemptReport>,
-    pub changes: Vec<Change>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AttemptReport {
-    pub id: AttemptId,
-    pub written: Wall,
-    pub closed: Option<Wall>,
-    pub status: Option<u16>,
-    pub text: String,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct ReceiptFilter {
-    pub alert_id: Option<String>,
-    pub fate: Option<Fate>,
-    pub source: Option<String>,
-    pub limit: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ReceiptLine {
-    pub at: Wall,
-    pub source: String,
-    pub tenant: Option<String>,
-    pub alert: String,
-    pub fate: Fate,
-    pub reason: String,
-    pub delivery: Coordinates,
-    pub candidates: serde_json::Value,
-    /// First bytes of what could not be read.
-    pub head: Option<String>,
-}
-
 /// Defender, for one tenant. One method call is at most one wire call: no redirects, no retries.
 pub trait Api: Send + Sync {
     /// Sends one `StopAndQuarantineFile`. Nothing is written to the socket after `send_by`.
@@ -348,3 +264,23 @@ pub trait Api: Send + Sync {
     /// Reads one page of machine actions.
     fn machine_actions(&self, permit: Permit, query: ListQuery) -> BoxFuture<'static, Listing>;
 }
+
+/// Pauses, then waits until every attempt written before is answered or past its `send by`: from
+/// when this returns, nothing more goes on the wire. At most some seconds.
+pub async fn pause_and_wait(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    pause: Pause,
+) -> Result<(), StoreError> {
+    let scope = pause.scope.clone();
+    store.pause(pause).await?;
+    // The attempts it waits for were written in this boot or are long past their time.
+    let clocks = Clocks { boot_id: clock.boot_id(), wall_trusted: true };
+    while store.unsent(scope.clone(), clocks, clock.now()).await? > 0 {
+        tokio::time::sleep(PAUSE_POLL).await;
+    }
+    Ok(())
+}
+
+/// How often a pause looks whether the last attempts have left.
+const PAUSE_POLL: Duration = Duration::from_millis(20);

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// enough that one transaction stays under some milliseconds.
 pub const INTAKE_BATCH: usize = 256;
 
+/// Batches that intake has in the store at once: one commits while the next is judged.
+pub const INTAKE_PIPELINE: usize = 2;
+
 /// Deliveries waiting between the sources and intake. A source that finds it full waits, and
 /// answers 503 or pauses its partitions.
 pub const INTAKE_QUEUE: usize = 1024;

@@ -22,6 +22,16 @@ pub enum Actor {
     Person(String),
 }
 
+/// What a token of the admin listener may do; each role includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads.
+    View,
+    /// Also pauses and resumes.
+    Operate,
+}
+
 /// One change, with who, when and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {

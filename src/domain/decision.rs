@@ -188,6 +188,8 @@ pub struct JudgedDelivery {
     pub coordinates: Coordinates,
     pub received: Wall,
     pub replay: Option<Replay>,
+    /// For a Kafka message: the partition's offset in the store before this one, `None` for none.
+    pub follows: Option<i64>,
     /// Content hash of the rule set that judged.
     pub ruleset: String,
     pub receipts: Vec<Receipt>,

@@ -22,6 +22,16 @@ impl SystemClock {
             .unwrap_or_else(Uuid::now_v7);
         Self { boot_id: BootId(boot_id.into_bytes()) }
     }
+
+    /// Whether the kernel says that something keeps the wall clock right (`STA_UNSYNC` is clear).
+    pub fn wall_is_synchronised(&self) -> bool {
+        // SAFETY: `timex` is plain data; with `modes` 0 the call only reads into it.
+        let state = unsafe {
+            let mut timex: libc::timex = std::mem::zeroed();
+            libc::adjtimex(&raw mut timex)
+        };
+        state != libc::TIME_ERROR && state != -1
+    }
 }
 
 impl Default for SystemClock {

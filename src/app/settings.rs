@@ -1,0 +1,182 @@
+//! From the configuration to each part's own settings. What only a part can tell to be wrong, such as
+//! a secret that does not fit its scheme, is found here, before anything starts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Source, Start};
+use crate::config::{Tenant, Verify};
+use crate::domain::ids::{SourceName, TenantName};
+use crate::domain::rule::Ruleset;
+use crate::domain::signature::{Algorithm, Encoding, HmacScheme, Scheme, Seal, Template};
+use crate::domain::signature::TimestampHeader;
+use crate::formats::Format;
+use crate::io::{Clock, defender, kafka};
+use crate::{intake, rules};
+
+/// How long a call to Defender may take, from its start to the end of its answer.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+const TOLERANCE: Duration = Duration::from_secs(300);
+
+type Settled<T> = Result<T, String>;
+
+/// Reads the rules and runs their tests. The text of an error names every mistake.
+pub fn rules(config: &Config) -> Settled<Ruleset> {
+    rules::load(&config.rules).map_err(|errors| errors.to_string())
+}
+
+/// A webhook source's scheme with its secrets.
+pub fn seal(verify: &Verify) -> Settled<Seal> {
+    let mut secrets = Vec::new();
+    for secret in verify.secrets() {
+        secrets.push(secret.read().map_err(|why| why.to_string())?);
+    }
+    let scheme = scheme(verify)?;
+    Seal::new(scheme, &secrets).map_err(|why| why.to_string())
+}
+
+fn scheme(verify: &Verify) -> Settled<Scheme> {
+    Ok(match verify {
+        Verify::StandardWebhooks { .. } => Scheme::StandardWebhooks,
+        Verify::Github { .. } => Scheme::Github,
+        Verify::Slack { .. } => Scheme::Slack,
+        Verify::Stripe { .. } => Scheme::Stripe,
+        Verify::Bearer { .. } => Scheme::Bearer,
+        Verify::None {} => Scheme::None,
+        Verify::Hmac {
+            header,
+            digest,
+            encoding,
+            prefix,
+            signed,
+            timestamp_header,
+            id_header,
+            tolerance,
+            ..
+        } => {
+            let tolerance = tolerance.map_or(TOLERANCE, |span| span.0);
+            let timestamp =
+                timestamp_header.clone().map(|header| TimestampHeader { header, tolerance });
+            Scheme::Hmac(Box::new(HmacScheme {
+                header: header.clone(),
+                algorithm: match digest {
+                    HmacDigest::Sha256 => Algorithm::Sha256,
+                    HmacDigest::Sha512 => Algorithm::Sha512,
+                },
+                encoding: match encoding {
+                    HmacEncoding::Hex => Encoding::Hex,
+                    HmacEncoding::Base64 => Encoding::Base64,
+                },
+                prefix: prefix.clone(),
+                signs: Template::parse(signed).map_err(|why| why.to_string())?,
+                timestamp,
+                id: id_header.clone(),
+            }))
+        }
+    })
+}
+
+pub fn kafka(config: &Config, source: &Source, kafka: &Kafka) -> Settled<kafka::Settings> {
+    for key in kafka.librdkafka.keys() {
+        kafka::check_passed_through(key).map_err(|why| format!("librdkafka: {why}"))?;
+    }
+    let body_bytes_max = usize::try_from(config.limits.body.0).unwrap_or(usize::MAX);
+    Ok(kafka::Settings {
+        source: SourceName::new(&source.name),
+        node: config.node.clone(),
+        brokers: kafka.brokers.clone(),
+        topics: kafka.topics.clone(),
+        group: kafka.group.clone().unwrap_or_else(|| format!("lazaret-{}", source.name)),
+        start: match kafka.start {
+            Start::Earliest => kafka::Start::Earliest,
+            Start::Latest => kafka::Start::Latest,
+        },
+        security: security(kafka)?,
+        body_bytes_max,
+        passed_through: kafka.librdkafka.clone(),
+    })
+}
+
+fn security(kafka: &Kafka) -> Settled<kafka::Security> {
+    let security = &kafka.security;
+    let login = || -> Settled<kafka::Login> {
+        let (Some(username), Some(password)) = (&security.username, &security.password) else {
+            return Err("SASL needs username and password".into());
+        };
+        Ok(kafka::Login {
+            mechanism: match security.mechanism.as_deref() {
+                Some("PLAIN") => kafka::Mechanism::Plain,
+                Some("SCRAM-SHA-256") => kafka::Mechanism::ScramSha256,
+                Some("SCRAM-SHA-512") => kafka::Mechanism::ScramSha512,
+                other => return Err(format!("mechanism {other:?} is unknown")),
+            },
+            username: username.clone(),
+            password: password.read().map_err(|why| why.to_string())?,
+        })
+    };
+    let ca = security.ca.clone();
+    Ok(match security.protocol {
+        Protocol::Plaintext => kafka::Security::Plaintext,
+        Protocol::Ssl => kafka::Security::Ssl { ca },
+        Protocol::SaslPlaintext => kafka::Security::SaslPlaintext(login()?),
+        Protocol::SaslSsl => kafka::Security::SaslSsl { login: login()?, ca },
+    })
+}
+
+pub fn defender(tenant: &Tenant, clock: Arc<dyn Clock>) -> Settled<defender::Settings> {
+    let hosts = tenant.cloud.hosts(tenant.region).map_err(|why| why.to_string())?;
+    let secret = tenant.credential.secret.read().map_err(|why| why.to_string())?;
+    Ok(defender::Settings {
+        tenant: TenantName::new(&tenant.name),
+        entra_tenant: tenant.id,
+        client_id: tenant.credential.client_id,
+        secret,
+        api: tenant.api.clone().unwrap_or(hosts.api),
+        login: tenant.login.clone().unwrap_or(hosts.login),
+        scope: tenant.scope.clone().unwrap_or(hosts.scope),
+        timeout: CALL_TIMEOUT,
+        clock,
+    })
+}
+
+pub fn intake(config: &Config) -> Settled<intake::Settings> {
+    let tenants: HashMap<&str, uuid::Uuid> =
+        config.tenants.iter().map(|tenant| (tenant.name.as_str(), tenant.id)).collect();
+    let mut sources = HashMap::new();
+    for source in &config.sources {
+        let format = Format::parse(source.format())
+            .map_err(|why| format!("source {}: format: {why}", source.name))?;
+        let of = source.tenants.iter();
+        let of = of.map(|name| (TenantName::new(name), tenants[name.as_str()])).collect();
+        sources.insert(SourceName::new(&source.name), intake::Source::new(format, of));
+    }
+    Ok(intake::Settings {
+        sources,
+        ceiling: config.mode.0,
+        alert_age_max: config.limits.alert_age.0,
+        expire_queued: config.expire.queued.0,
+        expire_held: config.expire.held.0,
+        no_match_rows_per_second: config.limits.no_match_rows.0,
+        cache: config.dedupe.cache,
+    })
+}
+
+/// Calls and window of each limit.
+pub fn limits(budgets: &[Budget]) -> Vec<(usize, Duration)> {
+    budgets.iter().map(|budget| (budget.calls as usize, budget.per.0)).collect()
+}
+
+/// Every webhook source by name.
+pub fn seals(config: &Config) -> Settled<Vec<(SourceName, Seal)>> {
+    let mut seals = Vec::new();
+    for source in &config.sources {
+        if let Kind::Webhook(webhook) = source.kind() {
+            let seal =
+                seal(&webhook.verify).map_err(|why| format!("source {}: {why}", source.name))?;
+            seals.push((SourceName::new(&source.name), seal));
+        }
+    }
+    Ok(seals)
+}

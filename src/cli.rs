@@ -1,0 +1,122 @@
+//! The command line: one file for each command.
+//!
+//! Exit codes: 0 ok, 1 what was checked is wrong, 2 usage or configuration.
+
+mod actions;
+mod client;
+mod demo;
+mod doctor;
+mod pause;
+mod rules;
+mod run;
+mod send;
+mod simulate;
+mod status;
+mod style;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Turns security alerts into Microsoft Defender StopAndQuarantineFile calls: by rules people can
+/// read and test, inside the API's budget, exactly once.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = "Start with: lazaret demo")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the whole line in one process: simulator, signed alert, quarantine call
+    Demo(demo::Args),
+    /// Runs the service
+    Run(run::Args),
+    /// Shows what a running service is doing, on one screen
+    Status(status::Args),
+    /// Checks, tests and lists rules
+    Rules(rules::Args),
+    /// Lists actions, and shows one with its whole history
+    Actions(actions::Args),
+    /// Stops all calls, or one tenant's, until a person resumes them
+    Pause(pause::Args),
+    /// Lets calls go on after a pause
+    Resume(pause::Args),
+    /// Checks what a person would check: configuration, secrets, rules, store, tokens
+    Doctor(doctor::Args),
+    /// Runs a strict stand-in for Defender on a port, for tests
+    Simulate(simulate::Args),
+    /// Signs an alert and posts it as a sender would
+    Send(send::Args),
+}
+
+/// What was asked for could not be done: wrong usage or configuration (exit code 2), or the check
+/// failed (1). The text goes to standard error.
+#[derive(Debug)]
+pub enum Failure {
+    Usage(String),
+    Wrong(String),
+}
+
+impl Failure {
+    fn usage(why: impl std::fmt::Display) -> Self {
+        Failure::Usage(why.to_string())
+    }
+
+    fn wrong(why: impl std::fmt::Display) -> Self {
+        Failure::Wrong(why.to_string())
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+impl Cli {
+    /// Runs the command to its end.
+    pub fn run(self) -> ExitCode {
+        let outcome = match self.command {
+            Command::Demo(args) => demo::run(args),
+            Command::Run(args) => run::run(args),
+            Command::Status(args) => status::run(args),
+            Command::Rules(args) => rules::run(args),
+            Command::Actions(args) => actions::run(args),
+            Command::Pause(args) => pause::run(args, pause::Direction::Pause),
+            Command::Resume(args) => pause::run(args, pause::Direction::Resume),
+            Command::Doctor(args) => doctor::run(args),
+            Command::Simulate(args) => simulate::run(args),
+            Command::Send(args) => send::run(args),
+        };
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failure::Wrong(why)) => {
+                if !why.is_empty() {
+                    eprintln!("lazaret: {why}");
+                }
+                ExitCode::from(1)
+            }
+            Err(Failure::Usage(why)) => {
+                eprintln!("lazaret: {why}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+/// A runtime of the size the work needs. Commands that only ask one question use one thread.
+fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|why| Failure::usage(format!("cannot start the runtime: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

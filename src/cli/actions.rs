@@ -1,0 +1,210 @@
+//! `lazaret actions`: what was decided, what was sent, and how it ended.
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::client::{self, ConfigArg, Service};
+use super::style::{Style, clean, table};
+use super::{Failure, Outcome, runtime};
+use crate::app;
+use crate::domain::action::{State, StateName};
+use crate::domain::audit::{Actor, Change, Role, What};
+use crate::io::{ActionFilter, ActionLine, ActionReport, Store as _};
+
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists actions, newest first
+    List {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Only this tenant's
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Only those in this state, such as queued, held or succeeded
+        #[arg(long)]
+        state: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one action: why it was decided, every call, every change
+    Show {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Its id, or an unambiguous start of it
+        id: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn run(args: Args) -> Outcome {
+    runtime(1)?.block_on(async {
+        match args.command {
+            Command::List { config, tenant, state, limit, json } => {
+                let state = state.map(parse_state).transpose()?;
+                let lines = list(&config, ActionFilter { tenant, state, limit }).await?;
+                if json {
+                    print_json(&lines);
+                } else {
+                    print!("{}", listing(&lines));
+                }
+            }
+            Command::Show { config, id, json } => {
+                let report = show(&config, &id).await?;
+                if json {
+                    print_json(&report);
+                } else {
+                    print!("{}", page(Style::of_stdout(), &report));
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn parse_state(name: String) -> Result<StateName, Failure> {
+    StateName::parse(&name.replace([' ', '-'], "_")).ok_or_else(|| {
+        let known: Vec<_> = StateName::ALL.iter().map(|s| s.as_str()).collect();
+        Failure::usage(format!("there is no state {name:?}; there are {}", known.join(", ")))
+    })
+}
+
+fn print_json(value: &impl serde::Serialize) {
+    println!("{}", serde_json::to_string(value).expect("a report is plain data"));
+}
+
+async fn list(config: &ConfigArg, filter: ActionFilter) -> Result<Vec<ActionLine>, Failure> {
+    let config = config.load()?;
+    match client::find(&config, Role::View).await? {
+        Service::Running(service) => {
+            let mut query = vec![("limit", filter.limit.to_string())];
+            query.extend(filter.tenant.map(|tenant| ("tenant", tenant)));
+            query.extend(filter.state.map(|state| ("state", state.as_str().to_owned())));
+            service.get("/actions", &query).await
+        }
+        Service::Stopped => {
+            let store = app::open_store(&config).map_err(Failure::usage)?;
+            store.actions(filter).await.map_err(Failure::wrong)
+        }
+    }
+}
+
+async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure> {
+    let config = config.load()?;
+    let plain = !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if !plain {
+        return Err(Failure::usage(format!("{id:?} is no action id, nor the start of one")));
+    }
+    match client::find(&config, Role::View).await? {
+        Service::Running(service) => service.get(&format!("/actions/{id}"), &[]).await,
+        Service::Stopped => {
+            let store = app::open_store(&config).map_err(Failure::usage)?;
+            let report = store.action(id).await.map_err(Failure::wrong)?;
+            report.ok_or_else(|| Failure::wrong(format!("no single action begins with {id}")))
+        }
+    }
+}
+
+fn listing(lines: &[ActionLine]) -> String {
+    if lines.is_empty() {
+        return "no actions\n".into();
+    }
+    let mut rows = vec![["id", "state", "machine", "sha1", "alert"].map(String::from).to_vec()];
+    rows.extend(lines.iter().map(|line| {
+        vec![
+            line.id.to_string(),
+            line.state.name().to_string(),
+            format!("{:.8}…", line.key.machine.to_string()),
+            format!("{:.8}…", line.key.sha1.to_string()),
+            line.alert_id.clone(),
+        ]
+    }));
+    table(&rows)
+}
+
+fn page(style: Style, report: &ActionReport) -> String {
+    let line = &report.line;
+    let mut rows: Vec<(&str, String)> = vec![
+        ("action", line.id.to_string()),
+        ("state", state_text(&line.state)),
+        ("tenant", line.key.tenant.to_string()),
+        ("machine", line.key.machine.to_string()),
+        ("sha1", line.key.sha1.to_string()),
+        ("alert", line.alert_id.clone()),
+        ("comment", report.comment.clone()),
+        ("class", format!("{:?}", line.class).to_lowercase()),
+        ("rules", report.rules.join(", ")),
+        ("rule set", report.ruleset.clone()),
+        ("delivery", serde_json::to_string(&report.delivery).unwrap_or_default()),
+        ("created", line.created.to_string()),
+        ("expires", report.expires.to_string()),
+    ];
+    if let Some(fields) = report.candidate.as_object() {
+        rows.extend(fields.iter().map(|(name, value)| (name.as_str(), value.to_string())));
+    }
+    let mut text = String::new();
+    for (name, value) in rows {
+        text.push_str(&format!("{}  {}\n", style.dim(format!("{name:<22}")), clean(&value)));
+    }
+    text.push_str(&format!("{}\n", style.bold("attempts")));
+    for attempt in &report.attempts {
+        let status = attempt.status.map_or("-".into(), |s| s.to_string());
+        let said = clean(&attempt.text);
+        text.push_str(&format!("  {}  {status}  {said}\n", attempt.written));
+    }
+    text.push_str(&format!("{}\n", style.bold("history")));
+    for change in &report.changes {
+        text.push_str(&format!("  {}  {}\n", change.at, clean(&change_text(change))));
+    }
+    text
+}
+
+/// A state in one phrase, with what it carries.
+pub fn state_text(state: &State) -> String {
+    match state {
+        State::Queued { not_before, tries, .. } if *tries > 0 => {
+            format!("queued, not before {not_before}, after {tries} tries")
+        }
+        State::Accepted { machine_action, .. } => {
+            format!("accepted by Defender as machine action {machine_action}")
+        }
+        State::Succeeded { completed } => format!("succeeded at {completed}"),
+        State::Failed { error } => format!("failed: {error}"),
+        State::Refused { code } => format!("refused: {code}"),
+        State::Rejected { by } => format!("rejected by {by}"),
+        State::GaveUp { why } => format!("gave up: {why}"),
+        State::Held { why } => match why {
+            crate::domain::action::HoldWhy::Unknown { rule, fields } => {
+                format!("held: rule {rule} does not know {}", fields.join(", "))
+            }
+            crate::domain::action::HoldWhy::Returns => {
+                "held: the file keeps coming back to this machine".into()
+            }
+        },
+        other => other.name().to_string(),
+    }
+}
+
+fn change_text(change: &Change) -> String {
+    let what = match &change.what {
+        What::Created { state, .. } => format!("created, {}", state_text(state)),
+        What::Moved { from, to, .. } => format!("{from} → {}", state_text(to)),
+        What::ClassRaised { to, .. } => format!("class raised to {to:?}").to_lowercase(),
+        What::DuplicateLinked { alert, .. } => format!("duplicate: alert {alert}"),
+        other => format!("{other:?}"),
+    };
+    match &change.actor {
+        Actor::Lazaret => format!("{what} ({})", change.reason),
+        Actor::Person(name) => format!("{what} by {name} ({})", change.reason),
+    }
+}

@@ -1,0 +1,130 @@
+//! How commands reach what they ask about: a running service through its admin listener, or the
+//! store itself when the service is stopped.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Failure;
+use crate::app::LOCAL_TOKEN_FILE;
+use crate::config::Config;
+use crate::domain::audit::Role;
+
+/// The option that commands on a service share.
+#[derive(Debug, Args)]
+pub struct ConfigArg {
+    /// The configuration file of the service
+    #[arg(long, short, default_value = "lazaret.yaml", env = "LAZARET_CONFIG")]
+    pub config: PathBuf,
+}
+
+impl ConfigArg {
+    pub fn load(&self) -> Result<Config, Failure> {
+        Config::load(&self.config).map_err(Failure::usage)
+    }
+}
+
+/// A service that answers.
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: SecretString,
+}
+
+/// Whether there is a service to ask.
+pub enum Service {
+    Running(Client),
+    /// Nothing listens: the store may be opened directly.
+    Stopped,
+}
+
+/// Finds the service of this configuration.
+pub async fn find(config: &Config, role: Role) -> Result<Service, Failure> {
+    let address = config.listen.admin.address;
+    let scheme = if config.listen.admin.tls.is_some() { "https" } else { "http" };
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(30))
+        .build()
+        .map_err(|why| Failure::usage(format!("cannot make an HTTP client: {why}")))?;
+    let base = format!("{scheme}://{address}");
+    match http.get(format!("{base}/livez")).send().await {
+        Ok(_) => {}
+        Err(why) if why.is_connect() => return Ok(Service::Stopped),
+        Err(why) => {
+            return Err(Failure::wrong(format!("the admin listener at {base} fails: {why}")));
+        }
+    }
+    let token = token(config, role)?;
+    Ok(Service::Running(Client { http, base, token }))
+}
+
+/// The token the service made for whoever may read its data directory, else one of the
+/// configuration's that is allowed to do this.
+fn token(config: &Config, role: Role) -> Result<SecretString, Failure> {
+    let local: &Path = &config.store.sqlite.join(LOCAL_TOKEN_FILE);
+    if let Ok(token) = std::fs::read_to_string(local) {
+        return Ok(SecretString::from(token.trim()));
+    }
+    let fitting = config.listen.admin.tokens.iter().filter(|token| token.role >= role);
+    for token in fitting {
+        if let Ok(secret) = token.token.read() {
+            return Ok(secret);
+        }
+    }
+    Err(Failure::usage(format!(
+        "no token for the admin listener: {} is not readable, and no token of the configuration \
+         with role {role:?} is",
+        local.display()
+    )))
+}
+
+impl Client {
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        let request = self.http.get(format!("{}/api/v1{path}", self.base)).query(query);
+        self.answer(request).await
+    }
+
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = self.http.post(format!("{}/api/v1{path}", self.base)).json(body);
+        self.answer(request).await
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, Failure> {
+        let failed = |why| Failure::wrong(format!("the service does not answer: {why}"));
+        let request = request.bearer_auth(self.token.expose_secret());
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(failed)?;
+        if !status.is_success() {
+            let error: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            let why = error["error"].as_str().unwrap_or("no reason given").to_owned();
+            return Err(Failure::wrong(format!("the service answers {status}: {why}")));
+        }
+        serde_json::from_slice(&body)
+            .map_err(|why| Failure::wrong(format!("the service's answer can't be read: {why}")))
+    }
+}
+
+/// Who works on the store itself: the operating system account, for the record.
+pub fn account() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| {
+        format!("uid {}", rustix::process::getuid().as_raw())
+    })
+}

@@ -1,0 +1,134 @@
+//! What the demo plays on: a directory that goes away with it, a simulator, and the service, set up
+//! from a configuration file as a user would write it.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::super::{Failure, send};
+use crate::app::{App, Tuning};
+use crate::config::{Config, Kind, Webhook};
+use crate::io::{ActionReport, Clock as _, Store as _};
+use crate::io::clock::SystemClock;
+use crate::simulator::{self, Simulator};
+
+const RULE: &str = include_str!("../../../rules/demo/quarantine.yml");
+
+pub struct Stage {
+    home: tempfile::TempDir,
+    config: Config,
+    pub simulator: Simulator,
+    pub app: App,
+}
+
+impl Stage {
+    /// Sets everything up. Ports are whatever is free.
+    pub async fn set() -> Result<Self, Failure> {
+        let home = tempfile::Builder::new()
+            .prefix("lazaret-demo-")
+            .tempdir()
+            .map_err(|why| Failure::usage(format!("cannot make a temporary directory: {why}")))?;
+        let settings = simulator::Settings {
+            pending_for: Duration::from_millis(300),
+            running_for: Duration::from_millis(700),
+            ..simulator::Settings::default()
+        };
+        let simulator = Simulator::bind(settings).await.map_err(Failure::usage)?;
+        write(home.path(), &simulator.url()).map_err(|why| {
+            Failure::usage(format!("cannot write to {}: {why}", home.path().display()))
+        })?;
+        let config = Config::load(&home.path().join("lazaret.yaml")).map_err(Failure::usage)?;
+        let tuning = Tuning { track_every: Duration::from_millis(400) };
+        let app = App::start(&config, tuning).await.map_err(Failure::usage)?;
+        Ok(Self { home, config, simulator, app })
+    }
+
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.home.path().join("lazaret.yaml")
+    }
+
+    pub fn webhooks(&self) -> String {
+        self.app.webhooks.map(|at| format!("http://{at}/webhooks/demo")).unwrap_or_default()
+    }
+
+    fn webhook(&self) -> Result<&Webhook, Failure> {
+        match self.config.sources[0].kind() {
+            Kind::Webhook(webhook) => Ok(webhook),
+            Kind::Kafka(_) => Err(Failure::usage("the demo's source is a webhook")),
+        }
+    }
+
+    /// Signs and posts, as `lazaret send` does.
+    pub async fn send(&self, alert: &str) -> Result<(StatusCode, String), Failure> {
+        let body = fresh(alert).into_bytes();
+        send::post(self.webhook()?, &self.webhooks(), body, None).await
+    }
+
+    pub async fn action(&self, id: &str) -> Result<ActionReport, Failure> {
+        let report = self.app.store().action(id).await.map_err(Failure::wrong)?;
+        report.ok_or_else(|| Failure::wrong(format!("action {id} is not in the store")))
+    }
+
+    pub async fn strike(self) {
+        self.app.stop().await;
+        self.simulator.stop();
+    }
+}
+
+/// The sample with the present time in it, as a sender would have it: old alerts are not acted on.
+fn fresh(alert: &str) -> String {
+    alert.replace("2026-01-01T00:00:00.0000000Z", &SystemClock::new().now().wall.to_string())
+}
+
+fn write(home: &Path, simulator: &str) -> std::io::Result<()> {
+    let clock = SystemClock::new();
+    let rules = home.join("rules");
+    std::fs::create_dir_all(rules.join("samples"))?;
+    std::fs::write(rules.join("quarantine.yml"), RULE)?;
+    std::fs::write(rules.join("samples/demo-alert.json"), fresh(super::SAMPLE))?;
+    let key = [clock.new_id().into_bytes(), clock.new_id().into_bytes()].concat();
+    let secret = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
+    std::fs::write(home.join("webhook.secret"), format!("whsec_{secret}"))?;
+    std::fs::write(home.join("defender.secret"), "simulated")?;
+    let (webhooks, admin) = (free_port()?, free_port()?);
+    std::fs::write(home.join("lazaret.yaml"), config(webhooks, admin, simulator))
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn config(webhooks: u16, admin: u16, simulator: &str) -> String {
+    format!(
+        "node: demo
+mode: enforce
+rules: rules
+store: {{sqlite: data}}
+listen:
+  webhooks: {{address: 127.0.0.1:{webhooks}}}
+  admin: {{address: 127.0.0.1:{admin}}}
+sources:
+  - name: demo
+    tenants: [contoso]
+    webhook:
+      format: defender-alert
+      verify: {{scheme: standard-webhooks, secrets: [{{file: webhook.secret}}]}}
+tenants:
+  - name: contoso
+    id: 11111111-2222-3333-4444-555555555555
+    api: {simulator}
+    login: {simulator}
+    credential:
+      client_id: 66666666-7777-8888-9999-000000000000
+      secret: {{file: defender.secret}}
+    budgets:
+      machine-actions: [{{calls: 100, per: 60s}}]
+"
+    )
+}

@@ -1,0 +1,67 @@
+//! `lazaret doctor`: every check a person would make, each with one sentence on how to mend it.
+
+mod checks;
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+
+use super::client::ConfigArg;
+use super::style::{Style, clean};
+use super::{Failure, Outcome, runtime};
+
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One check, and what to do where it is not ok.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: String,
+    health: Health,
+    text: String,
+}
+
+impl Finding {
+    fn new(check: &str, health: Health, text: impl std::fmt::Display) -> Self {
+        Self { check: check.to_owned(), health, text: text.to_string() }
+    }
+}
+
+/// Exits with 1 when any check fails, with 2 when the configuration can't be read at all.
+pub fn run(args: Args) -> Outcome {
+    let config = args.config.load()?;
+    let findings = runtime(2)?.block_on(checks::all(&config));
+    if args.json {
+        println!("{}", serde_json::to_string(&findings).expect("findings are plain data"));
+    } else {
+        print(Style::of_stdout(), &findings);
+    }
+    match findings.iter().map(|f| f.health).max() {
+        Some(Health::Fail) => Err(Failure::wrong("")),
+        _ => Ok(()),
+    }
+}
+
+fn print(style: Style, findings: &[Finding]) {
+    for finding in findings {
+        let mark = match finding.health {
+            Health::Ok => style.good("ok  "),
+            Health::Warn => style.notice("warn"),
+            Health::Fail => style.bad("FAIL"),
+        };
+        println!("{mark}  {:<24} {}", finding.check, clean(&finding.text));
+    }
+}

@@ -1,0 +1,181 @@
+//! The checks themselves, in the order in which one depends on another.
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::client::{self, Service};
+use super::{Finding, Health};
+use crate::app::{self, settings};
+use crate::config::{Config, Kind, Secret, Tenant};
+use crate::domain::audit::Role;
+use crate::io::clock::SystemClock;
+use crate::io::defender::DefenderApi;
+use crate::io::{Clock as _, Report, kafka};
+
+/// The roles without which no call works: the first, and one of the others.
+const QUARANTINE: &str = "Machine.StopAndQuarantine";
+const READ: [&str; 2] = ["Machine.Read.All", "Machine.ReadWrite.All"];
+
+pub async fn all(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![Finding::new("configuration", Health::Ok, "readable, every key known")];
+    findings.extend(secrets(config));
+    findings.push(rules(config));
+    findings.push(clock());
+    findings.extend(store(config).await);
+    for tenant in &config.tenants {
+        findings.push(token(tenant).await);
+    }
+    findings.extend(kafka_sources(config).await);
+    findings
+}
+
+fn secrets(config: &Config) -> Vec<Finding> {
+    let webhooks = config.sources.iter().flat_map(|source| match source.kind() {
+        Kind::Webhook(webhook) => webhook.verify.secrets().to_vec(),
+        Kind::Kafka(kafka) => kafka.security.password.iter().cloned().collect(),
+    });
+    let tenants = config.tenants.iter().map(|tenant| tenant.credential.secret.clone());
+    let tokens = config.listen.admin.tokens.iter().map(|token| token.token.clone());
+    webhooks.chain(tenants).chain(tokens).map(|secret| check_secret(&secret)).collect()
+}
+
+fn check_secret(secret: &Secret) -> Finding {
+    if let Err(why) = secret.read() {
+        return Finding::new("secret", Health::Fail, why);
+    }
+    if let Secret::File(path) = secret
+        && let Ok(meta) = std::fs::metadata(path)
+        && meta.permissions().mode() & 0o077 != 0
+    {
+        let text = format!("others may read {0}: chmod 600 {0}", path.display());
+        return Finding::new("secret", Health::Warn, text);
+    }
+    Finding::new("secret", Health::Ok, secret.place())
+}
+
+fn rules(config: &Config) -> Finding {
+    match settings::rules(config) {
+        Ok(rules) if rules.is_empty() => {
+            let text = format!("{} holds no rule: nothing will match", config.rules.display());
+            Finding::new("rules", Health::Warn, text)
+        }
+        Ok(rules) => Finding::new("rules", Health::Ok, format!("{} rules, tests pass", rules.len())),
+        Err(why) => {
+            let text = format!("run `lazaret rules check {}`: {why}", config.rules.display());
+            Finding::new("rules", Health::Fail, text.lines().next().unwrap_or_default())
+        }
+    }
+}
+
+fn clock() -> Finding {
+    if SystemClock::new().wall_is_synchronised() {
+        return Finding::new("clock", Health::Ok, "synchronised");
+    }
+    let text = "the kernel says the clock is not synchronised: run an NTP client, else signatures \
+                are refused and windows wait longer after a reboot";
+    Finding::new("clock", Health::Warn, text)
+}
+
+async fn store(config: &Config) -> Vec<Finding> {
+    match client::find(config, Role::View).await {
+        Ok(Service::Running(service)) => {
+            let report: Result<Report, _> = service.get("/status", &[]).await;
+            match report {
+                Ok(report) if report.problems.is_empty() => {
+                    return vec![Finding::new("service", Health::Ok, "running, no problems")];
+                }
+                Ok(report) => {
+                    let warn = |text| Finding::new("service", Health::Warn, text);
+                    return report.problems.iter().map(warn).collect();
+                }
+                Err(why) => return vec![Finding::new("service", Health::Fail, format!("{why:?}"))],
+            }
+        }
+        Ok(Service::Stopped) => {}
+        Err(why) => return vec![Finding::new("service", Health::Fail, format!("{why:?}"))],
+    }
+    let mut findings = vec![Finding::new("service", Health::Ok, "stopped")];
+    match app::open_store(config) {
+        Err(why) => findings.push(Finding::new("store", Health::Fail, why)),
+        Ok(store) => {
+            findings.push(match store.verify().await {
+                Ok(verified) => Finding::new("store", Health::Ok, verified),
+                Err(why) => Finding::new("store", Health::Fail, why),
+            });
+            findings.push(sync_time(config));
+        }
+    }
+    findings
+}
+
+/// How long the disk takes to make a page durable: every acknowledgement waits for it.
+fn sync_time(config: &Config) -> Finding {
+    let path = config.store.sqlite.join("doctor.tmp");
+    let timed = (|| {
+        let mut file = std::fs::File::create(&path)?;
+        let clock = SystemClock::new();
+        let started = clock.now().boot;
+        for _ in 0..10 {
+            file.write_all(&[0; 4096])?;
+            file.sync_data()?;
+        }
+        std::fs::remove_file(&path)?;
+        std::io::Result::Ok(clock.now().boot.since(started) / 10)
+    })();
+    match timed {
+        Err(why) => Finding::new("disk", Health::Fail, format!("cannot write and sync: {why}")),
+        Ok(each) if each > Duration::from_millis(20) => {
+            let text = format!("a sync takes {} ms: use a faster disk", each.as_millis());
+            Finding::new("disk", Health::Warn, text)
+        }
+        Ok(each) => Finding::new("disk", Health::Ok, format!("a sync takes {each:.1?}")),
+    }
+}
+
+async fn token(tenant: &Tenant) -> Finding {
+    let check = format!("tenant {}", tenant.name);
+    let api = settings::defender(tenant, Arc::new(SystemClock::new()))
+        .and_then(|settings| DefenderApi::new(settings).map_err(|why| why.to_string()));
+    let api = match api {
+        Ok(api) => api,
+        Err(why) => return Finding::new(&check, Health::Fail, why),
+    };
+    let roles = match api.roles().await {
+        Ok(roles) => roles,
+        Err(why) => return Finding::new(&check, Health::Fail, format!("no token: {why}")),
+    };
+    let has = |role: &str| roles.iter().any(|r| r == role);
+    if !has(QUARANTINE) {
+        let text = format!("the token lacks {QUARANTINE}: grant it to the application and consent");
+        return Finding::new(&check, Health::Fail, text);
+    }
+    if !READ.iter().any(|role| has(role)) {
+        let text = format!("the token lacks {} or {}: grant one", READ[0], READ[1]);
+        return Finding::new(&check, Health::Fail, text);
+    }
+    Finding::new(&check, Health::Ok, "a token with the roles that are needed")
+}
+
+async fn kafka_sources(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in &config.sources {
+        let Kind::Kafka(kafka) = source.kind() else { continue };
+        let check = format!("kafka {}", source.name);
+        let settings = match settings::kafka(config, source, kafka) {
+            Ok(settings) => settings,
+            Err(why) => {
+                findings.push(Finding::new(&check, Health::Fail, why));
+                continue;
+            }
+        };
+        let probe = tokio::task::spawn_blocking(move || kafka::probe(&settings)).await;
+        findings.push(match probe {
+            Ok(Ok(text)) => Finding::new(&check, Health::Ok, text),
+            Ok(Err(why)) => Finding::new(&check, Health::Fail, why),
+            Err(why) => Finding::new(&check, Health::Fail, why),
+        });
+    }
+    findings
+}

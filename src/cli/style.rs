@@ -1,0 +1,80 @@
+//! Colour on a terminal, plain text elsewhere, and tables that fit 80 columns.
+
+use std::io::IsTerminal as _;
+
+/// Paints text when standard output is a terminal and `NO_COLOR` is not set.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    colour: bool,
+}
+
+impl Style {
+    pub fn of_stdout() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        Self { colour: wanted && std::io::stdout().is_terminal() }
+    }
+
+    fn paint(self, code: &str, text: impl std::fmt::Display) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
+    }
+
+    pub fn bold(self, text: impl std::fmt::Display) -> String {
+        self.paint("1", text)
+    }
+
+    pub fn dim(self, text: impl std::fmt::Display) -> String {
+        self.paint("2", text)
+    }
+
+    pub fn good(self, text: impl std::fmt::Display) -> String {
+        self.paint("32", text)
+    }
+
+    pub fn bad(self, text: impl std::fmt::Display) -> String {
+        self.paint("31", text)
+    }
+
+    pub fn notice(self, text: impl std::fmt::Display) -> String {
+        self.paint("33", text)
+    }
+
+    pub fn accent(self, text: impl std::fmt::Display) -> String {
+        self.paint("36", text)
+    }
+}
+
+/// Columns padded to their widest cell. Control characters never reach the terminal.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| {
+        rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let pad = width.saturating_sub(cell.chars().count());
+            line.push_str(&clean(cell));
+            line.push_str(&" ".repeat(pad + 2));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Untrusted text for a terminal.
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A length of time as people say it: `45 s`, `12 min`, `3 h`, `2 d`.
+pub fn ago(span: std::time::Duration) -> String {
+    match span.as_secs() {
+        s @ 0..120 => format!("{s} s"),
+        s @ 120..7200 => format!("{} min", s / 60),
+        s @ 7200..172_800 => format!("{} h", s / 3600),
+        s => format!("{} d", s / 86_400),
+    }
+}

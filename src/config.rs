@@ -1,0 +1,305 @@
+//! The configuration file: one YAML document, parsed once, every key enforced or refused.
+//!
+//! A key of a later version is known here and refused as such; any other unknown key is refused
+//! with file, line and column. Paths are relative to the file that names them.
+
+mod source;
+mod tenant;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::domain::audit::Role;
+use crate::domain::rule::Mode;
+
+pub use source::{HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start, Verify, Webhook};
+pub use tenant::{Budget, Budgets, Credential, Tenant};
+pub use values::{NotYet, PerSecond, Secret, SecretError, Size, Span};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Also the Kafka static member id: unique in a consumer group.
+    pub node: String,
+    /// The ceiling over every rule's own mode.
+    #[serde(default)]
+    pub mode: Ceiling,
+    pub rules: PathBuf,
+    pub store: StoreConfig,
+    pub listen: Listen,
+    pub sources: Vec<Source>,
+    pub tenants: Vec<Tenant>,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub join: Option<NotYet>,
+    #[serde(default)]
+    pub expire: Expire,
+    #[serde(default)]
+    pub reconcile: Reconcile,
+    #[serde(default)]
+    pub dedupe: Dedupe,
+    #[serde(default)]
+    pub retention: RetentionConfig,
+}
+
+/// `approve` is known and refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ceiling(pub Mode);
+
+impl<'de> Deserialize<'de> for Ceiling {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match String::deserialize(from)?.as_str() {
+            "observe" => Ok(Self(Mode::Observe)),
+            "enforce" => Ok(Self(Mode::Enforce)),
+            "approve" => Err(serde::de::Error::custom(
+                "mode approve is not in this version: use observe or enforce",
+            )),
+            other => Err(serde::de::Error::custom(format!(
+                "unknown mode {other:?}: expected observe or enforce"
+            ))),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The directory of the database. Created if missing; only one process may use it.
+    pub sqlite: PathBuf,
+    #[serde(default)]
+    pub postgres: Option<NotYet>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// May be left out where every source is a Kafka subscription.
+    pub webhooks: Option<ListenWebhooks>,
+    pub admin: ListenAdmin,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenWebhooks {
+    pub address: SocketAddr,
+    pub tls: Option<Tls>,
+    #[serde(default)]
+    pub client_ca: Option<NotYet>,
+}
+
+/// PEM files. Re-read when they change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenAdmin {
+    pub address: SocketAddr,
+    pub tls: Option<Tls>,
+    /// Without any, only `/livez`, `/readyz` and, on loopback, `/metrics` answer.
+    #[serde(default)]
+    pub tokens: Vec<AdminToken>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminToken {
+    pub name: String,
+    pub role: Role,
+    pub token: Secret,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest webhook body.
+    pub body: Size,
+    pub connections: usize,
+    pub connections_per_address: usize,
+    /// Open actions; beyond, sources are told to wait.
+    pub queue: u64,
+    /// Alerts older than this end as `too old`.
+    pub alert_age: Span,
+    /// Rows kept of alerts that matched nothing; beyond, they are only counted.
+    pub no_match_rows: PerSecond,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: Size(1024 * 1024),
+            connections: 1024,
+            connections_per_address: 64,
+            queue: 1_000_000,
+            alert_age: Span::hours(24),
+            no_match_rows: PerSecond(1000),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expire {
+    pub queued: Span,
+    pub held: Span,
+}
+
+impl Default for Expire {
+    fn default() -> Self {
+        Self { queued: Span::hours(24), held: Span::hours(72) }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconcile {
+    /// How long after a call without an answer Defender is asked what became of it.
+    pub wait: Span,
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        Self { wait: Span::seconds(60) }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dedupe {
+    /// Entries of the cache that predicts duplicates. 0 turns it off; every fate stays the same.
+    pub cache: u64,
+}
+
+impl Default for Dedupe {
+    fn default() -> Self {
+        Self { cache: 20_000 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    pub fates: Span,
+    pub actions: Span,
+    pub unreadable: Span,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { fates: Span::days(30), actions: Span::days(400), unreadable: Span::days(7) }
+    }
+}
+
+/// Why a configuration can't be used: one message for people, with place and remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+impl Config {
+    /// Reads and checks the file; relative paths in it become relative to its directory.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|why| {
+            ConfigError(format!("cannot read the configuration {}: {why}", path.display()))
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Parses `text` as if it stood in the file `path`.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        let mut config: Self = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|why| ConfigError(located(path, text, &why)))?;
+        config.check(path)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        config.resolve_paths(base);
+        Ok(config)
+    }
+
+    fn resolve_paths(&mut self, base: &Path) {
+        let fix = |path: &mut PathBuf| *path = base.join(&*path);
+        fix(&mut self.rules);
+        fix(&mut self.store.sqlite);
+        let tls = self.listen.webhooks.iter_mut().filter_map(|l| l.tls.as_mut());
+        for tls in tls.chain(self.listen.admin.tls.as_mut()) {
+            fix(&mut tls.certificate);
+            fix(&mut tls.key);
+        }
+        for token in &mut self.listen.admin.tokens {
+            token.token.resolve(base);
+        }
+        for source in &mut self.sources {
+            source.resolve_paths(base);
+        }
+        for tenant in &mut self.tenants {
+            tenant.credential.secret.resolve(base);
+        }
+    }
+
+    /// What single keys can't see: names that must be unique or must exist elsewhere.
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let refuse = |text: String| Err(ConfigError(format!("{}: {text}", path.display())));
+        if self.node.is_empty() {
+            return refuse("node: give this process a name, such as lazaret-1".into());
+        }
+        if self.tenants.is_empty() {
+            return refuse("tenants: name at least one tenant".into());
+        }
+        if self.sources.is_empty() {
+            return refuse("sources: name at least one source".into());
+        }
+        for (place, names) in [
+            ("sources", self.sources.iter().map(|s| s.name.as_str()).collect::<Vec<_>>()),
+            ("tenants", self.tenants.iter().map(|t| t.name.as_str()).collect()),
+            ("tokens", self.listen.admin.tokens.iter().map(|t| t.name.as_str()).collect()),
+        ] {
+            for (at, name) in names.iter().enumerate() {
+                if !is_name(name) {
+                    return refuse(format!(
+                        "{place}: {name:?} is no name: use 1 to 64 letters, digits, - and _"
+                    ));
+                }
+                if names[..at].contains(name) {
+                    return refuse(format!("{place}: {name} is named twice"));
+                }
+            }
+        }
+        for source in &self.sources {
+            source.check(self).or_else(|why| refuse(format!("source {}: {why}", source.name)))?;
+        }
+        for tenant in &self.tenants {
+            tenant.check().or_else(|why| refuse(format!("tenant {}: {why}", tenant.name)))?;
+        }
+        Ok(())
+    }
+}
+
+/// A name may stand in paths, headers, metrics and file names.
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// `file:line:column: message`, the line, and a caret under the place.
+fn located(path: &Path, text: &str, why: &serde_saphyr::Error) -> String {
+    let why = why.without_snippet();
+    let message = why.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    let message = message.lines().next().unwrap_or_default();
+    let Some(at) = why.location() else { return format!("{}: {message}", path.display()) };
+    let (line, column) = (at.line() as usize, at.column() as usize);
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let caret = " ".repeat(column.saturating_sub(1));
+    format!("{}:{line}:{column}: {message}\n  | {source}\n  | {caret}^", path.display())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! The configuration as people write it: what is refused, where, and in which words.
+
+use std::path::Path;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../lazaret.example.yaml");
+
+fn refusal(text: &str) -> String {
+    Config::parse(text, Path::new("lazaret.yaml")).unwrap_err().to_string()
+}
+
+/// The example with one line replaced.
+fn with(line: &str, replacement: &str) -> String {
+    assert!(EXAMPLE.contains(line), "the example has no {line:?}");
+    EXAMPLE.replacen(line, replacement, 1)
+}
+
+#[test]
+fn the_example_loads_and_shows_the_defaults() {
+    let config = Config::parse(EXAMPLE, Path::new("/etc/lazaret/lazaret.yaml")).unwrap();
+    assert_eq!(config.rules, Path::new("/etc/lazaret/./rules"));
+    let defaults = Limits::default();
+    assert_eq!(config.limits.body, defaults.body);
+    assert_eq!(config.limits.alert_age, defaults.alert_age);
+    assert_eq!(config.limits.no_match_rows, defaults.no_match_rows);
+    assert_eq!(config.expire.held, Expire::default().held);
+    assert_eq!(config.tenants[0].budgets.quarantine, Budgets::default().quarantine);
+    let secret = config.sources[0].kind();
+    let Kind::Webhook(webhook) = secret else { panic!("siem is a webhook") };
+    assert_eq!(webhook.verify.secrets()[0], Secret::File("/etc/lazaret/secrets/siem".into()));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place() {
+    let said = refusal(&with("node: lazaret-1 ", "nodes: lazaret-1 "));
+    assert!(said.starts_with("lazaret.yaml:4:1: "), "{said}");
+    assert!(said.contains("nodes") && said.contains('^'), "{said}");
+}
+
+#[test]
+fn what_is_not_in_this_version_is_refused_as_such() {
+    for (line, replacement) in [
+        ("mode: observe ", "mode: approve "),
+        ("reconcile: {wait: 60s}", "join: {expire: 30m}"),
+        ("store: {sqlite: ./data}", "store: {sqlite: ./data, postgres: {url: {env: X}}}"),
+        ("    region: eu ", "    reserve: 5 "),
+        ("client_id: 6", "managed_identity: true\n      client_id: 6"),
+        ("client_id: 6", "certificate: x.pem\n      client_id: 6"),
+        ("    address: 0.0.0.0:8443", "    client_ca: ca.pem\n    address: 0.0.0.0:8443"),
+        ("      machine-actions: [", "      machines: [{calls: 1, per: 1s}]\n      machine-actions: ["),
+        ("mechanism: PLAIN ", "mechanism: OAUTHBEARER "),
+    ] {
+        let said = refusal(&with(line, replacement));
+        assert!(said.contains("not in this version"), "{replacement}: {said}");
+    }
+}
+
+#[test]
+fn wrong_values_say_what_is_right() {
+    for (line, replacement, expected) in [
+        ("alert_age: 24h ", "alert_age: 1 day ", "24h"),
+        ("body: 1MiB ", "body: 1MB ", "1MiB"),
+        ("no_match_rows: 1000/s", "no_match_rows: 1000", "1000/s"),
+        ("mode: observe ", "mode: on ", "observe or enforce"),
+        ("tenants: [contoso]", "tenants: [fabrikam]", "no tenant fabrikam"),
+        ("- name: soar", "- name: siem", "named twice"),
+        ("calls: 100,", "calls: 0,", "budgets.quarantine"),
+    ] {
+        let said = refusal(&with(line, replacement));
+        assert!(said.contains(expected), "{replacement}: {said}");
+    }
+}
+
+#[test]
+fn no_check_at_all_is_only_for_loopback() {
+    let line = "verify: {scheme: standard-webhooks, secrets: [{file: secrets/siem}]}";
+    let open = with(line, "verify: {scheme: none}");
+    assert!(refusal(&open).contains("none is refused"), "{}", refusal(&open));
+    let local = open.replacen("0.0.0.0:8443", "127.0.0.1:8443", 1);
+    Config::parse(&local, Path::new("lazaret.yaml")).unwrap();
+}
+
+#[test]
+fn an_unset_or_empty_secret_is_an_error_and_no_secret_is_shown() {
+    assert!(Secret::Env("LAZARET_NO_SUCH_VARIABLE".into()).read().is_err());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secret");
+    std::fs::write(&path, " \n").unwrap();
+    let said = Secret::File(path.clone()).read().unwrap_err().to_string();
+    assert!(said.contains("is empty"), "{said}");
+    std::fs::write(&path, "hush\n").unwrap();
+    let secret = Secret::File(path).read().unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&secret), "hush");
+    assert!(!format!("{secret:?}").contains("hush"));
+}

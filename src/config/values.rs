@@ -1,0 +1,154 @@
+//! Values that the configuration writes in a way of its own: spans, sizes, rates and secrets.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+/// A length of time: `500ms`, `60s`, `30m`, `24h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Span {
+    pub const fn seconds(n: u64) -> Self {
+        Self(Duration::from_secs(n))
+    }
+
+    pub const fn hours(n: u64) -> Self {
+        Self::seconds(n * 3600)
+    }
+
+    pub const fn days(n: u64) -> Self {
+        Self::hours(n * 24)
+    }
+
+    /// Reads a whole number and its unit. Zero is no span.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = text[..digits].parse().ok()?;
+        let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
+        let span = match &text[digits..] {
+            "ms" => Duration::from_millis(number),
+            "s" => seconds(1)?,
+            "m" => seconds(60)?,
+            "h" => seconds(3600)?,
+            "d" => seconds(86_400)?,
+            _ => return None,
+        };
+        // A century: so that adding it to a time never overflows.
+        let fits = !span.is_zero() && span <= Duration::from_secs(100 * 365 * 86_400);
+        fits.then_some(Self(span))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        // "1h" in `per: 1h` and plain "h" both occur in people's files.
+        Self::parse(&text).ok_or_else(|| {
+            D::Error::custom(format!("{text:?} is no span of time: write 500ms, 60s, 30m, 24h or 7d"))
+        })
+    }
+}
+
+/// A number of bytes: `65536`, `512KiB`, `1MiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let factor = match &text[digits..] {
+            "" | "B" => Some(1),
+            "KiB" => Some(1 << 10),
+            "MiB" => Some(1 << 20),
+            "GiB" => Some(1_u64 << 30),
+            _ => None,
+        };
+        let number = text[..digits].parse::<u64>().ok();
+        number.zip(factor).and_then(|(n, f)| n.checked_mul(f)).map(Self).ok_or_else(|| {
+            D::Error::custom(format!("{text:?} is no size: write 65536, 512KiB, 1MiB or 1GiB"))
+        })
+    }
+}
+
+/// A rate: `1000/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerSecond(pub u32);
+
+impl<'de> Deserialize<'de> for PerSecond {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let number = text.strip_suffix("/s").and_then(|n| n.parse().ok());
+        number
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format!("{text:?} is no rate: write 1000/s")))
+    }
+}
+
+/// A key of a later version: refused wherever it appears.
+#[derive(Clone, Debug)]
+pub struct NotYet;
+
+impl<'de> Deserialize<'de> for NotYet {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom("this key is not in this version: remove it"))
+    }
+}
+
+/// Where a secret stands. Never the secret itself: it has no place in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Secret {
+    /// The content of a file, one trailing line break removed.
+    File(PathBuf),
+    /// The value of an environment variable.
+    Env(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    #[error("cannot read the secret file {0}: {1}")]
+    Unreadable(PathBuf, std::io::Error),
+    #[error("the environment variable {0} is not set, or is not UTF-8")]
+    Unset(String),
+    #[error("the secret in {0} is empty: put one there")]
+    Empty(String),
+}
+
+impl Secret {
+    /// Reads the secret. An unset or empty one is an error: it must stop the start.
+    pub fn read(&self) -> Result<SecretString, SecretError> {
+        let text = match self {
+            Secret::File(path) => std::fs::read_to_string(path)
+                .map_err(|why| SecretError::Unreadable(path.clone(), why))?,
+            Secret::Env(name) => {
+                std::env::var(name).map_err(|_| SecretError::Unset(name.clone()))?
+            }
+        };
+        let text = zeroize::Zeroizing::new(text);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let secret = line.strip_suffix('\r').unwrap_or(line);
+        if secret.trim().is_empty() {
+            return Err(SecretError::Empty(self.place()));
+        }
+        Ok(SecretString::from(secret))
+    }
+
+    /// Where it stands, for messages.
+    pub fn place(&self) -> String {
+        match self {
+            Secret::File(path) => path.display().to_string(),
+            Secret::Env(name) => format!("the environment variable {name}"),
+        }
+    }
+
+    pub(super) fn resolve(&mut self, base: &Path) {
+        if let Secret::File(path) = self {
+            *path = base.join(&*path);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The first loop: deliveries become receipts, decisions and actions, and are acknowledged last.
+//!
+//! Batches are pipelined: while the store commits one, the next is decoded and judged.
+
+mod judge;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::{Notify, mpsc};
+
+use crate::domain::decision::{Decision, JudgedDelivery};
+use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::rule::{Mode, Ruleset};
+use crate::formats::Format;
+use crate::io::{Ack, Acknowledged, Clock, Delivery, NotTaken, Store, StoreError, Taken};
+use crate::limits::{INTAKE_BATCH, INTAKE_PIPELINE};
+use crate::metrics::Metrics;
+
+pub use judge::Source;
+
+/// What intake has to know of the configuration.
+pub struct Settings {
+    pub sources: HashMap<SourceName, Source>,
+    /// The ceiling over every rule's own mode.
+    pub ceiling: Mode,
+    /// Older alerts end as `too old`.
+    pub alert_age_max: Duration,
+    pub expire_queued: Duration,
+    pub expire_held: Duration,
+    /// Rows of `no match` kept in a second; beyond, they are only counted.
+    pub no_match_rows_per_second: u32,
+    /// Entries of the cache that predicts duplicates; 0 turns it off.
+    pub cache: u64,
+}
+
+/// Tells a tenant's relay that there may be work in the store. Carries nothing.
+pub type Nudges = HashMap<TenantName, Arc<Notify>>;
+
+/// The first loop. It ends when every sender of deliveries is gone and all they sent is settled.
+pub struct Intake {
+    settings: Settings,
+    rules: Arc<ArcSwap<Ruleset>>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    nudges: Nudges,
+    metrics: Arc<Metrics>,
+    predicted: Cache<EffectKey, ActionId>,
+    rows: judge::RowAllowance,
+}
+
+/// A batch on its way through the store.
+struct Commit {
+    deliveries: Vec<Delivery>,
+    taken: Result<Vec<Taken>, StoreError>,
+}
+
+impl Intake {
+    pub fn new(
+        settings: Settings,
+        rules: Arc<ArcSwap<Ruleset>>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        nudges: Nudges,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        // LRU: the default policy may refuse new entries when full, and would then predict less
+        // and less.
+        let predicted = Cache::builder()
+            .max_capacity(settings.cache)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        let rows = judge::RowAllowance::new(settings.no_match_rows_per_second);
+        Self { settings, rules, store, clock, nudges, metrics, predicted, rows }
+    }
+
+    /// Takes deliveries until all senders are gone.
+    pub async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) {
+        self.fill_cache().await;
+        let mut commits: FuturesOrdered<BoxFuture<'static, Commit>> = FuturesOrdered::new();
+        let mut batch = Vec::with_capacity(INTAKE_BATCH);
+        let mut open = true;
+        while open || !commits.is_empty() {
+            tokio::select! {
+                Some(commit) = commits.next(), if !commits.is_empty() => {
+                    self.settle(commit).await;
+                }
+                received = deliveries.recv_many(&mut batch, INTAKE_BATCH),
+                    if open && commits.len() < INTAKE_PIPELINE =>
+                {
+                    open = received > 0;
+                    if open {
+                        let batch = std::mem::replace(&mut batch, Vec::with_capacity(INTAKE_BATCH));
+                        commits.push_back(self.take(batch));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn fill_cache(&self) {
+        if self.settings.cache == 0 {
+            return;
+        }
+        let limit = usize::try_from(self.settings.cache).unwrap_or(usize::MAX);
+        match self.store.blocking(self.clock.now().wall, limit).await {
+            Ok(effects) => {
+                for (key, owner) in effects {
+                    self.predicted.insert(key, owner);
+                }
+            }
+            // Only speed is lost: the rows decide.
+            Err(why) => tracing::warn!(%why, "the duplicate cache starts empty"),
+        }
+    }
+
+    /// Decodes and judges a batch, and queues its commit.
+    fn take(&mut self, batch: Vec<Delivery>) -> BoxFuture<'static, Commit> {
+        let started = std::time::Duration::from_micros(self.micros());
+        let mut deliveries = Vec::with_capacity(batch.len());
+        let mut judged = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            match self.judge(&delivery, Predict::FromCache) {
+                Ok(one) => {
+                    deliveries.push(delivery);
+                    judged.push(one);
+                }
+                Err(why) => (delivery.ack)(Err(why)),
+            }
+        }
+        let spent = Duration::from_micros(self.micros()).saturating_sub(started);
+        self.metrics.intake_judge_seconds.observe(spent.as_secs_f64());
+        let taken = self.store.intake(judged);
+        Box::pin(async move { Commit { deliveries, taken: taken.await } })
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.clock.now().boot.0).unwrap_or(0)
+    }
+
+    /// Acknowledges what is durable, and runs again, in full and in order, what the store sent
+    /// back.
+    async fn settle(&mut self, commit: Commit) {
+        let taken = match commit.taken {
+            Ok(taken) => taken,
+            Err(why) => vec![Taken::Failed(why); commit.deliveries.len()],
+        };
+        debug_assert_eq!(taken.len(), commit.deliveries.len(), "one answer for each delivery");
+        let mut again = Vec::new();
+        for (delivery, taken) in commit.deliveries.into_iter().zip(taken) {
+            match taken {
+                Taken::NotPrepared | Taken::Behind => again.push(delivery),
+                done => self.acknowledge(delivery.ack, done),
+            }
+        }
+        for delivery in again {
+            let taken = match self.judge(&delivery, Predict::Nothing) {
+                Ok(judged) => self.run_alone(judged).await,
+                Err(why) => {
+                    (delivery.ack)(Err(why));
+                    continue;
+                }
+            };
+            self.acknowledge(delivery.ack, taken);
+        }
+    }
+
+    async fn run_alone(&self, judged: JudgedDelivery) -> Taken {
+        match self.store.intake(vec![judged]).await {
+            Ok(mut taken) => taken.pop().unwrap_or(Taken::Failed(StoreError::Closed)),
+            Err(why) => Taken::Failed(why),
+        }
+    }
+
+    fn acknowledge(&self, ack: Ack, taken: Taken) {
+        match taken {
+            Taken::Done { answer, effects } => {
+                for (key, owner) in effects {
+                    if self.settings.cache > 0 {
+                        self.predicted.insert(key, owner);
+                    }
+                }
+                self.nudge(&answer);
+                ack(Ok(Acknowledged::Taken(answer)));
+            }
+            Taken::Replayed(answer) => ack(Ok(Acknowledged::Replayed(answer))),
+            Taken::Failed(StoreError::Full(_)) | Taken::Behind => ack(Err(NotTaken::Full)),
+            Taken::Failed(why) => {
+                tracing::error!(%why, "a delivery could not be stored; its sender is told so");
+                ack(Err(NotTaken::Store(why.to_string())));
+            }
+            Taken::NotPrepared => {
+                ack(Err(NotTaken::Store("a fully prepared delivery was sent back".into())));
+            }
+        }
+    }
+
+    fn nudge(&self, answer: &crate::domain::decision::Answered) {
+        let acts = answer.alerts.iter().flat_map(|alert| &alert.candidates).any(|candidate| {
+            matches!(candidate.decision, Decision::Act { .. } | Decision::Duplicate { .. })
+        });
+        if acts {
+            // Which tenant it was does not matter: a relay that finds nothing sleeps again.
+            self.nudges.values().for_each(|nudge| nudge.notify_one());
+        }
+    }
+}
+
+/// Whether the cache may predict that a draft is a duplicate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Predict {
+    FromCache,
+    Nothing,
+}
+
+impl Source {
+    /// A source of one format that speaks for these tenants, by name and Entra tenant id.
+    pub fn new(format: Format, tenants: Vec<(TenantName, uuid::Uuid)>) -> Self {
+        Self { format, tenants }
+    }
+}

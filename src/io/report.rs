@@ -1,0 +1,180 @@
+//! What people ask of the store and the service, as plain data: the admin listener sends it as
+//! JSON, and the command line prints it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Pause;
+use crate::domain::action::{Class, Coordinates, State, StateName};
+use crate::domain::audit::Change;
+use crate::domain::decision::Fate;
+use crate::domain::ids::{ActionId, AttemptId, EffectKey};
+use crate::domain::time::Wall;
+
+/// What `lazaret status` shows of a running service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub version: String,
+    pub node: String,
+    pub mode: String,
+    pub rules: usize,
+    /// Content hash of the rule set in force.
+    pub ruleset: String,
+    pub started: Wall,
+    pub now: Wall,
+    pub summary: Summary,
+    pub relays: Vec<RelayLine>,
+    pub kafka: Vec<KafkaLine>,
+    /// What a person should look at, each with what to do. Empty: all is well.
+    pub problems: Vec<String>,
+}
+
+/// One tenant's relay.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RelayLine {
+    pub tenant: String,
+    pub in_flight: usize,
+    pub in_doubt: usize,
+    pub accepted: usize,
+    /// Of the quarantine budget, each window.
+    pub windows: Vec<WindowLine>,
+    /// Why nothing is sent at the moment, and until when.
+    pub held: Option<String>,
+    pub held_until: Option<Wall>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowLine {
+    pub used: usize,
+    pub calls: usize,
+    pub per_seconds: f64,
+}
+
+/// One Kafka source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KafkaLine {
+    pub source: String,
+    pub partitions: usize,
+    pub lag: i64,
+    /// How often a stored offset was outside the log.
+    pub offsets_out_of_log: u64,
+    /// Another member of the consumer group, which must not be.
+    pub foreign_member: Option<String>,
+    pub error: Option<String>,
+}
+
+/// How long ended things are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    pub fates: Duration,
+    pub actions: Duration,
+    pub unreadable: Duration,
+}
+
+/// What `lazaret status` and the metrics are made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Receipts of each source by fate. Their sum is what was received.
+    pub fates: Vec<FateCount>,
+    pub received: Vec<(String, u64)>,
+    /// Actions of each tenant by state; ended ones counted since the store was made.
+    pub states: Vec<StateCount>,
+    pub queues: Vec<QueueLine>,
+    pub pauses: Vec<Pause>,
+    /// When the newest receipt of each source came.
+    pub last_received: Vec<(String, Wall)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FateCount {
+    pub source: String,
+    pub fate: Fate,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateCount {
+    pub tenant: String,
+    pub state: StateName,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueLine {
+    pub tenant: String,
+    pub class: Class,
+    pub depth: u64,
+    pub oldest: Option<Wall>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ActionFilter {
+    pub tenant: Option<String>,
+    pub state: Option<StateName>,
+    /// Newest first; at most this many.
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionLine {
+    pub id: ActionId,
+    #[serde(flatten)]
+    pub key: EffectKey,
+    pub alert_id: String,
+    pub class: Class,
+    pub created: Wall,
+    pub changed: Wall,
+    #[serde(flatten)]
+    pub state: State,
+}
+
+/// One action with its whole history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionReport {
+    #[serde(flatten)]
+    pub line: ActionLine,
+    pub comment: String,
+    pub expires: Wall,
+    pub rules: Vec<String>,
+    pub ruleset: String,
+    pub delivery: Coordinates,
+    /// Present fields; known-empty ones are `null`.
+    pub candidate: serde_json::Value,
+    /// The alert's own bytes as text, where they were kept.
+    pub raw: Option<String>,
+    pub attempts: Vec<AttemptReport>,
+    pub changes: Vec<Change>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptReport {
+    pub id: AttemptId,
+    pub written: Wall,
+    pub closed: Option<Wall>,
+    pub status: Option<u16>,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ReceiptFilter {
+    pub alert_id: Option<String>,
+    pub fate: Option<Fate>,
+    pub source: Option<String>,
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReceiptLine {
+    pub at: Wall,
+    pub source: String,
+    pub tenant: Option<String>,
+    pub alert: String,
+    pub fate: Fate,
+    pub reason: String,
+    pub delivery: Coordinates,
+    pub candidates: serde_json::Value,
+    /// First bytes of what could not be read.
+    pub head: Option<String>,
+}
+
