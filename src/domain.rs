@@ -24,6 +24,8 @@ pub mod decision;
 
 pub mod dedupe;
 
+pub mod cloud;
+
 pub mod answer;
 
 pub mod limiter;

@@ -1,1 +1,261 @@
-//! (in the making)
+//! Defender's API for one tenant, over HTTP.
+//!
+//! One method call is at most one wire call: no redirects, no retries, no proxy from the
+//! environment. What an answer means is read by pure code; what is decided here is only whether
+//! anything left for the wire at all.
+
+mod body;
+
+mod entra;
+
+mod gate;
+
+mod read;
+
+mod text;
+
+mod token;
+
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use secrecy::SecretString;
+use serde::Serialize;
+use uuid::Uuid;
+
+pub use self::token::{NoToken, Token, TokenSource, missing_roles};
+pub use self::url::UrlError;
+
+use self::gate::Gate;
+use self::read::{read_answer, read_listing};
+use self::token::{Bearer, Tokens};
+use self::url::Base;
+use super::{Api, Clock};
+use crate::domain::action::Call;
+use crate::domain::answer::{Answer, ListQuery, Listing};
+use crate::domain::ids::{Sha1, TenantName};
+use crate::domain::limiter::Permit;
+use crate::domain::time::Boot;
+
+/// Bytes of the answer to one call. A machine action has one or two thousand.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// Bytes of one page of machine actions: 10,000 entries, the most a page has, take about 8 MiB.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A connection that takes longer is none. Longer than a `send by`, so that a slow first
+/// connection is there for the next attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections are dropped before the other side does it: one that it closes just when a call is
+/// written leaves that call in doubt.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One tenant's API and login.
+pub struct Settings {
+    pub tenant: TenantName,
+    pub entra_tenant: Uuid,
+    pub client_id: Uuid,
+    pub secret: SecretString,
+    /// Base URLs: https, or http on loopback. `domain::cloud` has the real ones.
+    pub api: String,
+    pub login: String,
+    pub scope: String,
+    /// From the start of a call to the end of its answer; 30 s unless there is a reason.
+    pub timeout: Duration,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why there can be no client with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("tenant {tenant}: {name}: {error}")]
+    Url {
+        tenant: TenantName,
+        /// `api` or `login`.
+        name: &'static str,
+        error: UrlError,
+    },
+    #[error("tenant {tenant}: the HTTP client can't be made: {error}")]
+    Client { tenant: TenantName, error: reqwest::Error },
+}
+
+/// The client. Cheap to clone; the token task ends with the last clone.
+#[derive(Clone)]
+pub struct DefenderApi(Arc<Inner>);
+
+struct Inner {
+    api: Base,
+    client: reqwest::Client,
+    tokens: Tokens,
+    clock: Arc<dyn Clock>,
+    timeout: Duration,
+}
+
+impl DefenderApi {
+    /// Checks the settings and starts to fetch a token in the background. Needs a tokio runtime.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let login = base(&settings.tenant, "login", &settings.login)?;
+        let client = http_client(&settings.tenant, settings.timeout)?;
+        let source = entra::ClientSecret {
+            entra_tenant: settings.entra_tenant,
+            client_id: settings.client_id,
+            secret: settings.secret.clone(),
+            scope: settings.scope.clone(),
+            login,
+            client,
+        };
+        Self::with_tokens(settings, Arc::new(source))
+    }
+
+    /// The same with tokens from elsewhere; secret, login and scope are not used.
+    pub fn with_tokens(
+        settings: Settings,
+        source: Arc<dyn TokenSource>,
+    ) -> Result<Self, SettingsError> {
+        let Settings { tenant, api, timeout, clock, .. } = settings;
+        let api = base(&tenant, "api", &api)?;
+        let client = http_client(&tenant, timeout)?;
+        let tokens = Tokens::start(tenant, source, clock.clone());
+        Ok(Self(Arc::new(Inner { api, client, tokens, clock, timeout })))
+    }
+
+    /// The application's roles, as its token claims them; see [`missing_roles`]. Waits for a token
+    /// as long as a call would.
+    pub async fn roles(&self) -> Result<Vec<String>, NoToken> {
+        Ok(self.0.tokens.bearer(self.0.timeout).await?.roles().to_vec())
+    }
+}
+
+impl Api for DefenderApi {
+    fn quarantine(&self, permit: Permit, call: Call, send_by: Boot) -> BoxFuture<'static, Answer> {
+        let inner = self.0.clone();
+        Box::pin(async move {
+            let answer = inner.quarantine(&call, send_by).await;
+            // A permit is good for one call, whatever became of it.
+            drop(permit);
+            answer
+        })
+    }
+
+    fn machine_actions(&self, permit: Permit, query: ListQuery) -> BoxFuture<'static, Listing> {
+        let inner = self.0.clone();
+        Box::pin(async move {
+            let listing = inner.machine_actions(query).await;
+            drop(permit);
+            listing
+        })
+    }
+}
+
+/// Exactly what Defender takes: its names are case-sensitive.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct QuarantineBody<'a> {
+    comment: &'a str,
+    sha1: Sha1,
+}
+
+impl Inner {
+    async fn quarantine(&self, call: &Call, send_by: Boot) -> Answer {
+        let patience = send_by.since(self.clock.now().boot);
+        let bearer = match self.tokens.bearer(patience).await {
+            Ok(bearer) => bearer,
+            Err(error) => return Answer::Unsent { text: error.to_string() },
+        };
+        let body = QuarantineBody { comment: &call.comment, sha1: call.key.sha1 };
+        let body = serde_json::to_vec(&body).expect("two texts are JSON");
+        let length = body.len();
+        let gate = Gate::new();
+        let request = self
+            .client
+            .post(self.api.quarantine(call.key.machine))
+            .header(AUTHORIZATION, bearer.header())
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_LENGTH, length)
+            .body(gate.body(Bytes::from(body), self.clock.clone(), send_by));
+        let sent = request.send().await;
+        if gate.shut() {
+            let text = match sent {
+                Err(error) => text::chain(&error.without_url()),
+                Ok(_) => "answered before the call was written".to_owned(),
+            };
+            return Answer::Unsent { text };
+        }
+        match sent {
+            Ok(response) => {
+                let (status, retry_after, body) = self.read(response, ANSWER_BYTES, &bearer).await;
+                read_answer(status, retry_after.as_deref(), &body, self.clock.now().wall)
+            }
+            Err(error) => Answer::Unclear { status: None, text: text::chain(&error.without_url()) },
+        }
+    }
+
+    async fn machine_actions(&self, query: ListQuery) -> Listing {
+        let bearer = match self.tokens.bearer(self.timeout).await {
+            Ok(bearer) => bearer,
+            Err(error) => return Listing::Failed { text: error.to_string() },
+        };
+        let ListQuery { since, skip, top } = query;
+        let mut url = self.api.machine_actions();
+        url.set_query(Some(&format!(
+            "$filter=type eq 'StopAndQuarantineFile' and creationDateTimeUtc ge {since}\
+             &$top={top}&$skip={skip}"
+        )));
+        match self.client.get(url).header(AUTHORIZATION, bearer.header()).send().await {
+            Ok(response) => {
+                let (status, retry_after, body) = self.read(response, PAGE_BYTES, &bearer).await;
+                read_listing(status, retry_after.as_deref(), &body, self.clock.now().wall)
+            }
+            Err(error) => Listing::Failed { text: text::chain(&error.without_url()) },
+        }
+    }
+
+    /// Status, `Retry-After` and body. A 401 costs the token it came with.
+    async fn read(
+        &self,
+        response: reqwest::Response,
+        bytes_max: usize,
+        bearer: &Arc<Bearer>,
+    ) -> (u16, Option<String>, Bytes) {
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = body::bounded(response, bytes_max).await;
+        if status == 401 {
+            self.tokens.refused(bearer);
+        }
+        (status, retry_after, body.freeze())
+    }
+}
+
+fn base(tenant: &TenantName, name: &'static str, text: &str) -> Result<Base, SettingsError> {
+    Base::parse(text).map_err(|error| SettingsError::Url { tenant: tenant.clone(), name, error })
+}
+
+/// HTTP/1.1 only: the [`Gate`] rests on it.
+fn http_client(tenant: &TenantName, timeout: Duration) -> Result<reqwest::Client, SettingsError> {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert(ACCEPT, reqwest::header::HeaderValue::from_static("application/json"));
+    reqwest::Client::builder()
+        .http1_only()
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        .timeout(timeout)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .user_agent(concat!("lazaret/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .build()
+        .map_err(|error| SettingsError::Client { tenant: tenant.clone(), error })
+}

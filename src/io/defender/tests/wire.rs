@@ -1,0 +1,180 @@
+//! What reaches a socket, and what does not.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::io::defender::SettingsError;
+use crate::simulator::{Effect, Endpoint, Fault, Trouble};
+
+/// A client of a raw listener, with a token that needs no login.
+async fn raw() -> (TcpListener, Arc<TestClock>, DefenderApi) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let clock = TestClock::new();
+    let api = DefenderApi::with_tokens(settings(&url, &clock), Arc::new(FixedToken)).unwrap();
+    (listener, clock, api)
+}
+
+/// Reads one request: head and body, as they came.
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut request = String::new();
+    let mut buffer = [0; 4096];
+    while !request.ends_with('}') {
+        let length = stream.read(&mut buffer).await.unwrap();
+        assert_ne!(length, 0, "closed after {request:?}");
+        request.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
+    request
+}
+
+async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    // A reset is as good an end as any.
+    let _ = stream.read_to_end(&mut rest).await;
+    rest
+}
+
+#[tokio::test]
+async fn a_call_is_exactly_the_documented_one() {
+    let (listener, clock, api) = raw().await;
+    let answer = tokio::spawn(api.quarantine(Permit::for_tests(), call(), clock.soon()));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let request = read_request(&mut stream).await;
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    let line = format!("POST /api/machines/{MACHINE}/StopAndQuarantineFile HTTP/1.1");
+    assert_eq!(lines.next(), Some(line.as_str()));
+    let mut headers: Vec<_> = lines.collect();
+    headers.sort_unstable();
+    let length = format!("content-length: {}", body.len());
+    let host = format!("host: {}", listener.local_addr().unwrap());
+    let agent = concat!("user-agent: lazaret/", env!("CARGO_PKG_VERSION"));
+    let expected = [
+        "accept: application/json",
+        "authorization: Bearer fixed",
+        &length,
+        "content-type: application/json",
+        &host,
+        agent,
+    ];
+    assert_eq!(headers, expected);
+    assert_eq!(body, format!(r#"{{"Comment":"{COMMENT}","Sha1":"{SHA1}"}}"#));
+    drop(stream);
+    assert!(matches!(answer.await.unwrap(), Answer::Unclear { status: None, .. }));
+}
+
+#[tokio::test]
+async fn past_send_by_not_a_byte_reaches_a_new_connection() {
+    let (listener, clock, api) = raw().await;
+    let send_by = clock.now().boot;
+    clock.put_forward(Duration::from_micros(1));
+    let answer = tokio::spawn(api.quarantine(Permit::for_tests(), call(), send_by));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    assert_eq!(rest(&mut stream).await, b"");
+    let Answer::Unsent { text } = answer.await.unwrap() else { panic!("sent") };
+    assert!(text.contains("past the time"), "{text}");
+}
+
+#[tokio::test]
+async fn past_send_by_not_a_byte_reaches_a_connection_in_use() {
+    let (listener, clock, api) = raw().await;
+    let first = tokio::spawn(api.quarantine(Permit::for_tests(), call(), clock.soon()));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream).await;
+    let created = "HTTP/1.1 201 Created\r\ncontent-length: 12\r\n\r\n{\"id\": \"abc\"";
+    stream.write_all(created.as_bytes()).await.unwrap();
+    stream.write_all(b"}").await.unwrap();
+    let _ = first.await.unwrap();
+
+    let send_by = clock.now().boot;
+    clock.put_forward(Duration::from_secs(1));
+    let late = tokio::spawn(api.quarantine(Permit::for_tests(), call(), send_by));
+    let (in_use, answer) = tokio::join!(rest(&mut stream), late);
+    assert_eq!(in_use, b"");
+    assert!(matches!(answer.unwrap(), Answer::Unsent { .. }));
+    let waiting = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+    if let Ok(Ok((mut stream, _))) = waiting {
+        assert_eq!(rest(&mut stream).await, b"");
+    }
+}
+
+/// Connecting takes longer than `send by`: the clock runs on while the handshake waits.
+#[tokio::test]
+async fn a_connection_that_never_comes_about_leaves_the_call_unsent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let clock = TestClock::new();
+    let settings = Settings { timeout: Duration::from_millis(300), ..settings(&url, &clock) };
+    let api = DefenderApi::with_tokens(settings, Arc::new(FixedToken)).unwrap();
+    let answer = api.quarantine(Permit::for_tests(), call(), clock.soon()).await;
+    assert!(matches!(answer, Answer::Unsent { .. }), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_refused_connection_leaves_the_call_unsent() {
+    let (listener, clock, api) = raw().await;
+    drop(listener);
+    let answer = api.quarantine(Permit::for_tests(), call(), clock.soon()).await;
+    let Answer::Unsent { text } = answer else { panic!("{answer:?}") };
+    assert!(text.contains("onnection refused"), "{text}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (listener, clock, api) = raw().await;
+    let answer = tokio::spawn(api.quarantine(Permit::for_tests(), call(), clock.soon()));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream).await;
+    let url = format!("http://{}/elsewhere", listener.local_addr().unwrap());
+    let redirect = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nlocation: {url}\r\ncontent-length: 0\r\n\
+         connection: close\r\n\r\n"
+    );
+    stream.write_all(redirect.as_bytes()).await.unwrap();
+    let answer = answer.await.unwrap();
+    assert!(matches!(answer, Answer::Unclear { status: Some(307), .. }), "{answer:?}");
+    assert_eq!(rest(&mut stream).await, b"");
+    assert!(tokio::time::timeout(Duration::ZERO, listener.accept()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_dropped_answer_is_unclear_whatever_was_done() {
+    for (effect, actions) in [(Effect::None, 0), (Effect::Done, 1)] {
+        let world = World::new().await;
+        world.simulator.fault(Fault::next(Endpoint::Quarantine, effect, Trouble::Drop));
+        let answer = world.quarantine().await;
+        assert!(matches!(answer, Answer::Unclear { status: None, .. }), "{answer:?}");
+        assert_eq!(world.simulator.machine_actions().len(), actions);
+        assert_eq!(world.simulator.calls_to(Endpoint::Quarantine).len(), 1, "sent once");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_unclear() {
+    let simulator = Simulator::bind(simulator::Settings::default()).await.unwrap();
+    let clock = TestClock::new();
+    let timeout = Duration::from_millis(300);
+    let settings = Settings { timeout, ..settings(&simulator.url(), &clock) };
+    let api = DefenderApi::with_tokens(settings, Arc::new(FixedToken)).unwrap();
+    simulator.fault(Fault::next(Endpoint::Quarantine, Effect::Done, Trouble::Hang));
+    // The fixed token is none of the simulator's: take one that is.
+    drop(api);
+    let settings = Settings { timeout, ..self::settings(&simulator.url(), &clock) };
+    let api = DefenderApi::new(settings).unwrap();
+    let answer = api.quarantine(Permit::for_tests(), call(), clock.soon()).await;
+    assert!(matches!(answer, Answer::Unclear { status: None, .. }), "{answer:?}");
+    assert_eq!(simulator.machine_actions().len(), 1);
+}
+
+#[tokio::test]
+async fn settings_with_an_open_wire_are_refused() {
+    let clock = TestClock::new();
+    let api = "http://api.contoso.com".to_owned();
+    let refused = DefenderApi::new(Settings { api, ..settings("https://login", &clock) });
+    let error = refused.err().unwrap();
+    assert!(matches!(error, SettingsError::Url { name: "api", .. }));
+    assert!(error.to_string().contains("loopback"), "{error}");
+}

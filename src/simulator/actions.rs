@@ -1,0 +1,288 @@
+//! Machines, and the machine actions that wait on them, run and end.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::settings::{Busy, SameFile, Settings, UnknownMachines};
+
+/// How a machine behaves. An online one that knows every file, by default.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Machine {
+    /// Its actions stay `Pending` until it is online again, or time out.
+    pub offline: bool,
+    /// How its actions end.
+    pub ends: Ending,
+    /// SHA-1s never seen on it: answered with 404.
+    pub lacks: HashSet<String>,
+}
+
+/// The last status of a machine action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    #[default]
+    Succeeded,
+    Failed,
+    TimeOut,
+    Cancelled,
+}
+
+/// One machine action. Times count from the simulator's start.
+#[derive(Clone, Debug)]
+pub struct MachineAction {
+    pub id: String,
+    pub tenant: String,
+    pub machine: String,
+    pub requestor: String,
+    pub sha1: String,
+    pub comment: String,
+    pub created: Duration,
+    updated: Duration,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Since the machine could have begun.
+    Pending(Duration),
+    InProgress,
+    Ended(Ending),
+}
+
+/// Why no machine action is made.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotMade {
+    NoMachine,
+    NoFile,
+    Active,
+}
+
+/// Who asks for what, on which machine.
+pub struct Wanted<'a> {
+    pub tenant: &'a str,
+    pub requestor: &'a str,
+    pub machine: &'a str,
+    pub sha1: &'a str,
+    pub comment: &'a str,
+}
+
+/// All machines and machine actions.
+#[derive(Debug, Default)]
+pub struct Actions {
+    machines: HashMap<String, Machine>,
+    all: Vec<MachineAction>,
+    /// Unfinished ones, by machine.
+    open: HashMap<String, Vec<usize>>,
+}
+
+impl Actions {
+    pub fn set_machine(&mut self, id: &str, machine: Machine, now: Duration) {
+        let id = id.to_ascii_lowercase();
+        for index in self.open.get(&id).into_iter().flatten() {
+            if let Progress::Pending(since) = &mut self.all[*index].progress {
+                *since = now;
+            }
+        }
+        self.machines.insert(id, machine);
+    }
+
+    /// Makes a machine action, or names the one that stands for it. Call [`Actions::advance`]
+    /// first.
+    pub fn make(
+        &mut self,
+        wanted: &Wanted<'_>,
+        settings: &Settings,
+        now: Duration,
+    ) -> Result<&MachineAction, NotMade> {
+        let machine = self.machine(wanted.machine, settings.unknown_machines)?;
+        if machine.lacks.contains(wanted.sha1) {
+            return Err(NotMade::NoFile);
+        }
+        let open = self.open.entry(wanted.machine.to_owned()).or_default();
+        let same = open.iter().copied().find(|index| self.all[*index].sha1 == wanted.sha1);
+        match (same, settings.same_file) {
+            (Some(index), SameFile::Returned) => return Ok(&self.all[index]),
+            (Some(_), SameFile::Refused) => return Err(NotMade::Active),
+            (None, _) if settings.busy == Busy::Machine && !open.is_empty() => {
+                return Err(NotMade::Active);
+            }
+            (None, _) => {}
+        }
+        open.push(self.all.len());
+        self.all.push(MachineAction {
+            id: Uuid::now_v7().to_string(),
+            tenant: wanted.tenant.to_owned(),
+            machine: wanted.machine.to_owned(),
+            requestor: wanted.requestor.to_owned(),
+            sha1: wanted.sha1.to_owned(),
+            comment: wanted.comment.to_owned(),
+            created: now,
+            updated: now,
+            progress: Progress::Pending(now),
+        });
+        Ok(self.all.last().expect("one was just pushed"))
+    }
+
+    fn machine(&mut self, id: &str, unknown: UnknownMachines) -> Result<&Machine, NotMade> {
+        let hex = id.len() == 40 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !hex || (unknown == UnknownMachines::NotFound && !self.machines.contains_key(id)) {
+            return Err(NotMade::NoMachine);
+        }
+        Ok(self.machines.entry(id.to_owned()).or_default())
+    }
+
+    /// Moves every unfinished action to where it stands now.
+    pub fn advance(&mut self, settings: &Settings, now: Duration) {
+        let Self { machines, all, open } = self;
+        open.retain(|id, indices| {
+            let machine = &machines[id];
+            indices.retain(|index| {
+                all[*index].advance(machine, settings, now);
+                !matches!(all[*index].progress, Progress::Ended(_))
+            });
+            !indices.is_empty()
+        });
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &MachineAction> {
+        self.all.iter()
+    }
+}
+
+impl MachineAction {
+    fn advance(&mut self, machine: &Machine, settings: &Settings, now: Duration) {
+        if let Progress::Pending(since) = self.progress {
+            if machine.offline {
+                let out = self.created + settings.offline_for;
+                if now >= out {
+                    (self.progress, self.updated) = (Progress::Ended(Ending::TimeOut), out);
+                }
+            } else if now >= since + settings.pending_for {
+                (self.progress, self.updated) =
+                    (Progress::InProgress, since + settings.pending_for);
+            }
+        }
+        let ends = self.updated + settings.running_for;
+        if self.progress == Progress::InProgress && now >= ends {
+            (self.progress, self.updated) = (Progress::Ended(machine.ends), ends);
+        }
+    }
+
+    /// Defender's word for where it stands.
+    pub fn status(&self) -> &'static str {
+        match self.progress {
+            Progress::Pending(_) => "Pending",
+            Progress::InProgress => "InProgress",
+            Progress::Ended(Ending::Succeeded) => "Succeeded",
+            Progress::Ended(Ending::Failed) => "Failed",
+            Progress::Ended(Ending::TimeOut) => "TimeOut",
+            Progress::Ended(Ending::Cancelled) => "Cancelled",
+        }
+    }
+
+    /// The MachineAction object. `at` turns a time into Defender's seven-digit form.
+    pub fn shown(&self, at: impl Fn(Duration) -> String) -> Value {
+        let error_hresult: i32 = match self.progress {
+            Progress::Ended(Ending::TimeOut) => -2_145_844_840,
+            Progress::Ended(Ending::Cancelled) => -2_147_467_260,
+            Progress::Ended(Ending::Failed) => -2_147_024_891,
+            _ => 0,
+        };
+        json!({
+            "id": self.id,
+            "type": "StopAndQuarantineFile",
+            "title": null,
+            "requestor": self.requestor,
+            "requestorComment": self.comment,
+            "status": self.status(),
+            "machineId": self.machine,
+            "computerDnsName": format!("simulated-{}", &self.machine[..8]),
+            "creationDateTimeUtc": at(self.created),
+            "lastUpdateDateTimeUtc": at(self.updated),
+            "cancellationRequestor": null,
+            "cancellationComment": null,
+            "cancellationDateTimeUtc": null,
+            "errorHResult": error_hresult,
+            "scope": null,
+            "externalId": null,
+            "requestSource": "PublicApi",
+            "relatedFileInfo": {"fileIdentifier": self.sha1, "fileIdentifierType": "Sha1"},
+            "commands": [],
+            "troubleshootInfo": null,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MACHINE: &str = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
+
+    fn make(actions: &mut Actions, settings: &Settings, sha1: &str) -> Result<String, NotMade> {
+        let wanted = Wanted {
+            tenant: "contoso",
+            requestor: "lazaret",
+            machine: MACHINE,
+            sha1,
+            comment: "because",
+        };
+        actions.make(&wanted, settings, Duration::ZERO).map(|action| action.id.clone())
+    }
+
+    fn status(actions: &mut Actions, settings: &Settings, seconds: u32) -> &'static str {
+        actions.advance(settings, seconds * SECOND);
+        actions.all[0].status()
+    }
+
+    #[test]
+    fn an_action_is_pending_then_in_progress_then_ends_as_its_machine_says() {
+        let settings =
+            Settings { pending_for: 2 * SECOND, running_for: 3 * SECOND, ..Settings::default() };
+        let mut actions = Actions::default();
+        let failing = Machine { ends: Ending::Failed, ..Machine::default() };
+        actions.set_machine(MACHINE, failing, Duration::ZERO);
+        make(&mut actions, &settings, "a").unwrap();
+        assert_eq!(status(&mut actions, &settings, 1), "Pending");
+        assert_eq!(status(&mut actions, &settings, 2), "InProgress");
+        assert_eq!(status(&mut actions, &settings, 5), "Failed");
+        assert_eq!(actions.all[0].updated, 5 * SECOND);
+    }
+
+    #[test]
+    fn an_offline_machine_leaves_its_action_pending_until_it_is_back_or_72_hours_are_over() {
+        let settings = Settings { running_for: Duration::ZERO, ..Settings::default() };
+        let mut actions = Actions::default();
+        let offline = Machine { offline: true, ..Machine::default() };
+        actions.set_machine(MACHINE, offline.clone(), Duration::ZERO);
+        make(&mut actions, &settings, "a").unwrap();
+        assert_eq!(status(&mut actions, &settings, 71 * 3600), "Pending");
+        actions.set_machine(MACHINE, Machine::default(), 71 * 3600 * SECOND);
+        assert_eq!(status(&mut actions, &settings, 71 * 3600), "Pending");
+        assert_eq!(status(&mut actions, &settings, 71 * 3600 + 1), "Succeeded");
+
+        let mut actions = Actions::default();
+        actions.set_machine(MACHINE, offline, Duration::ZERO);
+        make(&mut actions, &settings, "a").unwrap();
+        assert_eq!(status(&mut actions, &settings, 72 * 3600), "TimeOut");
+    }
+
+    #[test]
+    fn an_unfinished_action_holds_its_machine_or_its_file() {
+        let strict = Settings::default();
+        let mut actions = Actions::default();
+        let first = make(&mut actions, &strict, "a").unwrap();
+        assert_eq!(make(&mut actions, &strict, "a"), Err(NotMade::Active));
+        assert_eq!(make(&mut actions, &strict, "b"), Err(NotMade::Active));
+        let lenient = Settings { busy: Busy::File, same_file: SameFile::Returned, ..strict };
+        assert_eq!(make(&mut actions, &lenient, "a"), Ok(first.clone()));
+        assert_ne!(make(&mut actions, &lenient, "b").unwrap(), first);
+        actions.advance(&lenient, 60 * SECOND);
+        assert_ne!(make(&mut actions, &lenient, "a").unwrap(), first);
+    }
+}

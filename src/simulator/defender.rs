@@ -1,0 +1,170 @@
+//! What Defender's endpoints do: permissions first, then the body or the query.
+
+use std::collections::HashMap;
+
+use axum::body::Bytes;
+use axum::extract::Query;
+use axum::http::request::Parts;
+use axum::http::{Uri, header};
+use serde_json::{Value, json};
+
+use super::actions::{NotMade, Wanted};
+use super::entra::{self, Bearer};
+use super::filter::Filter;
+use super::reply::Reply;
+use super::world::{Inner, World};
+
+/// Most entries in one page of the list, as documented.
+const PAGE: usize = 10_000;
+
+pub fn quarantine(
+    world: &World,
+    inner: &mut Inner,
+    bearer: &Bearer,
+    machine: &str,
+    parts: &Parts,
+    body: &Bytes,
+) -> Reply {
+    if !bearer.may_quarantine() {
+        return forbidden(&[entra::STOP_AND_QUARANTINE]);
+    }
+    if !bearer.may_read() {
+        return forbidden(&entra::READ);
+    }
+    let json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !json.is_some_and(|kind| kind.split(';').next() == Some("application/json")) {
+        return Reply::error(415, "UnsupportedMediaType", "The body has to be application/json");
+    }
+    let (comment, sha1) = match comment_and_sha1(body) {
+        Ok(both) => both,
+        Err(refused) => return refused,
+    };
+    if sha1.len() != 40 || !sha1.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let text = format!("Hash value {sha1} is invalid.");
+        return Reply::error(400, "InvalidHashValue", &text);
+    }
+    let sha1 = sha1.to_ascii_lowercase();
+    let wanted = Wanted {
+        tenant: &bearer.tenant,
+        requestor: &bearer.client_id,
+        machine,
+        sha1: &sha1,
+        comment: &comment,
+    };
+    match inner.actions.make(&wanted, &world.settings, world.now()) {
+        Ok(action) => {
+            let mut shown = action.shown(|at| world.shown_time(at));
+            shown["@odata.context"] = json!(format!("{}/$entity", context(parts)));
+            let machine_action = Some(action.id.clone());
+            Reply { machine_action, ..Reply::json(201, &shown) }
+        }
+        Err(NotMade::NoMachine) => {
+            Reply::error(404, "ResourceNotFound", &format!("Machine {machine} was not found"))
+        }
+        Err(NotMade::NoFile) => {
+            let text = format!("Sha1 {sha1} was not found in machine {machine}");
+            Reply::error(404, "ResourceNotFound", &text)
+        }
+        Err(NotMade::Active) => {
+            Reply::error(400, "ActiveRequestAlreadyExists", "Action is already in progress")
+        }
+    }
+}
+
+/// Body names are case-sensitive, both are required, and others are refused.
+fn comment_and_sha1(body: &[u8]) -> Result<(String, String), Reply> {
+    let incorrect = || Reply::error(400, "InvalidRequestBody", "Request body is incorrect");
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else {
+        return Err(incorrect());
+    };
+    let mut take = |name: &str| match fields.remove(name) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text),
+        None | Some(Value::Null) | Some(Value::String(_)) => {
+            let text = format!("Required parameter {name} is missing.");
+            Err(Reply::error(400, "MissingRequiredParameter", &text))
+        }
+        Some(_) => Err(incorrect()),
+    };
+    let both = (take("Comment")?, take("Sha1")?);
+    if fields.is_empty() { Ok(both) } else { Err(incorrect()) }
+}
+
+pub fn list(world: &World, inner: &Inner, bearer: &Bearer, parts: &Parts) -> Reply {
+    if !bearer.may_read() {
+        return forbidden(&entra::READ);
+    }
+    let (filter, top, skip) = match list_options(parts.uri.query().unwrap_or_default()) {
+        Ok(options) => options,
+        Err(text) => {
+            let text = format!("The query specified in the URI is not valid. {text}.");
+            let error = json!({"error": {"code": "", "message": text, "details": []}});
+            return Reply::json(400, &error);
+        }
+    };
+    let wanted = inner
+        .actions
+        .iter()
+        .rev()
+        .filter(|action| action.tenant == bearer.tenant)
+        .filter(|action| filter.matches(action, |at| world.wall(at)));
+    let page: Vec<_> =
+        wanted.skip(skip).take(top).map(|action| action.shown(|at| world.shown_time(at))).collect();
+    Reply::json(200, &json!({"@odata.context": context(parts), "value": page}))
+}
+
+fn list_options(query: &str) -> Result<(Filter, usize, usize), String> {
+    let mut options = (Filter::default(), PAGE, 0);
+    for (name, value) in pairs(query).ok_or("It can't be decoded")? {
+        let number = || value.parse::<usize>().map_err(|_| format!("{name} has to be a number"));
+        match name.as_str() {
+            "$filter" => options.0 = Filter::parse(&value)?,
+            "$top" => options.1 = number()?,
+            "$skip" => options.2 = number()?,
+            _ if name.starts_with('$') => {
+                return Err(format!(
+                    "Custom query option '{name}' that starts with '$' is not supported"
+                ));
+            }
+            // Others are the caller's own, as OData has it.
+            _ => {}
+        }
+    }
+    if options.1 > PAGE {
+        return Err(format!("The limit of '{PAGE}' for Top query has been exceeded"));
+    }
+    Ok(options)
+}
+
+pub fn one(world: &World, inner: &Inner, bearer: &Bearer, id: &str) -> Reply {
+    if !bearer.may_read() {
+        return forbidden(&entra::READ);
+    }
+    let mut all = inner.actions.iter().filter(|action| action.tenant == bearer.tenant);
+    match all.find(|action| action.id == id) {
+        Some(action) => Reply::json(200, &action.shown(|at| world.shown_time(at))),
+        None => {
+            let text = format!("MachineAction {id} was not found");
+            Reply::error(404, "ResourceNotFound", &text)
+        }
+    }
+}
+
+fn forbidden(roles: &[&str]) -> Reply {
+    let text = format!(
+        "The application does not have any of the required application permissions ({}) to \
+         access the resource.",
+        roles.join(", ")
+    );
+    Reply::error(403, "Forbidden", &text)
+}
+
+fn context(parts: &Parts) -> String {
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    format!("http://{}/api/$metadata#MachineActions", host.unwrap_or("localhost"))
+}
+
+/// Decodes a query or a form; of a name that comes twice, the last one counts.
+pub fn pairs(query: &str) -> Option<HashMap<String, String>> {
+    let uri: Uri = format!("/?{query}").parse().ok()?;
+    Query::try_from_uri(&uri).ok().map(|Query(pairs)| pairs)
+}

@@ -1,0 +1,88 @@
+//! Everything a simulator knows, behind one lock that is held for one step of one call.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::actions::{Actions, Machine};
+use super::entra::Bearer;
+use super::faults::Faults;
+use super::record::{Endpoint, Record};
+use super::settings::Settings;
+use super::windows::{Exceeded, Windows};
+
+/// The settings, the clock, and behind the lock what changes.
+pub struct World {
+    pub settings: Settings,
+    start: Instant,
+    started: Timestamp,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+pub struct Inner {
+    pub actions: Actions,
+    pub faults: Faults,
+    pub record: Record,
+    /// Valid bearer tokens by their text.
+    pub tokens: HashMap<String, Bearer>,
+    windows: HashMap<(String, String, Endpoint), Windows>,
+}
+
+impl World {
+    pub fn new(settings: Settings) -> Self {
+        let (start, started) = (Instant::now(), Timestamp::now());
+        Self { settings, start, started, inner: Mutex::default() }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time since the start: every time in the simulator is one.
+    pub fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub fn wall(&self, at: Duration) -> Timestamp {
+        let span = SignedDuration::try_from(at).unwrap_or(SignedDuration::MAX);
+        self.started.checked_add(span).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The wall clock with the seven digits of fraction that Defender writes.
+    pub fn shown_time(&self, at: Duration) -> String {
+        format!("{:.7}", self.wall(at))
+    }
+
+    pub fn set_machine(&self, id: &str, machine: Machine) {
+        let now = self.now();
+        let mut inner = self.lock();
+        inner.actions.advance(&self.settings, now);
+        inner.actions.set_machine(id, machine, now);
+    }
+
+    pub fn shown_actions(&self) -> Vec<Value> {
+        let mut inner = self.lock();
+        inner.actions.advance(&self.settings, self.now());
+        inner.actions.iter().map(|action| action.shown(|at| self.shown_time(at))).collect()
+    }
+
+    /// Takes one call from the budget of that tenant and application.
+    pub fn take(
+        &self,
+        inner: &mut Inner,
+        bearer: &Bearer,
+        endpoint: Endpoint,
+    ) -> Result<(), Exceeded> {
+        let limits = match endpoint {
+            Endpoint::Quarantine => &self.settings.quarantine,
+            _ => &self.settings.reads,
+        };
+        let key = (bearer.tenant.clone(), bearer.client_id.clone(), endpoint);
+        let fresh = || Windows::new(limits, self.settings.reckoning);
+        inner.windows.entry(key).or_insert_with(fresh).take(self.now())
+    }
+}
