@@ -356,6 +356,9 @@ pub struct Resumed {
     /// Attempts that may still occupy a slot of the longest window.
     pub attempts: Vec<AttemptRow>,
     pub open: Vec<OpenAction>,
+    /// Machine actions that ended actions had, of the same effects as those in `open` that are in
+    /// flight or in doubt: no look-up may take one of them for its own.
+    pub outcomes: Vec<MachineActionId>,
     pub paused: bool,
 }
 
