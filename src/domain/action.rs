@@ -353,11 +353,12 @@ pub struct AttemptRow {
 /// What a tenant's dispatcher starts from.
 #[derive(Clone, Debug, Default)]
 pub struct Resumed {
-    /// Attempts that may still occupy a slot of the longest window.
+    /// Attempts that may still occupy a slot of the longest window. In the same boot that is
+    /// reckoned by the boot clock alone: the wall clock may have jumped.
     pub attempts: Vec<AttemptRow>,
     pub open: Vec<OpenAction>,
-    /// Machine actions that ended actions had, of the same effects as those in `open` that are in
-    /// flight or in doubt: no look-up may take one of them for its own.
+    /// The machine actions of the actions that ended last, oldest first, at most
+    /// [`crate::limits::OUTCOMES_KEPT`]: no look-up may take one of them for its own.
     pub outcomes: Vec<MachineActionId>,
     pub paused: bool,
 }

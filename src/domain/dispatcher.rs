@@ -279,11 +279,11 @@ impl Dispatcher {
         match why {
             NotBegun::Refused(Begun::Paused) => {
                 self.shut(now, "paused".to_owned());
-                self.queue.put_back(head);
+                self.queue.queued(head.not_before);
             }
             NotBegun::StoreFailed(error) => {
                 self.shut(now, error);
-                self.queue.put_back(head);
+                self.queue.queued(head.not_before);
             }
             NotBegun::Refused(Begun::Expired) => self.sweep_at = now.boot,
             NotBegun::Refused(Begun::Corrupt) => self.queue.set_aside(head.action),

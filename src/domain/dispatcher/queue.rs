@@ -115,11 +115,6 @@ impl Queue {
         Some(head)
     }
 
-    /// Its call was not begun: it is first again.
-    pub fn put_back(&mut self, head: Head) {
-        self.line(head.class).heads.push_front(head);
-    }
-
     pub fn set_aside(&mut self, action: ActionId) {
         self.corrupt.insert(action);
     }
