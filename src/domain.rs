@@ -4,6 +4,9 @@
 //! line: a delivery's signature is checked, an alert becomes candidates, rules judge them, what is
 //! decided becomes an action, and the dispatcher turns actions into attempts.
 
+#[cfg(test)]
+mod dice;
+
 pub mod time;
 
 pub mod ids;

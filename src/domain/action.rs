@@ -353,9 +353,13 @@ pub struct AttemptRow {
 /// What a tenant's dispatcher starts from.
 #[derive(Clone, Debug, Default)]
 pub struct Resumed {
-    /// Attempts that may still occupy a slot of the longest window.
+    /// Attempts that may still occupy a slot of the longest window. In the same boot that is
+    /// reckoned by the boot clock alone: the wall clock may have jumped.
     pub attempts: Vec<AttemptRow>,
     pub open: Vec<OpenAction>,
+    /// The machine actions of the actions that ended last, oldest first, at most
+    /// [`crate::limits::OUTCOMES_KEPT`]: no look-up may take one of them for its own.
+    pub outcomes: Vec<MachineActionId>,
     pub paused: bool,
 }
 

@@ -1,5 +1,7 @@
 //! What Defender answered, read from status and body alone. Nothing here touches a socket.
 
+mod read;
+
 use std::time::Duration;
 
 use super::ids::{MachineActionId, MachineId, Sha1};

@@ -1,4 +1,39 @@
 //! The budget: an exact sliding log over every window at once.
+//!
+//! A slot is taken before a call is sent and is free again 1.001 × window after the call was
+//! completed. A server that counts the call anywhere between these two moments then counts no more
+//! than the limit in any window, fixed or sliding, and a token bucket of that capacity never runs
+//! dry: of the calls in such a window take the one sent last; every other one was completed less
+//! than a window before, so it still had its slot. The 0.1 % is for clocks that run at different
+//! speeds, of which synchronised ones use half at most.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::action::AttemptRow;
+use super::time::{Boot, Clocks, Now};
+use crate::limits;
+
+/// At most so many calls in any window of that length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    pub calls: NonZeroU32,
+    pub per: Duration,
+}
+
+impl Limit {
+    /// `None` where there is nothing to allow or no time to allow it in.
+    pub fn new(calls: u32, per: Duration) -> Option<Self> {
+        let calls = NonZeroU32::new(calls)?;
+        (!per.is_zero()).then_some(Self { calls, per })
+    }
+
+    /// How long a slot stays taken after its call was completed.
+    fn occupied(self) -> Duration {
+        self.per + self.per / 1000
+    }
+}
 
 /// The right to make one call. Only the limiter makes one, and a call consumes it.
 #[derive(Debug)]
@@ -13,3 +48,164 @@ impl Permit {
         Self { _private: () }
     }
 }
+
+/// The place that a call takes in the log from before it is sent. It can be released once, and
+/// stays taken where it never is.
+#[derive(Debug)]
+#[must_use]
+pub struct Slot {
+    _private: (),
+}
+
+/// Why there is no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// Full, held or paced until then, if nothing else happens before.
+    Until(Boot),
+    /// As many calls are in flight as a whole window allows: a slot becomes free only some time
+    /// after one of them is answered.
+    Busy,
+}
+
+/// How full one window is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    pub limit: Limit,
+    pub calls: u32,
+}
+
+/// The log of one endpoint of one tenant.
+#[derive(Debug)]
+pub struct Limiter {
+    limits: Vec<Limit>,
+    in_flight: usize,
+    /// When each call was completed, ascending. No older than the longest window.
+    completed: VecDeque<Boot>,
+    held_until: Option<Boot>,
+    pacing: Option<Pacing>,
+}
+
+/// Calls are spread evenly until what an earlier run used has left every window.
+#[derive(Debug)]
+struct Pacing {
+    until: Boot,
+    every: Duration,
+    next: Boot,
+}
+
+impl Limiter {
+    /// A log that remembers nothing of earlier runs: right only where there were none.
+    pub fn new(limits: Vec<Limit>) -> Self {
+        Self { limits, in_flight: 0, completed: VecDeque::new(), held_until: None, pacing: None }
+    }
+
+    /// A log whose earlier runs are forgotten: for the length of its longest window calls are
+    /// spread evenly.
+    pub fn paced(limits: Vec<Limit>, now: Boot) -> Self {
+        let every = limits.iter().map(|limit| limit.per / limit.calls.get()).max();
+        let until = now + limits.iter().map(|limit| limit.occupied()).max().unwrap_or_default();
+        let pacing = every.map(|every| Pacing { until, every, next: now });
+        Self { pacing, ..Self::new(limits) }
+    }
+
+    /// The log as the durable attempts tell it. One without an answer may have been counted up to
+    /// 30 s after the last moment it could have been sent.
+    pub fn resume(limits: Vec<Limit>, attempts: &[AttemptRow], now: Now, clocks: Clocks) -> Self {
+        let behind = |row: &AttemptRow| {
+            row.written.wall > now.wall || row.closed.is_some_and(|(at, _)| at.wall > now.wall)
+        };
+        let wall_trusted = clocks.wall_trusted && !attempts.iter().any(behind);
+        let clocks = Clocks { wall_trusted, ..clocks };
+        let mut limiter = Self::new(limits);
+        for row in attempts {
+            let completed = match row.closed {
+                Some((at, true)) => at.on_boot_clock(now, clocks),
+                Some((at, false)) => at.on_boot_clock(now, clocks) + limits::COUNTED_LATE,
+                None => row.send_by.on_boot_clock(now, clocks) + limits::COUNTED_LATE,
+            };
+            limiter.insert(completed);
+        }
+        limiter.forget_old(now.boot);
+        limiter
+    }
+
+    /// Takes a slot in every window, or says why there is none.
+    pub fn take(&mut self, now: Boot) -> Result<(Permit, Slot), NotNow> {
+        let free_at = self.free_at(now).ok_or(NotNow::Busy)?;
+        if free_at > now {
+            return Err(NotNow::Until(free_at));
+        }
+        self.forget_old(now);
+        self.in_flight += 1;
+        if let Some(pacing) = &mut self.pacing {
+            pacing.next = now + pacing.every;
+        }
+        Ok((Permit { _private: () }, Slot { _private: () }))
+    }
+
+    /// The call was completed at `at`: an answer or a definite failure was seen, or the server
+    /// can't count it later than that.
+    pub fn release(&mut self, slot: Slot, at: Boot) {
+        let Slot { _private: () } = slot;
+        self.in_flight -= 1;
+        self.insert(at);
+    }
+
+    /// Nothing was sent, nor will be: the slot was never used.
+    pub fn give_back(&mut self, slot: Slot) {
+        let Slot { _private: () } = slot;
+        self.in_flight -= 1;
+    }
+
+    /// No call before `until`. The latest of several holds counts.
+    pub fn hold_until(&mut self, until: Boot) {
+        self.held_until = self.held_until.max(Some(until));
+    }
+
+    /// Until when calls are held, if they are.
+    pub fn held(&self, now: Boot) -> Option<Boot> {
+        self.held_until.filter(|until| *until > now)
+    }
+
+    /// When the next slot is free if nothing is released before; `None` where only a release can
+    /// help.
+    pub fn free_at(&self, now: Boot) -> Option<Boot> {
+        let mut free_at = self.held_until.unwrap_or(now).max(now);
+        if let Some(pacing) = self.pacing.as_ref().filter(|pacing| now < pacing.until) {
+            free_at = free_at.max(pacing.next);
+        }
+        for limit in &self.limits {
+            // So many of the newest may still be in the window when the next call is sent.
+            let spare = (limit.calls.get() as usize - 1).checked_sub(self.in_flight)?;
+            if let Some(last) = self.completed.len().checked_sub(spare + 1) {
+                free_at = free_at.max(self.completed[last] + limit.occupied());
+            }
+        }
+        Some(free_at)
+    }
+
+    /// How full each window is, calls in flight included.
+    pub fn used(&self, now: Boot) -> Vec<Used> {
+        let used = |limit: &Limit| {
+            let since = now - limit.occupied();
+            let old = self.completed.partition_point(|at| *at <= since);
+            let calls = self.in_flight + self.completed.len() - old;
+            Used { limit: *limit, calls: u32::try_from(calls).unwrap_or(u32::MAX) }
+        };
+        self.limits.iter().map(used).collect()
+    }
+
+    fn insert(&mut self, completed: Boot) {
+        let place = self.completed.partition_point(|at| *at <= completed);
+        self.completed.insert(place, completed);
+    }
+
+    fn forget_old(&mut self, now: Boot) {
+        let longest = self.limits.iter().map(|limit| limit.occupied()).max().unwrap_or_default();
+        let old = self.completed.partition_point(|at| *at + longest <= now);
+        self.completed.drain(..old);
+    }
+}
+
+#[cfg(test)]
+mod tests;

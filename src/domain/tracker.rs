@@ -1,1 +1,203 @@
-//! (in the making)
+//! Follows accepted actions to their end at Defender, and finds out what became of calls without
+//! an answer. Both read the same list of machine actions.
+//!
+//! Two rules hold everywhere here: nothing is reported as done that Defender has not said, and a
+//! call counts as lost only when a list that was started after its look-up was due, and was read
+//! to its last page, does not show it.
+
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::action::{Doubt, State, StateName};
+use super::answer::{Entry, ListQuery};
+use super::ids::{ActionId, AttemptId, EffectKey, MachineActionId};
+use super::time::{Boot, Now, Wall};
+use crate::limits;
+pub(super) use settle::doubling;
+
+#[derive(Clone, Copy, Debug)]
+pub struct TrackerSettings {
+    /// Between the starts of two lists while actions are followed.
+    pub every: Duration,
+    /// How long Defender may take to show in its list what it has accepted.
+    pub wait: Duration,
+    /// Entries on one page.
+    pub page: u32,
+}
+
+/// An action in doubt, and when its machine action is looked for.
+#[derive(Clone, Debug)]
+pub struct InDoubt {
+    pub key: EffectKey,
+    pub comment: String,
+    pub attempt: AttemptId,
+    /// When the attempt was written.
+    pub written: Wall,
+    pub tries: u32,
+    pub busy_since: Option<Wall>,
+    pub doubt: Doubt,
+    /// A list started from then on may show it.
+    pub due: Boot,
+    /// A list started from then on that does not show it proves that there is none.
+    pub decides: Boot,
+}
+
+/// A change of state that a list led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub action: ActionId,
+    pub from: StateName,
+    pub to: State,
+    pub why: String,
+}
+
+#[derive(Debug)]
+pub struct Tracker {
+    settings: TrackerSettings,
+    followed: BTreeMap<ActionId, Followed>,
+    doubts: BTreeMap<ActionId, InDoubt>,
+    /// Machine actions whose end is already the outcome of an action, newest last.
+    outcomes: VecDeque<MachineActionId>,
+    started: Option<Boot>,
+    /// Lists that failed in a row.
+    failures: u32,
+    cycle: Option<Cycle>,
+}
+
+#[derive(Debug)]
+struct Followed {
+    machine_action: MachineActionId,
+    since: Wall,
+    /// Lists started before that may rightly not show it.
+    from: Boot,
+    /// How far back a list has to go to show it.
+    created: Wall,
+    sought_far_back: bool,
+}
+
+/// One list, over all its pages.
+#[derive(Debug)]
+struct Cycle {
+    started: Boot,
+    query: ListQuery,
+    /// What somebody here waits for. An entry that two pages show counts as the later one says.
+    entries: BTreeMap<MachineActionId, Entry>,
+}
+
+impl Tracker {
+    /// `outcomes` are machine actions that ended actions already have as their own.
+    pub fn new(settings: TrackerSettings, outcomes: Vec<MachineActionId>) -> Self {
+        Self {
+            settings,
+            followed: BTreeMap::new(),
+            doubts: BTreeMap::new(),
+            outcomes: outcomes.into(),
+            started: None,
+            failures: 0,
+            cycle: None,
+        }
+    }
+
+    /// Follows an action that Defender accepted at `since` under that id. Defender may name one
+    /// machine action for several actions; its end is the end of all of them.
+    pub fn follow(&mut self, action: ActionId, id: MachineActionId, since: Wall, now: Now) {
+        let followed = Followed {
+            machine_action: id,
+            since,
+            from: now.boot,
+            created: since - limits::CLOCK_SKEW,
+            sought_far_back: false,
+        };
+        self.followed.insert(action, followed);
+    }
+
+    pub fn doubt(&mut self, action: ActionId, doubt: InDoubt) {
+        self.doubts.insert(action, doubt);
+    }
+
+    /// How many actions are followed, and how many are in doubt.
+    pub fn open(&self) -> (usize, usize) {
+        (self.followed.len(), self.doubts.len())
+    }
+
+    /// When the next page is wanted; `None` while nothing is open that a list could show.
+    pub fn wake_at(&self) -> Option<Boot> {
+        if let Some(cycle) = &self.cycle {
+            return Some(cycle.started);
+        }
+        let track = (!self.followed.is_empty())
+            .then(|| self.started.map_or(Boot(i64::MIN), |at| at + self.settings.every));
+        let look_up = self.doubts.values().map(|doubt| doubt.due).min();
+        let wanted = track.into_iter().chain(look_up).min()?;
+        Some(self.started.map_or(wanted, |at| wanted.max(at + self.spacing())))
+    }
+
+    /// The next page to ask for. Starts a list where none is being read.
+    pub fn query(&mut self, now: Now) -> ListQuery {
+        if let Some(cycle) = &self.cycle {
+            return cycle.query;
+        }
+        self.started = Some(now.boot);
+        let query = ListQuery { since: self.since(now), skip: 0, top: self.settings.page };
+        self.cycle = Some(Cycle { started: now.boot, query, entries: BTreeMap::new() });
+        query
+    }
+
+    /// A page came, with `read` entries on it of which `entries` could be read. After the last
+    /// page returns what the whole list settles.
+    pub fn page(&mut self, now: Now, entries: Vec<Entry>, read: u32) -> Vec<Move> {
+        let Some(mut cycle) = self.cycle.take() else {
+            return Vec::new();
+        };
+        let followed: BTreeSet<_> = self.followed.values().map(|f| &f.machine_action).collect();
+        let sought: BTreeSet<_> =
+            self.doubts.values().map(|d| (d.key.machine, Some(d.key.sha1))).collect();
+        let wanted = |e: &Entry| followed.contains(&e.id) || sought.contains(&(e.machine, e.sha1));
+        cycle.entries.extend(entries.into_iter().filter(wanted).map(|e| (e.id.clone(), e)));
+        if read >= cycle.query.top {
+            cycle.query.skip = cycle.query.skip.saturating_add(read);
+            self.cycle = Some(cycle);
+            return Vec::new();
+        }
+        self.failures = 0;
+        self.settle(now, &cycle)
+    }
+
+    /// The page did not come. The list is begun anew, later each time.
+    pub fn failed(&mut self) {
+        self.cycle = None;
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    fn spacing(&self) -> Duration {
+        let (first, longest) = limits::LIST_SPACING;
+        let factor = 1_u32 << self.failures.min(16);
+        (first.min(self.settings.every) * factor).min(longest.max(self.settings.every))
+    }
+
+    /// How far back the list has to go so that nothing that is waited for can be missing.
+    fn since(&self, now: Now) -> Wall {
+        let followed = self.followed.values().map(|followed| followed.created);
+        let due = self.doubts.values().filter(|doubt| doubt.due <= now.boot);
+        let oldest = followed.chain(due.map(InDoubt::oldest)).min();
+        oldest.unwrap_or(now.wall - limits::CLOCK_SKEW)
+    }
+}
+
+impl InDoubt {
+    /// The oldest machine action that may be this call's. One that stood in the way of a call may
+    /// have waited for its machine as long as Defender lets it.
+    fn oldest(&self) -> Wall {
+        match self.doubt {
+            Doubt::NoAnswer => self.written - limits::CLOCK_SKEW,
+            Doubt::ActiveRequest { answered } => {
+                answered - limits::MACHINE_ACTION_AGE - limits::CLOCK_SKEW
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! One endpoint of one tenant: its budget, and whether it can be used at all.
+
+use std::time::Duration;
+
+use crate::domain::limiter::Limiter;
+use crate::domain::time::Boot;
+use crate::domain::tracker::doubling;
+use crate::limits;
+
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub limiter: Limiter,
+    /// Calls in a row of which nothing reached Defender.
+    unsent: u32,
+    /// Tokens in a row that were refused, and when the last one was.
+    unauthorized: u32,
+    unauthorized_at: Option<Boot>,
+    why_held: String,
+}
+
+impl Endpoint {
+    pub fn new(limiter: Limiter) -> Self {
+        Self { limiter, unsent: 0, unauthorized: 0, unauthorized_at: None, why_held: String::new() }
+    }
+
+    /// Until when it is held and why, if it is.
+    pub fn held(&self, now: Boot) -> Option<(Boot, &str)> {
+        self.limiter.held(now).map(|until| (until, self.why_held.as_str()))
+    }
+
+    /// It has failed just now in a way that the next call would fail too: one at a time is enough
+    /// to find out when it works again.
+    pub fn ailing(&self) -> bool {
+        self.unsent >= limits::UNSENT_IN_A_ROW || self.unauthorized > 0
+    }
+
+    /// Defender answered, whatever it said.
+    pub fn answered(&mut self) {
+        self.unsent = 0;
+        self.unauthorized = 0;
+        self.unauthorized_at = None;
+    }
+
+    pub fn too_many(&mut self, now: Boot, retry_after: Option<Duration>, text: &str) {
+        self.unsent = 0;
+        let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
+        self.hold(now + wait, text);
+    }
+
+    /// The token of a call sent at `sent` was refused. Calls that were under way together had the
+    /// same token and count once. The first refusal costs no wait: a new token may do.
+    pub fn unauthorized(&mut self, now: Boot, sent: Boot, text: &str) {
+        self.unsent = 0;
+        if self.unauthorized_at.is_some_and(|at| sent < at) {
+            return;
+        }
+        self.unauthorized += 1;
+        self.unauthorized_at = Some(now);
+        if self.unauthorized > 1 {
+            let wait = doubling(limits::UNAUTHORIZED_HOLD, self.unauthorized - 2);
+            self.hold(now + wait, text);
+        }
+    }
+
+    pub fn unsent(&mut self, now: Boot, text: &str) {
+        self.unsent += 1;
+        if self.unsent >= limits::UNSENT_IN_A_ROW {
+            self.hold(now + limits::UNREACHABLE_HOLD, &format!("unreachable: {text}"));
+        }
+    }
+
+    fn hold(&mut self, until: Boot, why: &str) {
+        self.limiter.hold_until(until);
+        self.why_held = why.to_owned();
+    }
+}

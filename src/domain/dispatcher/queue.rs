@@ -1,0 +1,140 @@
+//! The first due actions of each class, as far as they are held in memory. The store has all of
+//! them; what is here is read again whenever it may have become wrong.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::domain::action::{Class, Head, Heads};
+use crate::domain::ids::ActionId;
+use crate::domain::time::Wall;
+
+/// Between two loads that bring nothing although the store says something is due.
+const LOAD_SPACING: Duration = Duration::from_millis(10);
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    lines: [Line; Class::ALL.len()],
+    /// Actions whose row does not verify. They are never called, and end as expired.
+    corrupt: BTreeSet<ActionId>,
+}
+
+#[derive(Debug)]
+struct Line {
+    class: Class,
+    heads: VecDeque<Head>,
+    /// The store may have due actions behind the last one here.
+    stale: bool,
+    /// When an action becomes due that is not here, maybe in front of those that are.
+    reload_at: Option<Wall>,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// That class has to be loaded before it or a lower one may go on.
+    Load(Class),
+    /// The first action of that class is due.
+    Due(Class),
+    Nothing,
+}
+
+impl Queue {
+    pub fn new() -> Self {
+        let line = |class| Line { class, heads: VecDeque::new(), stale: true, reload_at: None };
+        Self { lines: Class::ALL.map(line), corrupt: BTreeSet::new() }
+    }
+
+    /// There may be new work, of any class.
+    pub fn nudge(&mut self) {
+        for line in &mut self.lines {
+            line.stale = true;
+        }
+    }
+
+    /// An action of some class is queued in the store and becomes due at `due`.
+    pub fn queued(&mut self, due: Wall) {
+        for line in &mut self.lines {
+            line.reload_by(due);
+        }
+    }
+
+    pub fn loaded(
+        &mut self,
+        now: Wall,
+        class: Class,
+        heads: Heads,
+        in_hand: impl Fn(ActionId) -> bool,
+    ) {
+        let usable = |head: &Head| !in_hand(head.action) && !self.corrupt.contains(&head.action);
+        let due = heads.due.into_iter().filter(usable).collect();
+        let line = self.line(class);
+        line.heads = due;
+        line.stale = heads.more;
+        line.reload_at = heads.next_due.map(|at| if at > now { at } else { now + LOAD_SPACING });
+        if line.stale && line.heads.is_empty() {
+            line.stale = false;
+            line.reload_by(now + LOAD_SPACING);
+        }
+    }
+
+    /// Classes strictly in order: a lower one goes only when nothing of a higher one is due.
+    pub fn next(&mut self, now: Wall, in_hand: impl Fn(ActionId) -> bool) -> Next {
+        for line in &mut self.lines {
+            if line.reload_at.is_some_and(|at| at <= now) {
+                return Next::Load(line.class);
+            }
+            while let Some(head) = line.heads.front() {
+                if in_hand(head.action) {
+                    line.heads.pop_front();
+                } else if head.expires <= now {
+                    line.heads.pop_front();
+                    line.reload_by(now + LOAD_SPACING);
+                } else if head.not_before > now {
+                    // The wall clock was set back.
+                    let due = head.not_before;
+                    line.heads.pop_front();
+                    line.reload_by(due);
+                } else {
+                    return Next::Due(line.class);
+                }
+            }
+            if line.stale {
+                return Next::Load(line.class);
+            }
+        }
+        Next::Nothing
+    }
+
+    /// Takes the first of a class. A copy in another class, where it stood before it was raised,
+    /// goes with it.
+    pub fn take(&mut self, class: Class) -> Option<Head> {
+        let head = self.line(class).heads.pop_front()?;
+        for line in &mut self.lines {
+            line.heads.retain(|other| other.action != head.action);
+        }
+        Some(head)
+    }
+
+    pub fn set_aside(&mut self, action: ActionId) {
+        self.corrupt.insert(action);
+    }
+
+    /// When [`Queue::next`] may have something; `now` if it has already.
+    pub fn wake_at(&self, now: Wall) -> Option<Wall> {
+        let waits = |line: &Line| match line.heads.is_empty() && !line.stale {
+            true => line.reload_at,
+            false => Some(now),
+        };
+        self.lines.iter().filter_map(waits).min()
+    }
+
+    fn line(&mut self, class: Class) -> &mut Line {
+        &mut self.lines[class as usize]
+    }
+}
+
+impl Line {
+    fn reload_by(&mut self, at: Wall) {
+        self.reload_at = Some(self.reload_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
