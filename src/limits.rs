@@ -40,3 +40,31 @@ pub const IN_FLIGHT_PER_TENANT: usize = 16;
 
 /// Calls in flight in the whole process.
 pub const IN_FLIGHT: usize = 256;
+
+/// Secrets of one source at once: the old, the new, and one for the sender who missed both.
+pub const SECRETS_PER_SOURCE: usize = 3;
+
+/// Signatures in one header that are compared. A sender that rotates keys sends two or three.
+pub const SIGNATURES_PER_HEADER: usize = 8;
+
+/// A signed id: longer ones are no ids but content.
+pub const SIGNED_ID_BYTES: usize = 256;
+
+/// How far a signed timestamp may stand from this clock, either way, unless a source says
+/// otherwise. The published schemes all say five minutes.
+pub const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+/// The widest tolerance that a source may set.
+pub const SIGNATURE_TOLERANCE_MAX: Duration = Duration::from_secs(450);
+
+/// How long a replay id is kept where the scheme signs a timestamp.
+pub const REPLAY_KEEP_TIMED: Duration = Duration::from_secs(15 * 60);
+
+/// How long a replay id is kept where it does not: nothing bounds how late such a copy may come,
+/// and beyond this the effect key still holds.
+pub const REPLAY_KEEP_UNTIMED: Duration = Duration::from_secs(24 * 60 * 60);
+
+// A timestamp from the far end of the tolerance is good for twice the tolerance: its replay id
+// must outlive it.
+const _: () = assert!(2 * SIGNATURE_TOLERANCE_MAX.as_secs() <= REPLAY_KEEP_TIMED.as_secs());
+const _: () = assert!(SIGNATURE_TOLERANCE.as_secs() <= SIGNATURE_TOLERANCE_MAX.as_secs());
