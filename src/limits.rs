@@ -68,3 +68,43 @@ pub const REPLAY_KEEP_UNTIMED: Duration = Duration::from_secs(24 * 60 * 60);
 // must outlive it.
 const _: () = assert!(2 * SIGNATURE_TOLERANCE_MAX.as_secs() <= REPLAY_KEEP_TIMED.as_secs());
 const _: () = assert!(SIGNATURE_TOLERANCE.as_secs() <= SIGNATURE_TOLERANCE_MAX.as_secs());
+
+/// A request's head, from the moment the connection waits for it: what a slow sender may take,
+/// and how long a connection may idle between two requests.
+pub const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// Headers of one request. Real senders need about ten.
+pub const HEADERS: usize = 64;
+
+/// Bytes of one request's head, and of the buffer that a connection reads into.
+pub const HEAD_BYTES: usize = 32 * 1024;
+
+/// A request's body, from its head to its last byte.
+pub const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// A TLS handshake, from the accepted connection.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a closed connection goes on discarding what its client still sends. Closing at once
+/// would reset it, and the client would lose the answer that it has not read yet.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// From the stop to the moment unfinished connections are cut: enough for a body and its commit.
+pub const FINISH_WITHIN: Duration = Duration::from_secs(15);
+
+/// After a failed accept, which mostly means that file descriptors have run out.
+pub const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// Between looks at the certificate's files.
+pub const CERTIFICATE_POLL: Duration = Duration::from_secs(60);
+
+/// How long a sender waits for its commit. Most give up themselves after 15 to 30 s; what commits
+/// later is answered as a replay when they send it again.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+/// What `Retry-After` says when a delivery can't be taken now.
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Between two log lines about refused signatures: anyone can cause one, and the metric counts
+/// them all.
+pub const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(1);
