@@ -12,4 +12,6 @@ pub mod limits;
 
 pub mod metrics;
 
+pub mod serve;
+
 pub mod simulator;

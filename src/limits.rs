@@ -116,3 +116,71 @@ pub const MACHINE_ACTION_AGE: Duration = Duration::from_secs(72 * 3600 + 1800);
 /// Machine actions remembered as the outcome of an ended action: more than are made in the time
 /// within which another look-up could take one for its own.
 pub const OUTCOMES_KEPT: usize = 4096;
+
+/// Secrets of one source at once: the old, the new, and one for the sender who missed both.
+pub const SECRETS_PER_SOURCE: usize = 3;
+
+/// Signatures in one header that are compared. A sender that rotates keys sends two or three.
+pub const SIGNATURES_PER_HEADER: usize = 8;
+
+/// A signed id: longer ones are no ids but content.
+pub const SIGNED_ID_BYTES: usize = 256;
+
+/// How far a signed timestamp may stand from this clock, either way, unless a source says
+/// otherwise. The published schemes all say five minutes.
+pub const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+/// The widest tolerance that a source may set.
+pub const SIGNATURE_TOLERANCE_MAX: Duration = Duration::from_secs(450);
+
+/// How long a replay id is kept where the scheme signs a timestamp.
+pub const REPLAY_KEEP_TIMED: Duration = Duration::from_secs(15 * 60);
+
+/// How long a replay id is kept where it does not: nothing bounds how late such a copy may come,
+/// and beyond this the effect key still holds.
+pub const REPLAY_KEEP_UNTIMED: Duration = Duration::from_secs(24 * 60 * 60);
+
+// A timestamp from the far end of the tolerance is good for twice the tolerance: its replay id
+// must outlive it.
+const _: () = assert!(2 * SIGNATURE_TOLERANCE_MAX.as_secs() <= REPLAY_KEEP_TIMED.as_secs());
+const _: () = assert!(SIGNATURE_TOLERANCE.as_secs() <= SIGNATURE_TOLERANCE_MAX.as_secs());
+
+/// A request's head, from the moment the connection waits for it: what a slow sender may take,
+/// and how long a connection may idle between two requests.
+pub const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// Headers of one request. Real senders need about ten.
+pub const HEADERS: usize = 64;
+
+/// Bytes of one request's head, and of the buffer that a connection reads into.
+pub const HEAD_BYTES: usize = 32 * 1024;
+
+/// A request's body, from its head to its last byte.
+pub const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// A TLS handshake, from the accepted connection.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a closed connection goes on discarding what its client still sends. Closing at once
+/// would reset it, and the client would lose the answer that it has not read yet.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// From the stop to the moment unfinished connections are cut: enough for a body and its commit.
+pub const FINISH_WITHIN: Duration = Duration::from_secs(15);
+
+/// After a failed accept, which mostly means that file descriptors have run out.
+pub const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// Between looks at the certificate's files.
+pub const CERTIFICATE_POLL: Duration = Duration::from_secs(60);
+
+/// How long a sender waits for its commit. Most give up themselves after 15 to 30 s; what commits
+/// later is answered as a replay when they send it again.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+/// What `Retry-After` says when a delivery can't be taken now.
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Between two log lines about refused signatures: anyone can cause one, and the metric counts
+/// them all.
+pub const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(1);

@@ -1,1 +1,138 @@
-//! (in the making)
+//! What Lazaret counts, for Prometheus. Names begin with `lazaret_`.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Every family, registered. Labels come from the configuration and from fixed words, never from a
+/// request, so that no sender can make series.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub webhook: WebhookMetrics,
+    pub listener: ListenerMetrics,
+}
+
+/// Of the webhook listener.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookMetrics {
+    /// By source and status; the source is empty where the request named none that exists.
+    pub requests: Family<RequestLabels, Counter>,
+    /// By source and secret, counted from 0: when the old one stands still, it can go.
+    pub secret_matched: Family<SecretLabels, Counter>,
+    /// By source and the reason in one word.
+    pub signatures_refused: Family<RefusalLabels, Counter>,
+}
+
+/// Of both listeners.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerMetrics {
+    pub connections_open: Family<ListenerLabels, Gauge>,
+    /// By what was exceeded: `total`, `address`; or `handshake` where TLS did not come about.
+    pub connections_refused: Family<RefusedLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    pub source: String,
+    pub status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SecretLabels {
+    pub source: String,
+    pub index: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusalLabels {
+    pub source: String,
+    pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ListenerLabels {
+    pub listener: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusedLabels {
+    pub listener: &'static str,
+    pub reason: &'static str,
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("lazaret");
+        let webhook = WebhookMetrics::register(&mut registry);
+        let listener = ListenerMetrics::register(&mut registry);
+        Self { registry, webhook, listener }
+    }
+
+    /// All families as OpenMetrics text.
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry).expect("writing to a String can't fail");
+        page
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl WebhookMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let it = Self::default();
+        registry.register(
+            "webhook_requests",
+            "Requests to the webhook listener",
+            it.requests.clone(),
+        );
+        registry.register(
+            "webhook_secret_matched",
+            "Authentic deliveries by the secret that matched",
+            it.secret_matched.clone(),
+        );
+        registry.register(
+            "webhook_signatures_refused",
+            "Deliveries that were not authentic",
+            it.signatures_refused.clone(),
+        );
+        it
+    }
+}
+
+impl ListenerMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let it = Self::default();
+        registry.register("connections_open", "Connections open now", it.connections_open.clone());
+        registry.register(
+            "connections_refused",
+            "Connections closed before their first request",
+            it.connections_refused.clone(),
+        );
+        it
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_begin_with_lazaret() {
+        let metrics = Metrics::new();
+        let labels = RequestLabels { source: "siem".into(), status: 202 };
+        metrics.webhook.requests.get_or_create(&labels).inc();
+        let page = metrics.encode();
+        let line = r#"lazaret_webhook_requests_total{source="siem",status="202"} 1"#;
+        assert!(page.contains(line), "{page}");
+        assert!(page.ends_with("# EOF\n"));
+    }
+}

@@ -102,8 +102,9 @@ async fn authenticate(
 
 async fn readyz(State(admin): State<Admin>) -> Response {
     match (admin.report)().await {
-        Ok(report) => Json(serde_json::json!({ "ready": true, "problems": report.problems }))
-            .into_response(),
+        Ok(report) => {
+            Json(serde_json::json!({ "ready": true, "problems": report.problems })).into_response()
+        }
         Err(why) => failed(&why),
     }
 }

@@ -177,4 +177,3 @@ pub struct ReceiptLine {
     /// First bytes of what could not be read.
     pub head: Option<String>,
 }
-

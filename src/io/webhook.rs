@@ -1,1 +1,252 @@
-//! (in the making)
+//! The webhook listener: `POST /webhooks/{source}` becomes a [`Delivery`], and is answered only
+//! when the delivery's acknowledgement says what is durable.
+//!
+//! In this order: media type, size, signature over the raw bytes, queue, commit. Whatever is
+//! refused before the queue leaves no trace but a count.
+
+mod answer;
+
+mod media;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ack, Acknowledged, Clock, Delivery, NotTaken};
+use crate::domain::action::Coordinates;
+use crate::domain::decision::Replay;
+use crate::domain::ids::SourceName;
+use crate::domain::signature::{self, Scheme, Seal, Verified};
+use crate::domain::time::{Boot, Now};
+use crate::limits;
+use crate::metrics::{Metrics, RefusalLabels, RequestLabels, SecretLabels};
+use crate::serve::body::{self, BodyLimits, Held};
+use crate::serve::{self, BindError, Certificate, Peer};
+use answer::Refusal;
+
+/// What the listener is made of.
+pub struct Settings {
+    pub listener: serve::Settings,
+    pub body: BodyLimits,
+    pub sources: Vec<Source>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// A webhook endpoint, `/webhooks/{name}`, and what proves that its deliveries are authentic.
+pub struct Source {
+    /// Compared with the path as it came, without decoding: keep to what a path may hold.
+    pub name: SourceName,
+    pub seal: Seal,
+}
+
+/// Bound, and not serving yet.
+pub struct Webhooks {
+    listening: serve::Listening,
+    sources: HashMap<String, Source>,
+    body: BodyLimits,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(
+        "source {source_name} verifies nothing (`none`), which is for loopback only, and the \
+         listener is on {address}; choose another scheme or listen on 127.0.0.1"
+    )]
+    Open { source_name: SourceName, address: SocketAddr },
+    #[error("two webhook sources are named {0}")]
+    SameName(SourceName),
+}
+
+impl Webhooks {
+    /// Binds the address. Refuses a source that verifies nothing unless that is loopback.
+    pub async fn bind(settings: Settings) -> Result<Self, WebhookError> {
+        let Settings { listener, body, sources, clock, metrics } = settings;
+        let listening = serve::Listening::bind(listener).await?;
+        let address = listening.local_addr();
+        let mut by_name = HashMap::new();
+        for source in sources {
+            if matches!(source.seal.scheme(), Scheme::None) && !address.ip().is_loopback() {
+                return Err(WebhookError::Open { source_name: source.name, address });
+            }
+            if let Some(same) = by_name.insert(source.name.as_str().to_owned(), source) {
+                return Err(WebhookError::SameName(same.name));
+            }
+        }
+        Ok(Self { listening, sources: by_name, body, clock, metrics })
+    }
+
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listening.local_addr()
+    }
+
+    /// See [`serve::Listening::certificate`].
+    pub fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.listening.certificate()
+    }
+
+    /// Hands deliveries over until `shutdown`, then finishes those in hand. A full channel is
+    /// answered with 503; so is a closed one, and an acknowledgement that was dropped.
+    pub async fn serve(self, deliveries: mpsc::Sender<Delivery>, shutdown: CancellationToken) {
+        let Self { listening, sources, body, clock, metrics } = self;
+        let memory = Arc::new(Semaphore::new(limits::BODIES_IN_MEMORY));
+        let refusal_logged = AtomicI64::new(i64::MIN);
+        let receiver =
+            Receiver { sources, body, memory, deliveries, clock, metrics, refusal_logged };
+        let router = Router::new()
+            .route("/webhooks/{source}", post(receive).fallback(wrong_method))
+            .fallback(wrong_path)
+            .with_state(Arc::new(receiver));
+        listening.serve(router, shutdown).await;
+    }
+}
+
+/// What turns requests into deliveries.
+struct Receiver {
+    sources: HashMap<String, Source>,
+    body: BodyLimits,
+    /// One permit for each byte of a body that may be held.
+    memory: Arc<Semaphore>,
+    deliveries: mpsc::Sender<Delivery>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    /// When a refusal was last logged.
+    refusal_logged: AtomicI64,
+}
+
+async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
+    // The path as it came: an encoded name is another name.
+    let name = request.uri().path().strip_prefix("/webhooks/").unwrap_or_default();
+    let source = receiver.sources.get(name);
+    let response = match receiver.receive(source, request).await {
+        Ok(acknowledged) => answer::acknowledged(acknowledged),
+        Err(refusal) => refusal.into_response(),
+    };
+    receiver.count(source, &response);
+    response
+}
+
+async fn wrong_method(State(receiver): State<Arc<Receiver>>) -> Response {
+    let response = Refusal::WrongMethod.into_response();
+    receiver.count(None, &response);
+    response
+}
+
+async fn wrong_path(State(receiver): State<Arc<Receiver>>) -> Response {
+    let response = Refusal::WrongPath.into_response();
+    receiver.count(None, &response);
+    response
+}
+
+impl Receiver {
+    async fn receive(
+        &self,
+        source: Option<&Source>,
+        request: Request,
+    ) -> Result<Acknowledged, Refusal> {
+        let (parts, body) = request.into_parts();
+        media::check(&parts.headers)?;
+        let held = body::read(body, self.body, &self.memory).await?;
+        let now = self.clock.now();
+        let (source, replay) = self.verify(source, &parts, &held.bytes, now)?;
+        self.hand_over(source, replay, held, now).await
+    }
+
+    /// Sources that don't exist, and signatures that are missing or wrong, cost the same work and
+    /// get the same answer. The log and the metric tell them apart.
+    fn verify<'a>(
+        &self,
+        source: Option<&'a Source>,
+        parts: &Parts,
+        body: &[u8],
+        now: Now,
+    ) -> Result<(&'a Source, Option<Replay>), Refusal> {
+        let Some(source) = source else {
+            signature::refuse(body);
+            let path: String = parts.uri.path().chars().take(LOGGED_PATH_CHARS).collect();
+            self.refused(&path, "unknown source", parts, now);
+            return Err(Refusal::Unauthentic);
+        };
+        let headers: Vec<(&str, &[u8])> =
+            parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let name = source.name.to_string();
+        match source.seal.verify(&headers, body, now.wall) {
+            Ok(Verified { replay, secret }) => {
+                if let Some(index) = secret {
+                    let labels = SecretLabels { source: name, index: index as u64 };
+                    self.metrics.webhook.secret_matched.get_or_create(&labels).inc();
+                }
+                Ok((source, replay))
+            }
+            Err(why) => {
+                self.refused(parts.uri.path(), &why.to_string(), parts, now);
+                let labels = RefusalLabels { source: name, reason: why.reason() };
+                self.metrics.webhook.signatures_refused.get_or_create(&labels).inc();
+                Err(Refusal::Unauthentic)
+            }
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        source: &Source,
+        replay: Option<Replay>,
+        held: Held,
+        received: Now,
+    ) -> Result<Acknowledged, Refusal> {
+        let Held { bytes, permit } = held;
+        let (told, answer) = oneshot::channel();
+        let ack: Ack = Box::new(move |result| {
+            drop(permit);
+            // A sender who has hung up is not told; the delivery stands all the same.
+            let _ = told.send(result);
+        });
+        let name = source.name.to_string();
+        let id = replay.as_ref().map(|replay| hex::encode(replay.id));
+        let coordinates = Coordinates::Webhook { source: name, id };
+        let source = source.name.clone();
+        let delivery = Delivery { source, body: bytes, coordinates, received, replay, ack };
+        self.deliveries.try_send(delivery).map_err(|_| Refusal::Busy)?;
+        match timeout(limits::ANSWER_WITHIN, answer).await {
+            Ok(Ok(Ok(acknowledged))) => Ok(acknowledged),
+            Ok(Ok(Err(NotTaken::NotJson(why)))) => Err(Refusal::NotJson(why)),
+            // Full, failed, dropped or late: the sender brings it again.
+            Ok(Ok(Err(NotTaken::Full | NotTaken::Store(_))) | Err(_)) | Err(_) => {
+                Err(Refusal::Busy)
+            }
+        }
+    }
+
+    /// One line a second at most: strangers must not be able to fill the log.
+    fn refused(&self, path: &str, why: &str, parts: &Parts, now: Now) {
+        let last = self.refusal_logged.load(Ordering::Relaxed);
+        if now.boot.since(Boot(last)) >= limits::REFUSAL_LOGGED_EVERY {
+            self.refusal_logged.store(now.boot.0, Ordering::Relaxed);
+            let peer = parts.extensions.get::<Peer>().map(|Peer(address)| *address);
+            tracing::warn!(?path, why, ?peer, "refused a delivery that is not authentic");
+        }
+    }
+
+    fn count(&self, source: Option<&Source>, response: &Response) {
+        let source = source.map(|source| source.name.to_string()).unwrap_or_default();
+        let labels = RequestLabels { source, status: response.status().as_u16() };
+        self.metrics.webhook.requests.get_or_create(&labels).inc();
+    }
+}
+
+/// Of a path that names no source: enough to see a mistyped name.
+const LOGGED_PATH_CHARS: usize = 80;

@@ -1,0 +1,95 @@
+//! What the sender is told.
+
+use axum::Json;
+use axum::http::header::{ALLOW, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::io::Acknowledged;
+use crate::limits;
+use crate::serve::body::BodyError;
+
+/// Why a request is not taken. The texts say what the sender can do, and nothing about secrets,
+/// sources or what signature was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    WrongPath,
+    WrongMethod,
+    MediaType(&'static str),
+    TooLarge,
+    TooSlow,
+    BrokenOff,
+    Unauthentic,
+    NotJson(String),
+    /// Nothing is wrong with the delivery.
+    Busy,
+}
+
+/// 202 with each alert's fate, or 200 with the first answer for what was seen before.
+pub fn acknowledged(acknowledged: Acknowledged) -> Response {
+    match acknowledged {
+        Acknowledged::Taken(answered) => (StatusCode::ACCEPTED, Json(answered)).into_response(),
+        Acknowledged::Replayed(answered) => (StatusCode::OK, Json(answered)).into_response(),
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Refusal::TooLarge,
+            BodyError::TooSlow => Refusal::TooSlow,
+            BodyError::BrokenOff => Refusal::BrokenOff,
+            BodyError::NoMemory => Refusal::Busy,
+        }
+    }
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Refusal::WrongPath => StatusCode::NOT_FOUND,
+            Refusal::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Refusal::BrokenOff | Refusal::NotJson(_) => StatusCode::BAD_REQUEST,
+            Refusal::Unauthentic => StatusCode::UNAUTHORIZED,
+            Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Refusal::WrongPath => "no such path; deliveries go to /webhooks/SOURCE",
+            Refusal::WrongMethod => "deliveries are sent with POST",
+            Refusal::MediaType(why) => why,
+            Refusal::TooLarge => "the body is too large; send fewer alerts in one delivery",
+            Refusal::TooSlow => "the body came too slowly",
+            Refusal::BrokenOff => "the body ended early or is not framed as HTTP says",
+            Refusal::Unauthentic => {
+                "not authentic: check the source's name in the path, the secret, the signature \
+                 over the raw body and the clock"
+            }
+            Refusal::NotJson(why) => why,
+            Refusal::Busy => "not acknowledged; send the same delivery again later",
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), Json(json!({ "error": self.text() }))).into_response();
+        match self {
+            Refusal::WrongMethod => {
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            }
+            Refusal::Busy => {
+                let after = HeaderValue::from(limits::RETRY_AFTER.as_secs());
+                response.headers_mut().insert(RETRY_AFTER, after);
+            }
+            _ => {}
+        }
+        response
+    }
+}
