@@ -37,7 +37,27 @@ pub struct Delivery {
     pub coordinates: Coordinates,
     pub received: Now,
     pub replay: Option<Replay>,
+    /// Set where the source already knows that this can't be read.
+    pub flaw: Option<Flaw>,
+    /// For a Kafka message: the offset that the store has for its partition when everything handed
+    /// out before this message has been taken; `None` where the store has none yet. A store that
+    /// finds another one must not take the message: one before it was not taken, or another process
+    /// moved the offset.
+    pub follows: Option<i64>,
     pub ack: Ack,
+}
+
+/// Why a delivery can't be read whatever its format. A sender that waits for an answer is refused
+/// instead; a Kafka message becomes an `unreadable` row, with this text as the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    #[error("the message has no value (a tombstone)")]
+    Tombstone,
+    #[error("the message's value is empty")]
+    Empty,
+    /// The body holds only the first bytes.
+    #[error("the message's value has {bytes} bytes, more than the {max} of limits.body")]
+    TooLarge { bytes: usize, max: usize },
 }
 
 /// Called once, after the commit or after its failure. A delivery that is dropped without is not

@@ -1,0 +1,5 @@
+//! Tests of whole stations against the real parts: one binary, one module for each.
+
+mod broker;
+mod dependencies;
+mod kafka;
