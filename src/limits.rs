@@ -184,3 +184,29 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Between two log lines about refused signatures: anyone can cause one, and the metric counts
 /// them all.
 pub const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a Kafka source waits for room before it pauses its partitions. A pause throws away
+/// what was fetched ahead, so short waits are better waited out.
+pub const KAFKA_PAUSE_AFTER: Duration = Duration::from_secs(1);
+
+/// From a refusal by intake to the next try of the same message.
+pub const KAFKA_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// From a try to place a partition that failed to the next.
+pub const KAFKA_PLACE_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How long a partition that is taken away waits for what is in hand. Far below the five minutes
+/// after which the broker would give the member up.
+pub const KAFKA_REVOKE: Duration = Duration::from_secs(5);
+
+/// One question to the broker or the store while a partition is placed. After it the partition
+/// waits and is tried again.
+pub const KAFKA_ASK: Duration = Duration::from_secs(10);
+
+/// Between two hints to the broker of how far a partition is. Event Hubs takes four commits a
+/// second for each partition; the commits themselves are one second apart.
+pub const KAFKA_HINT_EVERY: Duration = Duration::from_millis(200);
+
+/// Between two looks at the members of a consumer group that is ours alone, and when it is not.
+pub const KAFKA_MEMBERS_EVERY: Duration = Duration::from_secs(30);
+pub const KAFKA_FOREIGN_MEMBERS_EVERY: Duration = Duration::from_secs(3);

@@ -1,3 +1,7 @@
-//! What Lazaret does over real sockets, real files and real clocks.
+//! Tests of whole stations against the real parts: one binary, one module for each.
 
+mod broker;
+mod dependencies;
+mod kafka;
+mod tidy;
 mod webhook;

@@ -62,17 +62,40 @@ const RULES: &[Rule] = &[
         module: "src/domain",
         may: &["domain", "limits"],
         crates_not: &[
-            "tokio", "axum", "reqwest", "rdkafka", "rusqlite", "moka", "hyper", "futures_util",
+            "tokio",
+            "axum",
+            "reqwest",
+            "rdkafka",
+            "rusqlite",
+            "moka",
+            "hyper",
+            "futures_util",
         ],
     },
     Rule { module: "src/formats", may: &["domain", "formats", "limits"], crates_not: DRIVERS },
-    Rule { module: "src/rules", may: &["domain", "formats", "rules", "limits"], crates_not: DRIVERS },
+    Rule {
+        module: "src/rules",
+        may: &["domain", "formats", "rules", "limits"],
+        crates_not: DRIVERS,
+    },
     Rule { module: "src/config", may: &["config", "domain", "limits"], crates_not: DRIVERS },
     Rule { module: "src/limits", may: &[], crates_not: DRIVERS },
     Rule { module: "src/metrics", may: &["domain", "io"], crates_not: DRIVERS },
-    Rule { module: "src/http_server", may: &["limits", "metrics"], crates_not: &["rdkafka", "rusqlite", "reqwest"] },
-    Rule { module: "src/simulator", may: &["simulator"], crates_not: &["rdkafka", "rusqlite", "reqwest"] },
-    Rule { module: "src/io/clock", may: &["domain"], crates_not: &["axum", "reqwest", "rdkafka", "rusqlite"] },
+    Rule {
+        module: "src/http_server",
+        may: &["limits", "metrics"],
+        crates_not: &["rdkafka", "rusqlite", "reqwest"],
+    },
+    Rule {
+        module: "src/simulator",
+        may: &["simulator"],
+        crates_not: &["rdkafka", "rusqlite", "reqwest"],
+    },
+    Rule {
+        module: "src/io/clock",
+        may: &["domain"],
+        crates_not: &["axum", "reqwest", "rdkafka", "rusqlite"],
+    },
     Rule {
         module: "src/io/webhook",
         may: &["domain", "io", "limits", "metrics", "http_server"],
@@ -112,8 +135,17 @@ const RULES: &[Rule] = &[
     Rule {
         module: "src/app",
         may: &[
-            "app", "config", "domain", "formats", "http_server", "intake", "io", "limits", "metrics",
-            "relay", "rules",
+            "app",
+            "config",
+            "domain",
+            "formats",
+            "http_server",
+            "intake",
+            "io",
+            "limits",
+            "metrics",
+            "relay",
+            "rules",
         ],
         crates_not: &[],
     },
@@ -159,7 +191,8 @@ fn the_import_table_holds() {
                     let names = code.contains(&format!("super::{other}"))
                         || code.contains(&format!("{{{other}::"));
                     if names && !name.ends_with(&format!("/{other}.rs")) {
-                        wrong.push(format!("{name}:{line}: a module under io may not know {other}"));
+                        wrong
+                            .push(format!("{name}:{line}: a module under io may not know {other}"));
                     }
                 }
             }
@@ -223,9 +256,9 @@ fn files_lines_and_functions_stay_small() {
     let mut wrong = Vec::new();
     for (name, text) in sources("src") {
         let lines: Vec<_> = text.lines().collect();
-        let shipped = text.find("#[cfg(test)]\nmod tests {").map_or(lines.len(), |end| {
-            text[..end].lines().count()
-        });
+        let shipped = text
+            .find("#[cfg(test)]\nmod tests {")
+            .map_or(lines.len(), |end| text[..end].lines().count());
         if shipped > FILE_LINES_MAX && !is_test_file(&name) {
             wrong.push(format!("{name}: {shipped} lines, at most {FILE_LINES_MAX}"));
         }
@@ -240,10 +273,17 @@ fn files_lines_and_functions_stay_small() {
         for (at, line) in lines[..shipped].iter().enumerate() {
             let indent = line.len() - line.trim_start().len();
             let starts = line.trim_start();
-            let is_fn = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(super) fn ",
-                "pub(crate) fn ", "pub(super) async fn "]
-                .iter()
-                .any(|s| starts.starts_with(s));
+            let is_fn = [
+                "fn ",
+                "pub fn ",
+                "async fn ",
+                "pub async fn ",
+                "pub(super) fn ",
+                "pub(crate) fn ",
+                "pub(super) async fn ",
+            ]
+            .iter()
+            .any(|s| starts.starts_with(s));
             if !is_fn || line.trim_end().ends_with(';') {
                 continue;
             }
