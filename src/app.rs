@@ -5,39 +5,31 @@ pub mod settings;
 
 mod report;
 
-use std::collections::HashMap;
+mod start;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Kind};
-use crate::domain::audit::{Actor, Change, Role, What};
-use crate::domain::ids::TenantName;
+use crate::config::Config;
+use crate::domain::audit::What;
 use crate::domain::rule::Ruleset;
-use crate::intake::{Intake, Nudges};
-use crate::io::admin::{self, Admin, Token, Tokens};
 use crate::io::clock::SystemClock;
-use crate::io::defender::DefenderApi;
 use crate::io::kafka::KafkaSource;
 use crate::io::store::SqliteStore;
-use crate::io::webhook;
-use crate::io::{Api, Clock, Delivery, Retention, Store};
-use crate::limits::{BODIES_IN_MEMORY, IN_FLIGHT, INTAKE_QUEUE};
+use crate::io::{Delivery, Store};
+use crate::limits::{BODIES_IN_MEMORY, INTAKE_QUEUE, KAFKA_STOP};
 use crate::metrics::Metrics;
-use crate::relay::Relay;
+use crate::serve::Certificate;
 
 /// In the data directory: a token with role operate for whoever can read that directory, made
 /// anew at each start.
 pub const LOCAL_TOKEN_FILE: &str = "admin.token";
-
-/// How often old rows are looked for.
-const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 /// Why the service did not start. One message for people, with what to do.
 #[derive(Debug, thiserror::Error)]
@@ -67,20 +59,144 @@ pub struct App {
     pub webhooks: Option<SocketAddr>,
     pub admin: SocketAddr,
     store: Arc<SqliteStore>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<SystemClock>,
     stop_sources: CancellationToken,
     stop_relays: CancellationToken,
-    stop_admin: CancellationToken,
-    kafka: Vec<Arc<KafkaSource>>,
-    sources: Vec<JoinHandle<()>>,
+    stop_others: CancellationToken,
+    kafka: Vec<KafkaSource>,
+    receiver: Option<JoinHandle<()>>,
     intake: JoinHandle<()>,
     relays: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
-    reload_tls: Vec<Box<dyn Fn() + Send + Sync>>,
+    certificates: Vec<Arc<Certificate>>,
 }
 
 /// Opens the store of a configuration. One process at a time: it fails while the service runs.
 pub fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
     SqliteStore::open(&config.store.sqlite, config.limits.queue)
         .map_err(|why| StartError::new("the store", why))
+}
+
+impl App {
+    /// Builds and starts everything. On an error nothing is left running.
+    pub async fn start(config: &Config, tuning: Tuning) -> Result<Self, StartError> {
+        let parts = Parts::new(config)?;
+        let (send, receive) = mpsc::channel::<Delivery>(INTAKE_QUEUE);
+        let stop_sources = CancellationToken::new();
+        let stop_relays = CancellationToken::new();
+        let stop_others = CancellationToken::new();
+        let stop_if_failed = [&stop_sources, &stop_relays, &stop_others].map(|s| s.clone().drop_guard());
+
+        let webhooks = start::bind_webhooks(config, &parts).await?;
+        let admin = start::bind_admin(config, &parts).await?;
+        let relays = start::relays(config, &parts, tuning, &stop_relays)?;
+        let intake = start::intake(config, &parts, relays.nudges.clone(), receive)?;
+        let kafka = start::kafka(config, &parts, &send)?;
+
+        let statuses = kafka.iter().map(|(name, source)| (name.clone(), source.status()));
+        let reporter = report::Reporter::new(config, &parts, &relays, statuses.collect());
+        let mut certificates = Vec::new();
+        certificates.extend(webhooks.as_ref().and_then(|listening| listening.certificate()));
+        certificates.extend(admin.certificate());
+        let webhook_address = webhooks.as_ref().map(|listening| listening.local_addr());
+        let admin_address = admin.local_addr();
+        let mut others = vec![
+            start::admin(config, &parts, admin, reporter.clone(), relays.nudges, &stop_others)?,
+            start::housekeeping(config, &parts, reporter, &stop_others),
+        ];
+        others.shrink_to_fit();
+        let receiver = webhooks.map(|listening| {
+            tokio::spawn(listening.serve(send.clone(), stop_sources.clone()))
+        });
+        drop(send);
+        start::note_start(config, &parts).await?;
+        for guard in stop_if_failed {
+            guard.disarm();
+        }
+        Ok(Self {
+            webhooks: webhook_address,
+            admin: admin_address,
+            store: parts.store,
+            clock: parts.clock,
+            stop_sources,
+            stop_relays,
+            stop_others,
+            kafka: kafka.into_iter().map(|(_, source)| source).collect(),
+            receiver,
+            intake,
+            relays: relays.tasks,
+            others,
+            certificates,
+        })
+    }
+
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Reads the certificates of both listeners again.
+    pub fn reload_certificates(&self) {
+        for certificate in &self.certificates {
+            match certificate.reload() {
+                Ok(_) => tracing::info!("certificates were read again"),
+                Err(why) => tracing::error!(%why, "the old certificate stays"),
+            }
+        }
+    }
+
+    /// Stops in the order of the line: sources, intake, relays, the rest. What was taken in is
+    /// durable and acknowledged; calls in flight are answered and recorded, or left in doubt for
+    /// the next start.
+    pub async fn stop(self) {
+        self.stop_sources.cancel();
+        for source in self.kafka {
+            let stopped = tokio::task::spawn_blocking(move || source.stop(KAFKA_STOP));
+            join("a Kafka source", stopped).await;
+        }
+        if let Some(receiver) = self.receiver {
+            join("the webhook listener", receiver).await;
+        }
+        join("intake", self.intake).await;
+        self.stop_relays.cancel();
+        for relay in self.relays {
+            join("a relay", relay).await;
+        }
+        let what = What::Stopped;
+        if let Err(why) = self.store.apply(None, vec![start::note(&*self.clock, what)]).await {
+            tracing::error!(%why, "the stop could not be noted");
+        }
+        self.stop_others.cancel();
+        for task in self.others {
+            join("a listener", task).await;
+        }
+    }
+}
+
+async fn join<T>(what: &str, task: JoinHandle<T>) {
+    if let Err(why) = task.await {
+        tracing::error!(%why, "{what} did not end well");
+    }
+}
+
+/// What several parts share.
+struct Parts {
+    clock: Arc<SystemClock>,
+    store: Arc<SqliteStore>,
+    metrics: Arc<Metrics>,
+    rules: Arc<ArcSwap<Ruleset>>,
+    bodies: Arc<Semaphore>,
+}
+
+impl Parts {
+    fn new(config: &Config) -> Result<Self, StartError> {
+        let rules = settings::rules(config).map_err(|why| StartError::new("the rules", why))?;
+        let store = Arc::new(open_store(config)?);
+        Ok(Self {
+            clock: Arc::new(SystemClock::new()),
+            store,
+            metrics: Arc::new(Metrics::new()),
+            rules: Arc::new(ArcSwap::from_pointee(rules)),
+            bodies: Arc::new(Semaphore::new(BODIES_IN_MEMORY)),
+        })
+    }
 }

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use crate::domain::decision::{Decision, JudgedDelivery};
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
@@ -41,8 +41,8 @@ pub struct Settings {
     pub cache: u64,
 }
 
-/// Tells a tenant's relay that there may be work in the store. Carries nothing.
-pub type Nudges = HashMap<TenantName, Arc<Notify>>;
+/// Tells the relays that there may be work in the store. Carries nothing.
+pub type Nudge = Arc<dyn Fn() + Send + Sync>;
 
 /// The first loop. It ends when every sender of deliveries is gone and all they sent is settled.
 pub struct Intake {
@@ -50,7 +50,7 @@ pub struct Intake {
     rules: Arc<ArcSwap<Ruleset>>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    nudges: Nudges,
+    nudge: Nudge,
     metrics: Arc<Metrics>,
     predicted: Cache<EffectKey, ActionId>,
     rows: judge::RowAllowance,
@@ -68,7 +68,7 @@ impl Intake {
         rules: Arc<ArcSwap<Ruleset>>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        nudges: Nudges,
+        nudge: Nudge,
         metrics: Arc<Metrics>,
     ) -> Self {
         // LRU: the default policy may refuse new entries when full, and would then predict less
@@ -78,7 +78,7 @@ impl Intake {
             .eviction_policy(EvictionPolicy::lru())
             .build();
         let rows = judge::RowAllowance::new(settings.no_match_rows_per_second);
-        Self { settings, rules, store, clock, nudges, metrics, predicted, rows }
+        Self { settings, rules, store, clock, nudge, metrics, predicted, rows }
     }
 
     /// Takes deliveries until all senders are gone.
@@ -187,7 +187,7 @@ impl Intake {
                         self.predicted.insert(key, owner);
                     }
                 }
-                self.nudge(&answer);
+                self.tell_relays(&answer);
                 ack(Ok(Acknowledged::Taken(answer)));
             }
             Taken::Replayed(answer) => ack(Ok(Acknowledged::Replayed(answer))),
@@ -202,13 +202,13 @@ impl Intake {
         }
     }
 
-    fn nudge(&self, answer: &crate::domain::decision::Answered) {
+    fn tell_relays(&self, answer: &crate::domain::decision::Answered) {
         let acts = answer.alerts.iter().flat_map(|alert| &alert.candidates).any(|candidate| {
             matches!(candidate.decision, Decision::Act { .. } | Decision::Duplicate { .. })
         });
         if acts {
             // Which tenant it was does not matter: a relay that finds nothing sleeps again.
-            self.nudges.values().for_each(|nudge| nudge.notify_one());
+            (self.nudge)();
         }
     }
 }

@@ -210,3 +210,16 @@ pub const KAFKA_HINT_EVERY: Duration = Duration::from_millis(200);
 /// Between two looks at the members of a consumer group that is ours alone, and when it is not.
 pub const KAFKA_MEMBERS_EVERY: Duration = Duration::from_secs(30);
 pub const KAFKA_FOREIGN_MEMBERS_EVERY: Duration = Duration::from_secs(3);
+
+/// How long a stopping Kafka source may take to finish what is in hand and to leave.
+pub const KAFKA_STOP: Duration = Duration::from_secs(10);
+
+/// How long a stopping relay waits for the answers of its calls in flight.
+pub const RELAY_STOP: Duration = Duration::from_secs(35);
+
+/// How often old rows are deleted.
+pub const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the service looks after itself: another member in its consumer group holds the
+/// dispatch.
+pub const WATCH_EVERY: Duration = Duration::from_secs(1);

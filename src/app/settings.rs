@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::config::{Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Source, Start};
 use crate::config::{Tenant, Verify};
 use crate::domain::ids::{SourceName, TenantName};
+use crate::domain::limiter::Limit;
 use crate::domain::rule::Ruleset;
 use crate::domain::signature::{Algorithm, Encoding, HmacScheme, Scheme, Seal, Template};
 use crate::domain::signature::TimestampHeader;
@@ -163,9 +164,9 @@ pub fn intake(config: &Config) -> Settled<intake::Settings> {
     })
 }
 
-/// Calls and window of each limit.
-pub fn limits(budgets: &[Budget]) -> Vec<(usize, Duration)> {
-    budgets.iter().map(|budget| (budget.calls as usize, budget.per.0)).collect()
+/// The budget's limits. The configuration has refused what is none.
+pub fn limits(budgets: &[Budget]) -> Vec<Limit> {
+    budgets.iter().filter_map(|budget| Limit::new(budget.calls, budget.per.0)).collect()
 }
 
 /// Every webhook source by name.

@@ -34,6 +34,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     pub tokens: Arc<Tokens>,
     pub report: Reporter,
+    /// Tells the relays that a pause may be over.
+    pub resumed: Arc<dyn Fn() + Send + Sync>,
     pub tenants: Arc<[TenantName]>,
 }
 
@@ -241,7 +243,10 @@ async fn resume(
     };
     let at = admin.clock.now().wall;
     match admin.store.unpause(scope, caller.name, request.reason, at).await {
-        Ok(true) => status(State(admin)).await,
+        Ok(true) => {
+            (admin.resumed)();
+            status(State(admin)).await
+        }
         Ok(false) => refuse(StatusCode::CONFLICT, "that is not paused: nothing to resume"),
         Err(why) => failed(&why),
     }

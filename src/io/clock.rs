@@ -23,6 +23,11 @@ impl SystemClock {
         Self { boot_id: BootId(boot_id.into_bytes()) }
     }
 
+    /// 244 random bits as text, for a token.
+    pub fn new_secret(&self) -> secrecy::SecretString {
+        format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()).into()
+    }
+
     /// Whether the kernel says that something keeps the wall clock right (`STA_UNSYNC` is clear).
     pub fn wall_is_synchronised(&self) -> bool {
         // SAFETY: `timex` is plain data; with `modes` 0 the call only reads into it.

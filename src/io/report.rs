@@ -42,6 +42,8 @@ pub struct RelayLine {
     /// Why nothing is sent at the moment, and until when.
     pub held: Option<String>,
     pub held_until: Option<Wall>,
+    /// Answers since the start, by kind.
+    pub answers: Vec<(String, u64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +58,7 @@ pub struct WindowLine {
 pub struct KafkaLine {
     pub source: String,
     pub partitions: usize,
-    pub lag: i64,
+    pub lag: u64,
     /// How often a stored offset was outside the log.
     pub offsets_out_of_log: u64,
     /// Another member of the consumer group, which must not be.

@@ -222,7 +222,16 @@ impl Receiver {
         let id = replay.as_ref().map(|replay| hex::encode(replay.id));
         let coordinates = Coordinates::Webhook { source: name, id };
         let source = source.name.clone();
-        let delivery = Delivery { source, body: bytes, coordinates, received, replay, ack };
+        let delivery = Delivery {
+            source,
+            body: bytes,
+            coordinates,
+            received,
+            replay,
+            flaw: None,
+            follows: None,
+            ack,
+        };
         self.deliveries.try_send(delivery).map_err(|_| Refusal::Busy)?;
         match timeout(limits::ANSWER_WITHIN, answer).await {
             Ok(Ok(Ok(acknowledged))) => Ok(acknowledged),

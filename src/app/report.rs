@@ -1,0 +1,156 @@
+//! The report of the moment, gathered from all parts.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Parts;
+use super::start::Relays;
+use crate::config::Config;
+use crate::domain::ids::TenantName;
+use crate::domain::rule::Ruleset;
+use crate::domain::time::Wall;
+use crate::io::clock::SystemClock;
+use crate::io::kafka::KafkaStatus;
+use crate::io::store::SqliteStore;
+use crate::io::{Clock as _, KafkaLine, RelayLine, Report, Scope, Store as _, StoreError, WindowLine};
+use crate::relay::RelayStatus;
+
+/// Knows where every part keeps its status. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Reporter(Arc<Sources>);
+
+struct Sources {
+    node: String,
+    mode: &'static str,
+    started: Wall,
+    rules: Arc<ArcSwap<Ruleset>>,
+    store: Arc<SqliteStore>,
+    clock: Arc<SystemClock>,
+    relays: Vec<(TenantName, Arc<RelayStatus>)>,
+    kafka: Vec<(String, Arc<KafkaStatus>)>,
+}
+
+impl Reporter {
+    pub(super) fn new(
+        config: &Config,
+        parts: &Parts,
+        relays: &Relays,
+        kafka: Vec<(String, Arc<KafkaStatus>)>,
+    ) -> Self {
+        Self(Arc::new(Sources {
+            node: config.node.clone(),
+            mode: config.mode.0.as_str(),
+            started: parts.clock.now().wall,
+            rules: parts.rules.clone(),
+            store: parts.store.clone(),
+            clock: parts.clock.clone(),
+            relays: relays.statuses.clone(),
+            kafka,
+        }))
+    }
+
+    pub(super) async fn report(&self) -> Result<Report, StoreError> {
+        let from = &self.0;
+        let now = from.clock.now().wall;
+        let rules = from.rules.load();
+        let mut report = Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node: from.node.clone(),
+            mode: from.mode.to_owned(),
+            rules: rules.len(),
+            ruleset: rules.hash().to_owned(),
+            started: from.started,
+            now,
+            summary: from.store.summary(now).await?,
+            relays: from.relays.iter().map(|(tenant, status)| relay(tenant, status)).collect(),
+            kafka: from.kafka.iter().map(|(source, status)| kafka(source, status, now)).collect(),
+            problems: Vec::new(),
+        };
+        report.problems = problems(&report);
+        Ok(report)
+    }
+
+    /// Names another reader of a consumer group that must be ours alone.
+    pub(super) fn foreign_member(&self) -> Option<String> {
+        self.0.kafka.iter().find_map(|(source, status)| {
+            let member = status.read().foreign_member?;
+            Some(format!(
+                "another process reads the consumer group of source {source}: {member}; stop one of \
+                 the two, then resume"
+            ))
+        })
+    }
+}
+
+fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
+    let snapshot = status.snapshot();
+    let windows = snapshot.used.iter().map(|used| WindowLine {
+        used: used.calls as usize,
+        calls: used.limit.calls.get() as usize,
+        per_seconds: used.limit.per.as_secs_f64(),
+    });
+    let (held_until, held) = match (snapshot.held, snapshot.shut) {
+        (Some((until, why)), _) => (Some(until), Some(why)),
+        (None, shut) => (None, shut),
+    };
+    let answers = status.answers();
+    RelayLine {
+        tenant: tenant.to_string(),
+        in_flight: snapshot.in_flight,
+        in_doubt: snapshot.in_doubt,
+        accepted: snapshot.followed,
+        windows: windows.collect(),
+        held,
+        held_until,
+        answers: answers.iter().map(|(kind, of)| (kind.to_string(), of.count)).collect(),
+    }
+}
+
+/// Errors older than this are history.
+const RECENT_US: i64 = 60_000_000;
+
+fn kafka(source: &str, status: &KafkaStatus, now: Wall) -> KafkaLine {
+    let status = status.read();
+    let recent = status.last_error.filter(|error| now.0 - error.at.0 < RECENT_US);
+    KafkaLine {
+        source: source.to_owned(),
+        partitions: status.partitions.len(),
+        lag: status.partitions.values().filter_map(|partition| partition.lag).sum(),
+        offsets_out_of_log: status.offsets_out_of_log,
+        foreign_member: status.foreign_member,
+        error: status.ended.or(recent.map(|error| error.text)),
+    }
+}
+
+fn problems(report: &Report) -> Vec<String> {
+    let mut problems = Vec::new();
+    for pause in &report.summary.pauses {
+        let what = match &pause.scope {
+            Scope::All => "everything".to_owned(),
+            Scope::Tenant(tenant) => format!("tenant {tenant}"),
+        };
+        problems.push(format!("{what} is paused by {}: {}", pause.by, pause.reason));
+    }
+    for relay in &report.relays {
+        if let Some(why) = &relay.held {
+            problems.push(format!("nothing is sent for tenant {}: {why}", relay.tenant));
+        }
+    }
+    for source in &report.kafka {
+        if let Some(member) = &source.foreign_member {
+            problems.push(format!("another process reads for source {}: {member}", source.source));
+        }
+        if let Some(error) = &source.error {
+            problems.push(format!("source {}: {error}", source.source));
+        }
+        if source.offsets_out_of_log > 0 {
+            problems.push(format!(
+                "source {}: {} times an offset lay outside its log: messages were lost before they \
+                 could be read; lengthen the topic's retention",
+                source.source, source.offsets_out_of_log
+            ));
+        }
+    }
+    problems
+}

@@ -1,0 +1,288 @@
+//! The parts, one function for each: from settings to something that runs.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::report::Reporter;
+use super::{LOCAL_TOKEN_FILE, Parts, StartError, Tuning, settings};
+use crate::config::{Config, Kind, Tls};
+use crate::domain::audit::{Actor, Change, Role, What};
+use crate::domain::dispatcher::DispatcherSettings;
+use crate::domain::ids::{SourceName, TenantName};
+use crate::domain::time::Clocks;
+use crate::domain::tracker::TrackerSettings;
+use crate::intake::{Intake, Nudge};
+use crate::io::admin::{self, Admin, Token, Tokens};
+use crate::io::clock::SystemClock;
+use crate::io::defender::DefenderApi;
+use crate::io::kafka::{KafkaSource, StoredOffsets};
+use crate::io::webhook::{self, Webhooks};
+use crate::io::{Clock as _, Delivery, Pause, Retention, Scope, Store as _};
+use crate::limits::{
+    BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY,
+};
+use crate::relay::{Relay, RelayStatus};
+use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
+
+type Started<T> = Result<T, StartError>;
+
+fn tls(tls: Option<&Tls>) -> Option<CertificateFiles> {
+    tls.map(|tls| CertificateFiles { chain: tls.certificate.clone(), key: tls.key.clone() })
+}
+
+fn connections(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        total: config.limits.connections,
+        per_address: config.limits.connections_per_address,
+        ..ConnectionLimits::default()
+    }
+}
+
+pub(super) async fn bind_webhooks(config: &Config, parts: &Parts) -> Started<Option<Webhooks>> {
+    let Some(listen) = &config.listen.webhooks else { return Ok(None) };
+    let wrong = |why: &dyn std::fmt::Display| StartError::new("the webhook listener", why);
+    let seals = settings::seals(config).map_err(|why| wrong(&why))?;
+    let sources = seals.into_iter().map(|(name, seal)| webhook::Source { name, seal }).collect();
+    let listener = serve::Settings {
+        name: "webhooks",
+        address: listen.address,
+        tls: tls(listen.tls.as_ref()),
+        limits: connections(config),
+        metrics: parts.metrics.clone(),
+    };
+    let bytes_max = usize::try_from(config.limits.body.0).unwrap_or(usize::MAX);
+    let settings = webhook::Settings {
+        listener,
+        body: BodyLimits { bytes_max, within: BODY_WITHIN },
+        sources,
+        clock: parts.clock.clone(),
+        metrics: parts.metrics.clone(),
+    };
+    Webhooks::bind(settings).await.map(Some).map_err(|why| wrong(&why))
+}
+
+pub(super) async fn bind_admin(config: &Config, parts: &Parts) -> Started<Listening> {
+    let settings = serve::Settings {
+        name: "admin",
+        address: config.listen.admin.address,
+        tls: tls(config.listen.admin.tls.as_ref()),
+        limits: connections(config),
+        metrics: parts.metrics.clone(),
+    };
+    Listening::bind(settings).await.map_err(|why| StartError::new("the admin listener", why))
+}
+
+/// All relays, and the bell that wakes them.
+pub(super) struct Relays {
+    pub tasks: Vec<JoinHandle<()>>,
+    pub nudges: Arc<[crate::relay::Nudge]>,
+    pub statuses: Vec<(TenantName, Arc<RelayStatus>)>,
+}
+
+pub(super) fn relays(
+    config: &Config,
+    parts: &Parts,
+    tuning: Tuning,
+    stop: &CancellationToken,
+) -> Started<Relays> {
+    let pool = Arc::new(Semaphore::new(IN_FLIGHT));
+    let wall_trusted = parts.clock.wall_is_synchronised();
+    let clocks = Clocks { boot_id: parts.clock.boot_id(), wall_trusted };
+    let (mut tasks, mut nudges, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
+    for tenant in &config.tenants {
+        let what = format!("tenant {}", tenant.name);
+        let wrong = |why: &dyn std::fmt::Display| StartError::new(&what, why);
+        let api = settings::defender(tenant, parts.clock.clone()).map_err(|why| wrong(&why))?;
+        let api = Arc::new(DefenderApi::new(api).map_err(|why| wrong(&why))?);
+        let name = TenantName::new(&tenant.name);
+        let settings = DispatcherSettings {
+            tenant: name.clone(),
+            quarantine: settings::limits(&tenant.budgets.quarantine),
+            machine_actions: settings::limits(&tenant.budgets.machine_actions),
+            client_timeout: settings::CALL_TIMEOUT,
+            tracker: TrackerSettings {
+                every: tuning.track_every,
+                wait: config.reconcile.wait.0,
+                page: LIST_PAGE,
+            },
+        };
+        let relay = Relay::new(
+            settings,
+            clocks,
+            parts.store.clone(),
+            api,
+            parts.clock.clone(),
+            pool.clone(),
+        );
+        nudges.push(relay.nudge());
+        statuses.push((name.clone(), relay.status()));
+        let stop = stop.clone();
+        tasks.push(tokio::spawn(async move {
+            if let Err(why) = relay.run(stop, RELAY_STOP).await {
+                tracing::error!(tenant = %name, %why, "the relay ended");
+            }
+        }));
+    }
+    Ok(Relays { tasks, nudges: nudges.into(), statuses })
+}
+
+pub(super) fn intake(
+    config: &Config,
+    parts: &Parts,
+    nudges: Arc<[crate::relay::Nudge]>,
+    deliveries: mpsc::Receiver<Delivery>,
+) -> Started<JoinHandle<()>> {
+    let settings = settings::intake(config).map_err(|why| StartError::new("intake", why))?;
+    let nudge: Nudge = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::work));
+    let intake = Intake::new(
+        settings,
+        parts.rules.clone(),
+        parts.store.clone(),
+        parts.clock.clone(),
+        nudge,
+        parts.metrics.clone(),
+    );
+    Ok(tokio::spawn(intake.run(deliveries)))
+}
+
+pub(super) fn kafka(
+    config: &Config,
+    parts: &Parts,
+    deliveries: &mpsc::Sender<Delivery>,
+) -> Started<Vec<(String, KafkaSource)>> {
+    let mut sources = Vec::new();
+    for source in &config.sources {
+        let Kind::Kafka(kafka) = source.kind() else { continue };
+        let what = format!("source {}", source.name);
+        let settings = settings::kafka(config, source, kafka)
+            .map_err(|why| StartError::new(&what, why))?;
+        let (store, name) = (parts.store.clone(), SourceName::new(&source.name));
+        let stored: StoredOffsets = Arc::new(move || store.offsets(&name));
+        let started = KafkaSource::start(
+            settings,
+            stored,
+            deliveries.clone(),
+            parts.clock.clone(),
+            parts.bodies.clone(),
+        );
+        let started = started.map_err(|why| StartError::new(&what, why))?;
+        sources.push((source.name.clone(), started));
+    }
+    Ok(sources)
+}
+
+pub(super) fn admin(
+    config: &Config,
+    parts: &Parts,
+    listening: Listening,
+    reporter: Reporter,
+    nudges: Arc<[crate::relay::Nudge]>,
+    stop: &CancellationToken,
+) -> Started<JoinHandle<()>> {
+    let wrong = |why: &dyn std::fmt::Display| StartError::new("the admin listener", why);
+    let mut tokens = Vec::new();
+    for token in &config.listen.admin.tokens {
+        let secret = token.token.read().map_err(|why| wrong(&why))?;
+        tokens.push(Token::new(&token.name, token.role, &secret));
+    }
+    tokens.push(local_token(config, parts).map_err(|why| wrong(&why))?);
+    let resumed = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::resumed));
+    let admin = Admin {
+        store: parts.store.clone(),
+        clock: parts.clock.clone(),
+        metrics: parts.metrics.clone(),
+        tokens: Arc::new(Tokens::new(tokens)),
+        report: Arc::new(move || {
+            let reporter = reporter.clone();
+            Box::pin(async move { reporter.report().await })
+        }),
+        resumed,
+        tenants: config.tenants.iter().map(|tenant| TenantName::new(&tenant.name)).collect(),
+    };
+    Ok(tokio::spawn(listening.serve(admin::router(admin), stop.clone())))
+}
+
+/// A fresh token in the data directory: whoever may read that may operate the service.
+fn local_token(config: &Config, parts: &Parts) -> std::io::Result<Token> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = config.store.sqlite.join(LOCAL_TOKEN_FILE);
+    let secret = parts.clock.new_secret();
+    match std::fs::remove_file(&path) {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why),
+        _ => {}
+    }
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    file.write_all(secrecy::ExposeSecret::expose_secret(&secret).as_bytes())?;
+    Ok(Token::new("local", Role::Operate, &secret))
+}
+
+/// Deletes old rows, and holds the dispatch where another process reads our consumer group.
+pub(super) fn housekeeping(
+    config: &Config,
+    parts: &Parts,
+    reporter: Reporter,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let retention = Retention {
+        fates: config.retention.fates.0,
+        actions: config.retention.actions.0,
+        unreadable: config.retention.unreadable.0,
+    };
+    let (store, clock, stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
+    tokio::spawn(async move {
+        let mut purge = interval(PURGE_EVERY);
+        let mut watch = interval(WATCH_EVERY);
+        purge.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut held = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = purge.tick() => {
+                    if let Err(why) = store.purge(retention, clock.now().wall).await {
+                        tracing::error!(%why, "old rows could not be deleted");
+                    }
+                }
+                _ = watch.tick() => {
+                    let foreign = reporter.foreign_member();
+                    if let (Some(reason), false) = (&foreign, held) {
+                        let (by, at) = ("lazaret".to_owned(), clock.now().wall);
+                        let pause = Pause { scope: Scope::All, by, reason: reason.clone(), at };
+                        match store.pause(pause).await {
+                            Ok(()) => tracing::error!(reason, "nothing is sent until a person resumes"),
+                            Err(why) => tracing::error!(%why, reason, "the pause failed"),
+                        }
+                    }
+                    held = foreign.is_some();
+                }
+            }
+        }
+    })
+}
+
+pub(super) fn note(clock: &SystemClock, what: What) -> Change {
+    Change {
+        tenant: None,
+        actor: Actor::Lazaret,
+        reason: String::new(),
+        at: clock.now().wall,
+        what,
+    }
+}
+
+/// The start goes on the record, with the rules in force.
+pub(super) async fn note_start(config: &Config, parts: &Parts) -> Started<()> {
+    let rules = parts.rules.load();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let mode = config.mode.0.as_str().to_owned();
+    let loaded = What::RulesLoaded { hash: rules.hash().to_owned(), rules: rules.len() };
+    let changes = [What::Started { version, mode }, loaded].map(|what| note(&parts.clock, what));
+    let written = parts.store.apply(None, changes.to_vec()).await;
+    written.map(|_| ()).map_err(|why| StartError::new("the start could not be noted", why))
+}
