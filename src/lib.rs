@@ -6,6 +6,8 @@ pub mod formats;
 
 pub mod io;
 
+pub mod relay;
+
 pub mod rules;
 
 pub mod limits;

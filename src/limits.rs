@@ -113,3 +113,6 @@ pub const MACHINE_ACTION_AGE: Duration = Duration::from_secs(72 * 3600 + 1800);
 /// Machine actions remembered as the outcome of an ended action: more than are made in the time
 /// within which another look-up could take one for its own.
 pub const OUTCOMES_KEPT: usize = 4096;
+
+/// The first and the longest wait before the store is asked again for what it failed to do.
+pub const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));

@@ -282,7 +282,8 @@ pub struct ClosedAttempt {
     pub id: AttemptId,
     /// When the answer or the definite failure was seen; where none was, when we closed.
     pub closed: Stamp,
-    /// Whether an answer was seen. Without one the server may count the call up to 30 s later.
+    /// Whether an answer or a definite failure was seen, so that the server has counted the call
+    /// by then or never will. Without one it may count it up to 30 s later.
     pub answered: bool,
     /// HTTP status, where there was one.
     pub status: Option<u16>,

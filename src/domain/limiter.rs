@@ -41,6 +41,14 @@ pub struct Permit {
     _private: (),
 }
 
+#[cfg(test)]
+impl Permit {
+    /// A permit out of thin air, for tests of what spends them.
+    pub(crate) fn for_tests() -> Self {
+        Self { _private: () }
+    }
+}
+
 /// The place that a call takes in the log from before it is sent. It can be released once, and
 /// stays taken where it never is.
 #[derive(Debug)]
