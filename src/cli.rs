@@ -83,7 +83,8 @@ impl Cli {
             Command::Pause(args) => pause::run(args, pause::Direction::Pause),
             Command::Resume(args) => pause::run(args, pause::Direction::Resume),
             Command::Doctor(args) => doctor::run(args),
-            Command::Simulate(args) => simulate::run(args),
+            Command::Simulate(args) => runtime(2)
+                .and_then(|runtime| runtime.block_on(simulate::run(args)).map_err(Failure::usage)),
             Command::Send(args) => send::run(args),
         };
         match outcome {

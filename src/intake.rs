@@ -123,7 +123,7 @@ impl Intake {
 
     /// Decodes and judges a batch, and queues its commit.
     fn take(&mut self, batch: Vec<Delivery>) -> BoxFuture<'static, Commit> {
-        let started = std::time::Duration::from_micros(self.micros());
+        let started = self.clock.now().boot;
         let mut deliveries = Vec::with_capacity(batch.len());
         let mut judged = Vec::with_capacity(batch.len());
         for delivery in batch {
@@ -135,14 +135,15 @@ impl Intake {
                 Err(why) => (delivery.ack)(Err(why)),
             }
         }
-        let spent = Duration::from_micros(self.micros()).saturating_sub(started);
-        self.metrics.intake_judge_seconds.observe(spent.as_secs_f64());
+        let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
+        let judged_at = clock.now().boot;
+        metrics.intake.judge.observe(judged_at.since(started).as_secs_f64());
         let taken = self.store.intake(judged);
-        Box::pin(async move { Commit { deliveries, taken: taken.await } })
-    }
-
-    fn micros(&self) -> u64 {
-        u64::try_from(self.clock.now().boot.0).unwrap_or(0)
+        Box::pin(async move {
+            let taken = taken.await;
+            metrics.intake.commit.observe(clock.now().boot.since(judged_at).as_secs_f64());
+            Commit { deliveries, taken }
+        })
     }
 
     /// Acknowledges what is durable, and runs again, in full and in order, what the store sent

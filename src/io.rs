@@ -23,12 +23,12 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::action::{
-    Begun, Call, Class, ClosedAttempt, Coordinates, Heads, NewAttempt, Resumed, State, StateName,
+    Begun, Call, Class, ClosedAttempt, Coordinates, Heads, NewAttempt, Resumed, StateName,
 };
 use crate::domain::answer::{Answer, ListQuery, Listing};
 use crate::domain::audit::Change;
-use crate::domain::decision::{Answered, Fate, JudgedDelivery, Replay};
-use crate::domain::ids::{ActionId, AttemptId, EffectKey, SourceName, TenantName};
+use crate::domain::decision::{Answered, JudgedDelivery, Replay};
+use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::limiter::Permit;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 

@@ -1,11 +1,20 @@
 //! What Lazaret counts, for Prometheus. Names begin with `lazaret_`.
 
+mod intake;
+
+mod rows;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+pub use intake::IntakeMetrics;
+
+use crate::io::Report;
+use rows::RowMetrics;
 
 /// Every family, registered. Labels come from the configuration and from fixed words, never from a
 /// request, so that no sender can make series.
@@ -14,6 +23,8 @@ pub struct Metrics {
     registry: Registry,
     pub webhook: WebhookMetrics,
     pub listener: ListenerMetrics,
+    pub intake: IntakeMetrics,
+    rows: RowMetrics,
 }
 
 /// Of the webhook listener.
@@ -69,7 +80,14 @@ impl Metrics {
         let mut registry = Registry::with_prefix("lazaret");
         let webhook = WebhookMetrics::register(&mut registry);
         let listener = ListenerMetrics::register(&mut registry);
-        Self { registry, webhook, listener }
+        let intake = IntakeMetrics::register(&mut registry);
+        let rows = RowMetrics::register(&mut registry);
+        Self { registry, webhook, listener, intake, rows }
+    }
+
+    /// Takes over what is counted elsewhere: in rows of the store, and by relays and sources.
+    pub fn absorb(&self, report: &Report) {
+        self.rows.absorb(report);
     }
 
     /// All families as OpenMetrics text.

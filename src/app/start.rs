@@ -31,7 +31,7 @@ use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::Bo
 type Started<T> = Result<T, StartError>;
 
 fn tls(tls: Option<&Tls>) -> Option<CertificateFiles> {
-    tls.map(|tls| CertificateFiles { chain: tls.certificate.clone(), key: tls.key.clone() })
+    tls.map(|tls| CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() })
 }
 
 fn connections(config: &Config) -> ConnectionLimits {
@@ -58,6 +58,7 @@ pub(super) async fn bind_webhooks(config: &Config, parts: &Parts) -> Started<Opt
     let settings = webhook::Settings {
         listener,
         body: BodyLimits { bytes_max, within: BODY_WITHIN },
+        memory: parts.bodies.clone(),
         sources,
         clock: parts.clock.clone(),
         metrics: parts.metrics.clone(),

@@ -11,7 +11,7 @@ use super::style::Style;
 use super::{Failure, Outcome, runtime};
 use crate::domain::action::StateName;
 use crate::domain::decision::{Answered, Decision};
-use crate::io::{ActionReport, Store as _};
+use crate::io::ActionReport;
 use crate::simulator::Endpoint;
 
 use stage::Stage;

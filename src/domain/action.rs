@@ -20,6 +20,14 @@ pub enum Class {
 impl Class {
     pub const ALL: [Class; 3] = [Class::Urgent, Class::Normal, Class::Bulk];
 
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::Urgent => "urgent",
+            Class::Normal => "normal",
+            Class::Bulk => "bulk",
+        }
+    }
+
     pub fn of_severity(rank: i64) -> Self {
         match rank {
             4.. => Class::Urgent,
@@ -282,7 +290,8 @@ pub struct ClosedAttempt {
     pub id: AttemptId,
     /// When the answer or the definite failure was seen; where none was, when we closed.
     pub closed: Stamp,
-    /// Whether an answer was seen. Without one the server may count the call up to 30 s later.
+    /// Whether an answer or a definite failure was seen, so that the server has counted the call
+    /// by then or never will. Without one it may count it up to 30 s later.
     pub answered: bool,
     /// HTTP status, where there was one.
     pub status: Option<u16>,

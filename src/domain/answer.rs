@@ -25,6 +25,37 @@ pub enum Answer {
     Unsent { text: String },
 }
 
+impl Answer {
+    /// Its kind in one word, for counting.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Answer::Accepted { .. } => "accepted",
+            Answer::TooMany { .. } => "too_many",
+            Answer::Unauthorized { .. } => "unauthorized",
+            Answer::Refused { .. } => "refused",
+            Answer::Unclear { .. } => "unclear",
+            Answer::Unsent { .. } => "unsent",
+        }
+    }
+
+    /// Its HTTP status, where there was one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Answer::Accepted { .. } => Some(201),
+            Answer::TooMany { .. } => Some(429),
+            Answer::Unauthorized { .. } => Some(401),
+            Answer::Refused { status, .. } => Some(*status),
+            Answer::Unclear { status, .. } => *status,
+            Answer::Unsent { .. } => None,
+        }
+    }
+
+    /// The server has counted the call by the time this was seen, or never will.
+    pub fn is_definite(&self) -> bool {
+        !matches!(self, Answer::Unclear { status: None, .. })
+    }
+}
+
 /// Which machine actions to list: those of type `StopAndQuarantineFile` created at `since` or
 /// later, a page of `top` after the first `skip`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

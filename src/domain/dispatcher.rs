@@ -301,7 +301,7 @@ impl Dispatcher {
 
     fn settle_slot(&mut self, slot: Slot, attempted: &Attempted) {
         let Attempted { attempt, answer, closed, .. } = attempted;
-        let late = if definite(answer) { Duration::ZERO } else { limits::COUNTED_LATE };
+        let late = if answer.is_definite() { Duration::ZERO } else { limits::COUNTED_LATE };
         self.quarantine.limiter.release(slot, closed.boot + late);
         match answer {
             Answer::TooMany { retry_after, text } => {
@@ -334,8 +334,8 @@ impl Dispatcher {
         let closed = ClosedAttempt {
             id: attempt.id,
             closed,
-            answered: definite(&answer),
-            status: verdict::status_of(&answer),
+            answered: answer.is_definite(),
+            status: answer.status(),
             text: verdict.why.clone(),
         };
         let moved = Move {
@@ -461,11 +461,6 @@ impl Dispatcher {
         });
         [sweep, track, dispatch].into_iter().flatten().min()
     }
-}
-
-/// The server has counted the call by now, or never will.
-fn definite(answer: &Answer) -> bool {
-    !matches!(answer, Answer::Unclear { status: None, .. })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod context;
 mod lane;
 mod members;
 mod place;
+mod probe;
 mod reader;
 mod status;
 
@@ -29,6 +30,7 @@ use super::{Clock, Delivery, Offsets, StoreError};
 use crate::domain::ids::SourceName;
 
 pub use config::{OwnedKey, check_passed_through};
+pub use probe::probe;
 pub use status::{KafkaStatus, LastError, PartitionStatus, Reading, Snapshot};
 
 /// What a Kafka source is told. Nothing in it changes while the source runs.

@@ -82,7 +82,7 @@ const RULES: &[Rule] = &[
     Rule { module: "src/limits", may: &[], crates_not: DRIVERS },
     Rule { module: "src/metrics", may: &["domain", "io"], crates_not: DRIVERS },
     Rule {
-        module: "src/http_server",
+        module: "src/serve",
         may: &["limits", "metrics"],
         crates_not: &["rdkafka", "rusqlite", "reqwest"],
     },
@@ -98,7 +98,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "src/io/webhook",
-        may: &["domain", "io", "limits", "metrics", "http_server"],
+        may: &["domain", "io", "limits", "metrics", "serve"],
         crates_not: &["reqwest", "rdkafka", "rusqlite"],
     },
     Rule {
@@ -118,7 +118,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "src/io/admin",
-        may: &["domain", "io", "limits", "metrics", "http_server"],
+        may: &["domain", "io", "limits", "metrics", "serve"],
         crates_not: &["reqwest", "rdkafka", "rusqlite"],
     },
     Rule { module: "src/io", may: &["domain", "io", "limits"], crates_not: DRIVERS },
@@ -139,7 +139,7 @@ const RULES: &[Rule] = &[
             "config",
             "domain",
             "formats",
-            "http_server",
+            "serve",
             "intake",
             "io",
             "limits",

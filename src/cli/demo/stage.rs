@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use super::super::{Failure, send};
 use crate::app::{App, Tuning};
 use crate::config::{Config, Kind, Webhook};
-use crate::io::{ActionReport, Clock as _, Store as _};
+use crate::io::{ActionReport, Clock as _};
 use crate::io::clock::SystemClock;
 use crate::simulator::{self, Simulator};
 

@@ -50,15 +50,3 @@ pub(super) fn verdict(head: &Head, attempted: &Attempted) -> Verdict {
     };
     Verdict { to, why, pause: None }
 }
-
-/// The answer without what it carries: for counting.
-pub(super) fn status_of(answer: &Answer) -> Option<u16> {
-    match answer {
-        Answer::Accepted { .. } => Some(201),
-        Answer::TooMany { .. } => Some(429),
-        Answer::Unauthorized { .. } => Some(401),
-        Answer::Refused { status, .. } => Some(*status),
-        Answer::Unclear { status, .. } => *status,
-        Answer::Unsent { .. } => None,
-    }
-}

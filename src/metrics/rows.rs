@@ -1,0 +1,169 @@
+//! What is counted in the store's rows and by relays and sources, taken over when it is asked for.
+//! So the counters survive restarts, and `received = Σ fates` holds in every scrape.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::io::{Report, Scope};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Source {
+    source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FateOf {
+    source: String,
+    fate: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Tenant {
+    tenant: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateOf {
+    tenant: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassOf {
+    tenant: String,
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerOf {
+    tenant: String,
+    answer: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WindowOf {
+    tenant: String,
+    window_seconds: String,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+#[derive(Debug, Default)]
+pub(super) struct RowMetrics {
+    received: Family<Source, Counter>,
+    receipts: Family<FateOf, Counter>,
+    last_received: Family<Source, Seconds>,
+    actions: Family<StateOf, Gauge>,
+    queue: Family<ClassOf, Gauge>,
+    queue_age: Family<ClassOf, Seconds>,
+    answers: Family<AnswerOf, Counter>,
+    in_flight: Family<Tenant, Gauge>,
+    budget_used: Family<WindowOf, Gauge>,
+    budget_limit: Family<WindowOf, Gauge>,
+    held: Family<Tenant, Gauge>,
+    paused: Family<Tenant, Gauge>,
+    kafka_lag: Family<Source, Gauge>,
+    kafka_out_of_log: Family<Source, Counter>,
+    kafka_foreign: Family<Source, Gauge>,
+    rules: Gauge,
+}
+
+impl RowMetrics {
+    #[rustfmt::skip]
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let it = Self::default();
+        registry.register("received", "Alerts received", it.received.clone());
+        registry.register("receipts", "Alerts by what became of them", it.receipts.clone());
+        registry.register_with_unit("last_received_timestamp", "When the last alert came", Unit::Seconds, it.last_received.clone());
+        registry.register("actions", "Actions by state", it.actions.clone());
+        registry.register("queue_depth", "Queued actions", it.queue.clone());
+        registry.register_with_unit("queue_oldest_age", "Age of the oldest queued action", Unit::Seconds, it.queue_age.clone());
+        registry.register("calls", "Answered StopAndQuarantineFile calls since the start", it.answers.clone());
+        registry.register("calls_in_flight", "Calls without an answer yet", it.in_flight.clone());
+        registry.register("budget_used", "Slots of the budget in use", it.budget_used.clone());
+        registry.register("budget_limit", "Slots of the budget", it.budget_limit.clone());
+        registry.register("held", "1 where nothing is sent at the moment", it.held.clone());
+        registry.register("paused", "1 where a pause covers the tenant; * is everything", it.paused.clone());
+        registry.register("kafka_lag", "Messages not yet durable here", it.kafka_lag.clone());
+        registry.register("kafka_offsets_out_of_log", "Stored offsets outside the log: messages were lost", it.kafka_out_of_log.clone());
+        registry.register("kafka_foreign_member", "1 where another process reads the group", it.kafka_foreign.clone());
+        registry.register("rules", "Rules in force", it.rules.clone());
+        it
+    }
+
+    pub(super) fn absorb(&self, report: &Report) {
+        self.absorb_rows(report);
+        for relay in &report.relays {
+            let tenant = Tenant { tenant: relay.tenant.clone() };
+            self.in_flight.get_or_create(&tenant).set(signed(relay.in_flight as u64));
+            self.held.get_or_create(&tenant).set(i64::from(relay.held.is_some()));
+            for window in &relay.windows {
+                let window_seconds = window.per_seconds.to_string();
+                let of = WindowOf { tenant: relay.tenant.clone(), window_seconds };
+                self.budget_used.get_or_create(&of).set(signed(window.used as u64));
+                self.budget_limit.get_or_create(&of).set(signed(window.calls as u64));
+            }
+            for (answer, count) in &relay.answers {
+                let of = AnswerOf { tenant: relay.tenant.clone(), answer: answer.clone() };
+                set(&self.answers.get_or_create(&of), *count);
+            }
+        }
+        for kafka in &report.kafka {
+            let source = Source { source: kafka.source.clone() };
+            self.kafka_lag.get_or_create(&source).set(signed(kafka.lag));
+            set(&self.kafka_out_of_log.get_or_create(&source), kafka.offsets_out_of_log);
+            let foreign = i64::from(kafka.foreign_member.is_some());
+            self.kafka_foreign.get_or_create(&source).set(foreign);
+        }
+    }
+
+    fn absorb_rows(&self, report: &Report) {
+        self.rules.set(signed(report.rules as u64));
+        for (source, count) in &report.summary.received {
+            set(&self.received.get_or_create(&Source { source: source.clone() }), *count);
+        }
+        for of in &report.summary.fates {
+            let labels = FateOf { source: of.source.clone(), fate: of.fate.as_str() };
+            set(&self.receipts.get_or_create(&labels), of.count);
+        }
+        for (source, at) in &report.summary.last_received {
+            let seconds = at.0 as f64 / 1e6;
+            self.last_received.get_or_create(&Source { source: source.clone() }).set(seconds);
+        }
+        self.actions.clear();
+        for of in &report.summary.states {
+            let labels = StateOf { tenant: of.tenant.clone(), state: of.state.as_str() };
+            self.actions.get_or_create(&labels).set(signed(of.count));
+        }
+        self.queue.clear();
+        self.queue_age.clear();
+        for line in &report.summary.queues {
+            let labels = ClassOf { tenant: line.tenant.clone(), class: line.class.as_str() };
+            self.queue.get_or_create(&labels).set(signed(line.depth));
+            let age = line.oldest.map_or(0.0, |at| report.now.since(at).as_secs_f64());
+            self.queue_age.get_or_create(&labels).set(age);
+        }
+        self.paused.clear();
+        for pause in &report.summary.pauses {
+            let tenant = match &pause.scope {
+                Scope::All => crate::domain::audit::NO_TENANT.to_owned(),
+                Scope::Tenant(tenant) => tenant.to_string(),
+            };
+            self.paused.get_or_create(&Tenant { tenant }).set(1);
+        }
+    }
+}
+
+/// The rows hold the truth: the counter is set, not added to.
+fn set(counter: &Counter, count: u64) {
+    counter.inner().store(count, Ordering::Relaxed);
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,82 @@
+//! What goes on beside the loop: one attempt from its row to its answer, and one page of a list.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::RelayStatus;
+use crate::domain::action::{Begun, NewAttempt};
+use crate::domain::answer::{ListQuery, Listing};
+use crate::domain::dispatcher::{Attempted, Called, Event, NotBegun};
+use crate::domain::ids::{ActionId, AttemptId, TenantName};
+use crate::domain::limiter::Permit;
+use crate::domain::time::Stamp;
+use crate::io::{Api, Clock, Store};
+use crate::limits;
+
+#[derive(Clone)]
+pub(super) struct Hands {
+    pub tenant: TenantName,
+    pub store: Arc<dyn Store>,
+    pub api: Arc<dyn Api>,
+    pub clock: Arc<dyn Clock>,
+    pub pool: Arc<Semaphore>,
+    pub status: Arc<RelayStatus>,
+}
+
+impl Hands {
+    /// Writes an attempt and, if it is written, makes its call. The stamps are taken when there is
+    /// room for it, so that waiting for room does not use up the time to send it.
+    pub async fn call(self, permit: Permit, action: ActionId) -> Event {
+        let _room = self.room().await;
+        let written = Stamp::new(self.clock.boot_id(), self.clock.now());
+        let send_by = Stamp {
+            boot: written.boot + limits::SEND_BY,
+            wall: written.wall + limits::SEND_BY,
+            ..written
+        };
+        let id = AttemptId(self.clock.new_id());
+        let attempt = NewAttempt { id, action, written, send_by };
+        let called = match self.store.begin(attempt.clone()).await {
+            Ok(Begun::Written(call)) => {
+                let answer = self.api.quarantine(permit, call.clone(), send_by.boot).await;
+                let closed = Stamp::new(self.clock.boot_id(), self.clock.now());
+                self.status.answered(&answer, closed.boot.since(written.boot));
+                let (status, kind) = (answer.status(), answer.kind());
+                tracing::info!(tenant = %self.tenant, %action, attempt = %id, status, kind, "called");
+                Called::Attempted(Box::new(Attempted { attempt, call, answer, closed }))
+            }
+            Ok(refused) => {
+                if refused == Begun::Corrupt {
+                    tracing::error!(
+                        tenant = %self.tenant, %action,
+                        "the row of an action does not verify; it is never called"
+                    );
+                }
+                Called::NotBegun(NotBegun::Refused(refused))
+            }
+            Err(error) => {
+                tracing::error!(tenant = %self.tenant, %action, %error, "no attempt was written");
+                Called::NotBegun(NotBegun::StoreFailed(error.to_string()))
+            }
+        };
+        Event::Called { action, called }
+    }
+
+    pub async fn list(self, permit: Permit, query: ListQuery) -> Event {
+        let _room = self.room().await;
+        let sent = self.clock.now().boot;
+        let listing = self.api.machine_actions(permit, query).await;
+        if let Listing::TooMany { text, .. }
+        | Listing::Unauthorized { text }
+        | Listing::Failed { text } = &listing
+        {
+            tracing::warn!(tenant = %self.tenant, error = ?text, "no list of machine actions");
+        }
+        Event::Listed { sent, listing }
+    }
+
+    async fn room(&self) -> OwnedSemaphorePermit {
+        self.pool.clone().acquire_owned().await.expect("nobody closes the pool")
+    }
+}

@@ -1,0 +1,366 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::action::{Begun, Call, Class, Head, Heads, NewAttempt, Resumed, StateName};
+use crate::domain::answer::{Answer, ListQuery, Listing};
+use crate::domain::audit::What;
+use crate::domain::decision::JudgedDelivery;
+use crate::domain::dispatcher::{Called, NotBegun};
+use crate::domain::ids::{ActionId, EffectKey, MachineActionId, MachineId, Sha1, SourceName};
+use crate::domain::limiter::{Limit, Permit};
+use crate::domain::time::{Boot, BootId, Now, Wall};
+use crate::domain::tracker::TrackerSettings;
+use crate::io::{
+    ActionFilter, ActionLine, ActionReport, Offsets, ReceiptFilter, ReceiptLine, Retention,
+    Summary, Taken,
+};
+
+/// What the relay did, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Did {
+    Begin(u128),
+    Call,
+    Record(u128, StateName),
+    FailedToRecord,
+    Pause,
+}
+
+/// Store, Defender and clock in one: the other side of the relay.
+struct World {
+    did: UnboundedSender<Did>,
+    queued: Mutex<Vec<Head>>,
+    begun: Mutex<Begun>,
+    records_that_fail: Mutex<VecDeque<StoreError>>,
+    answer: Mutex<Answer>,
+    /// An answer comes only while there is room in it.
+    answers: Arc<Semaphore>,
+    started: Instant,
+}
+
+impl World {
+    fn new() -> (Arc<Self>, UnboundedReceiver<Did>) {
+        let (did, seen) = unbounded_channel();
+        let machine_action = MachineActionId::parse("a").unwrap();
+        let key = EffectKey {
+            tenant: TenantName::new("contoso"),
+            machine: MachineId::from_bytes([1; 20]),
+            sha1: Sha1::from_bytes([2; 20]),
+        };
+        let world = Self {
+            did,
+            queued: Mutex::default(),
+            begun: Mutex::new(Begun::Written(Call { key, comment: "c".to_owned() })),
+            records_that_fail: Mutex::default(),
+            answer: Mutex::new(Answer::Accepted { machine_action }),
+            answers: Arc::new(Semaphore::new(1)),
+            started: Instant::now(),
+        };
+        (Arc::new(world), seen)
+    }
+
+    fn queue(&self, n: u128) {
+        self.queued.lock().unwrap().push(Head {
+            action: ActionId(Uuid::from_u128(n)),
+            class: Class::Urgent,
+            sequence: 0,
+            not_before: Wall(0),
+            expires: Wall(i64::MAX),
+            tries: 0,
+            busy_since: None,
+        });
+    }
+
+    fn relay(self: &Arc<Self>) -> Relay {
+        let minute = Duration::from_secs(60);
+        let settings = DispatcherSettings {
+            tenant: TenantName::new("contoso"),
+            quarantine: vec![Limit::new(100, minute).unwrap()],
+            machine_actions: vec![Limit::new(100, minute).unwrap()],
+            client_timeout: minute,
+            tracker: TrackerSettings { every: minute, wait: minute, page: 100 },
+        };
+        let clocks = Clocks { boot_id: self.boot_id(), wall_trusted: true };
+        let pool = Arc::new(Semaphore::new(10));
+        Relay::new(settings, clocks, self.clone(), self.clone(), self.clone(), pool)
+    }
+
+    fn do_this(&self, did: Did) {
+        let _ = self.did.send(did);
+    }
+}
+
+fn at_once<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl Clock for World {
+    fn now(&self) -> Now {
+        let micros = i64::try_from(self.started.elapsed().as_micros()).unwrap();
+        Now { boot: Boot(micros), wall: Wall(1_000_000_000 + micros) }
+    }
+
+    fn boot_id(&self) -> BootId {
+        BootId([1; 16])
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+impl Api for World {
+    fn quarantine(&self, _: Permit, _: Call, _: Boot) -> BoxFuture<'static, Answer> {
+        self.do_this(Did::Call);
+        let answer = self.answer.lock().unwrap().clone();
+        let answers = self.answers.clone();
+        Box::pin(async move {
+            let _room = answers.acquire().await.unwrap();
+            answer
+        })
+    }
+
+    fn machine_actions(&self, _: Permit, _: ListQuery) -> BoxFuture<'static, Listing> {
+        at_once(Listing::Page { entries: Vec::new(), read: 0 })
+    }
+}
+
+impl Store for World {
+    fn begin(&self, attempt: NewAttempt) -> BoxFuture<'static, Result<Begun, StoreError>> {
+        self.do_this(Did::Begin(attempt.action.0.as_u128()));
+        self.queued.lock().unwrap().retain(|head| head.action != attempt.action);
+        at_once(Ok(self.begun.lock().unwrap().clone()))
+    }
+
+    fn apply(
+        &self,
+        _: Option<ClosedAttempt>,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'static, Result<Vec<Change>, StoreError>> {
+        if let Some(error) = self.records_that_fail.lock().unwrap().pop_front() {
+            self.queue(2);
+            self.do_this(Did::FailedToRecord);
+            return at_once(Err(error));
+        }
+        for change in changes {
+            let What::Moved { action, to, .. } = change.what else { panic!("{change:?}") };
+            self.do_this(Did::Record(action.0.as_u128(), to.name()));
+        }
+        at_once(Ok(Vec::new()))
+    }
+
+    fn heads(
+        &self,
+        _: &TenantName,
+        class: Class,
+        _: Wall,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Heads, StoreError>> {
+        let queued = self.queued.lock().unwrap();
+        let due = queued.iter().filter(|head| head.class == class).take(limit).cloned().collect();
+        at_once(Ok(Heads { due, ..Heads::default() }))
+    }
+
+    fn expired(
+        &self,
+        _: &TenantName,
+        _: Wall,
+        _: usize,
+    ) -> BoxFuture<'static, Result<Vec<(ActionId, StateName)>, StoreError>> {
+        at_once(Ok(Vec::new()))
+    }
+
+    fn resume(
+        &self,
+        _: &TenantName,
+        _: Now,
+        _: Duration,
+    ) -> BoxFuture<'static, Result<Resumed, StoreError>> {
+        at_once(Ok(Resumed::default()))
+    }
+
+    fn pause(&self, _: Pause) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.do_this(Did::Pause);
+        at_once(Ok(()))
+    }
+
+    fn intake(&self, _: Vec<JudgedDelivery>) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>> {
+        unimplemented!("the relay takes nothing in")
+    }
+
+    fn blocking(
+        &self,
+        _: Wall,
+        _: usize,
+    ) -> BoxFuture<'static, Result<Vec<(EffectKey, ActionId)>, StoreError>> {
+        unimplemented!("the relay knows no effects")
+    }
+
+    fn offsets(&self, _: &SourceName) -> BoxFuture<'static, Result<Offsets, StoreError>> {
+        unimplemented!("the relay knows no offsets")
+    }
+
+    fn unpause(
+        &self,
+        _: Scope,
+        _: String,
+        _: String,
+        _: Wall,
+    ) -> BoxFuture<'static, Result<bool, StoreError>> {
+        unimplemented!("only a person resumes")
+    }
+
+    fn unsent(&self, _: Scope, _: Clocks, _: Now) -> BoxFuture<'static, Result<u64, StoreError>> {
+        unimplemented!("for who pauses")
+    }
+
+    fn summary(&self, _: Wall) -> BoxFuture<'static, Result<Summary, StoreError>> {
+        unimplemented!("for people")
+    }
+
+    fn actions(&self, _: ActionFilter) -> BoxFuture<'static, Result<Vec<ActionLine>, StoreError>> {
+        unimplemented!("for people")
+    }
+
+    fn action(&self, _: &str) -> BoxFuture<'static, Result<Option<ActionReport>, StoreError>> {
+        unimplemented!("for people")
+    }
+
+    fn receipts(
+        &self,
+        _: ReceiptFilter,
+    ) -> BoxFuture<'static, Result<Vec<ReceiptLine>, StoreError>> {
+        unimplemented!("for people")
+    }
+
+    fn purge(&self, _: Retention, _: Wall) -> BoxFuture<'static, Result<u64, StoreError>> {
+        unimplemented!("for the keeper")
+    }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+async fn next(seen: &mut UnboundedReceiver<Did>) -> Did {
+    tokio::time::timeout(LONG, seen.recv()).await.expect("it happens").expect("the world is there")
+}
+
+/// Begun, called and recorded as accepted.
+async fn expect_accepted(seen: &mut UnboundedReceiver<Did>, n: u128) {
+    for did in [Did::Begin(n), Did::Call, Did::Record(n, StateName::Accepted)] {
+        assert_eq!(next(seen).await, did);
+    }
+}
+
+#[tokio::test]
+async fn a_nudge_leads_to_a_call_and_its_answer_is_recorded() {
+    let (world, mut seen) = World::new();
+    let relay = world.relay();
+    let (nudge, status, shutdown) = (relay.nudge(), relay.status(), CancellationToken::new());
+    let running = tokio::spawn(relay.run(shutdown.clone(), LONG));
+    world.queue(1);
+    nudge.work();
+    expect_accepted(&mut seen, 1).await;
+    shutdown.cancel();
+    assert_eq!(running.await.unwrap(), Ok(()));
+    assert_eq!(status.answers()["accepted"].count, 1);
+    assert_eq!((status.snapshot().followed, status.snapshot().in_flight), (1, 0));
+}
+
+#[tokio::test]
+async fn nothing_is_called_while_what_happened_is_not_recorded() {
+    let (world, mut seen) = World::new();
+    world.queue(1);
+    *world.records_that_fail.lock().unwrap() =
+        [StoreError::Io("disk full".to_owned()), StoreError::Io("disk full".to_owned())].into();
+    let relay = world.relay();
+    let (nudge, shutdown) = (relay.nudge(), CancellationToken::new());
+    let running = tokio::spawn(relay.run(shutdown.clone(), LONG));
+    for did in [Did::Begin(1), Did::Call, Did::FailedToRecord] {
+        assert_eq!(next(&mut seen).await, did);
+    }
+    // The second one is queued now.
+    nudge.work();
+    for did in [Did::FailedToRecord, Did::Record(1, StateName::Accepted)] {
+        assert_eq!(next(&mut seen).await, did);
+    }
+    expect_accepted(&mut seen, 2).await;
+    shutdown.cancel();
+    assert_eq!(running.await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_answers_of_calls_in_flight() {
+    let (world, mut seen) = World::new();
+    world.queue(1);
+    world.answers.forget_permits(1);
+    let relay = world.relay();
+    let (nudge, shutdown) = (relay.nudge(), CancellationToken::new());
+    let running = tokio::spawn(relay.run(shutdown.clone(), LONG));
+    for did in [Did::Begin(1), Did::Call] {
+        assert_eq!(next(&mut seen).await, did);
+    }
+    shutdown.cancel();
+    world.queue(2);
+    nudge.work();
+    world.answers.add_permits(1);
+    assert_eq!(running.await.unwrap(), Ok(()));
+    assert_eq!(next(&mut seen).await, Did::Record(1, StateName::Accepted));
+    assert!(seen.is_empty(), "nothing new is begun");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let (world, mut seen) = World::new();
+    world.queue(1);
+    world.answers.forget_permits(1);
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(world.relay().run(shutdown.clone(), Duration::ZERO));
+    for did in [Did::Begin(1), Did::Call] {
+        assert_eq!(next(&mut seen).await, did);
+    }
+    shutdown.cancel();
+    assert_eq!(running.await.unwrap(), Err(RelayError::NotFinished));
+}
+
+#[tokio::test]
+async fn a_missing_permission_pauses_the_tenant_durably() {
+    let (world, mut seen) = World::new();
+    world.queue(1);
+    let (code, text) = ("Forbidden".to_owned(), "403 Forbidden".to_owned());
+    *world.answer.lock().unwrap() = Answer::Refused { status: 403, code, text };
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(world.relay().run(shutdown.clone(), LONG));
+    let did = [Did::Begin(1), Did::Call, Did::Record(1, StateName::Queued), Did::Pause];
+    for did in did {
+        assert_eq!(next(&mut seen).await, did);
+    }
+    shutdown.cancel();
+    assert_eq!(running.await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_closed_store_ends_the_relay() {
+    let (world, _seen) = World::new();
+    world.queue(1);
+    world.records_that_fail.lock().unwrap().push_back(StoreError::Closed);
+    let ended = world.relay().run(CancellationToken::new(), LONG).await;
+    assert_eq!(ended, Err(RelayError::StoreClosed));
+}
+
+#[tokio::test]
+async fn nothing_is_sent_that_is_not_written() {
+    for refused in [Begun::Paused, Begun::Expired, Begun::Corrupt] {
+        let (world, mut seen) = World::new();
+        *world.begun.lock().unwrap() = refused.clone();
+        let action = ActionId(Uuid::from_u128(1));
+        let event = world.relay().hands.call(Permit::for_tests(), action).await;
+        let Event::Called { called: Called::NotBegun(why), .. } = event else { panic!() };
+        assert_eq!(why, NotBegun::Refused(refused));
+        assert_eq!(seen.try_recv(), Ok(Did::Begin(1)));
+        assert!(seen.is_empty());
+    }
+}
