@@ -1,7 +1,9 @@
 //! Tests of whole stations against the real parts: one binary, one module for each.
 
 mod broker;
+mod campaign;
 mod dependencies;
 mod kafka;
 mod tidy;
 mod webhook;
+mod world;

@@ -1,0 +1,314 @@
+//! The whole service as a process of its own, between a simulator and senders, so that it can be
+//! killed at any moment while both remember what they saw.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lazaret::domain::signature::{Message, Scheme, Seal};
+use lazaret::domain::time::Wall;
+use lazaret::io::{Clock, Report, Summary};
+use lazaret::io::clock::SystemClock;
+use lazaret::simulator::{self, Endpoint, Limit, Reckoning, Simulator};
+use tempfile::TempDir;
+
+/// How long anything may take that should take a moment.
+pub const LONGEST: Duration = Duration::from_secs(180);
+
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const TENANT_ID: &str = "11111111-2222-3333-4444-555555555555";
+
+/// Acts on every active file of the test alerts.
+const RULE: &str = r#"
+title: Quarantine every active file
+id: 5f4d8d0a-5d0e-4f39-8b0c-6a3f2c7b9e10
+logsource: {product: microsoft_defender}
+detection:
+  active: {file.entity: File, file.detection_status: Detected}
+  condition: active
+response:
+  action: StopAndQuarantineFile
+  comment: "Quarantined due to alert {{alert.id}}"
+  mode: enforce
+"#;
+
+/// What a test turns.
+pub struct Setting {
+    /// Calls and milliseconds, for both sides.
+    pub quarantine: Vec<(u32, u64)>,
+    pub reckoning: Reckoning,
+    /// Broker and topic, if Kafka is a source.
+    pub kafka: Option<(String, String)>,
+    pub mode: &'static str,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            quarantine: vec![(100, 60_000), (1500, 3_600_000)],
+            reckoning: Reckoning::Sliding,
+            kafka: None,
+            mode: "enforce",
+        }
+    }
+}
+
+/// A directory, a simulator, and the service when it runs.
+pub struct World {
+    pub dir: TempDir,
+    pub simulator: Simulator,
+    pub webhooks: u16,
+    admin: u16,
+    child: Option<Child>,
+    starts: u32,
+    http: reqwest::Client,
+    seal: Seal,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+impl World {
+    pub async fn new(setting: Setting) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let limit = |(calls, ms): &(u32, u64)| Limit {
+            calls: *calls as usize,
+            per: Duration::from_millis(*ms),
+        };
+        let simulator = Simulator::bind(simulator::Settings {
+            quarantine: setting.quarantine.iter().map(limit).collect(),
+            reads: vec![Limit { calls: 6000, per: Duration::from_secs(60) }],
+            reckoning: setting.reckoning,
+            pending_for: Duration::from_millis(200),
+            running_for: Duration::from_millis(200),
+            ..simulator::Settings::default()
+        })
+        .await
+        .unwrap();
+        let (webhooks, admin) = (free_port(), free_port());
+        let url = simulator.url();
+        write(dir.path(), &config(&setting, webhooks, admin, &url));
+        let seal = Seal::new(Scheme::StandardWebhooks, &[SECRET.into()]).unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { dir, simulator, webhooks, admin, child: None, starts: 0, http, seal }
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("lazaret.yaml")
+    }
+
+    /// The built program, with this world's configuration.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lazaret"));
+        command.args(arguments).env("LAZARET_CONFIG", self.config());
+        command
+    }
+
+    /// Starts the service and waits until it is ready.
+    pub async fn start(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        self.starts += 1;
+        let log = std::fs::File::create(self.dir.path().join(format!("log.{}", self.starts)));
+        let child = self.command(&["run"]).stderr(Stdio::from(log.unwrap())).spawn().unwrap();
+        self.child = Some(child);
+        let began = Instant::now();
+        let url = format!("http://127.0.0.1:{}/readyz", self.admin);
+        while !self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the service ended: {}", self.log());
+            assert!(began.elapsed() < LONGEST, "the service is not ready: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends the service as a power cut would: SIGKILL.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Ends the service as an operator would: SIGTERM. It must end well.
+    pub fn stop(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        let asked = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(asked.success());
+        let status = child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+
+    /// What the service has logged since its last start.
+    pub fn log(&self) -> String {
+        let path = self.dir.path().join(format!("log.{}", self.starts));
+        std::fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// Signs and posts, once. `None`: nobody answered.
+    pub async fn post(&self, id: &str, body: &str) -> Option<(u16, String)> {
+        let at = SystemClock::new().now().wall;
+        let message = Message { id, at, body: body.as_bytes() };
+        let url = format!("http://127.0.0.1:{}/webhooks/siem", self.webhooks);
+        let mut request = self.http.post(url).header("content-type", "application/json");
+        for (name, value) in self.seal.sign(&message) {
+            request = request.header(name, value);
+        }
+        let answer = request.body(body.to_owned()).send().await.ok()?;
+        let status = answer.status().as_u16();
+        Some((status, answer.text().await.ok()?))
+    }
+
+    pub async fn report(&self) -> Report {
+        let url = format!("http://127.0.0.1:{}/api/v1/status", self.admin);
+        let token = std::fs::read_to_string(self.dir.path().join("data/admin.token")).unwrap();
+        let answer = self.http.get(url).bearer_auth(token).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.admin);
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Quarantine calls by (path, body), with how often each arrived.
+    pub fn calls(&self) -> BTreeMap<(String, String), usize> {
+        let mut calls = BTreeMap::new();
+        for call in self.simulator.calls_to(Endpoint::Quarantine) {
+            *calls.entry((call.target, call.body)).or_insert(0) += 1;
+        }
+        calls
+    }
+
+    /// Waits until something holds, and says what did not.
+    pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self).await {
+            assert!(began.elapsed() < LONGEST, "never came: {what}; log: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            _ = child.kill();
+            _ = child.wait();
+        }
+    }
+}
+
+/// The balance: every alert received has a fate.
+pub fn assert_balance(summary: &Summary) {
+    for (source, received) in &summary.received {
+        let fates = summary.fates.iter().filter(|of| of.source == *source);
+        assert_eq!(*received, fates.map(|of| of.count).sum::<u64>(), "{summary:?}");
+    }
+}
+
+fn write(dir: &Path, config: &str) {
+    std::fs::create_dir(dir.join("rules")).unwrap();
+    std::fs::write(dir.join("rules/rule.yml"), format!("{}{TESTS}", RULE.trim_start())).unwrap();
+    std::fs::create_dir(dir.join("rules/samples")).unwrap();
+    std::fs::write(dir.join("rules/samples/alert.json"), alert(1)).unwrap();
+    std::fs::write(dir.join("siem"), SECRET).unwrap();
+    std::fs::write(dir.join("contoso"), "simulated").unwrap();
+    std::fs::write(dir.join("lazaret.yaml"), config).unwrap();
+}
+
+const TESTS: &str = r#"tests:
+  - name: an active file acts
+    alert: samples/alert.json
+    expect:
+      act: [{machine: "0000000000000000000000000000000000000001", sha1: "1000000000000000000000000000000000000001"}]
+  - name: a blocked one is spared
+    alert: samples/alert.json
+    set: {file.detection_status: Blocked}
+    expect: {no_match: active}
+"#;
+
+/// Alert number `n`, of one file on one machine, all its own.
+pub fn alert(n: usize) -> String {
+    let now = SystemClock::new().now().wall;
+    alert_at(n, now)
+}
+
+pub fn alert_at(n: usize, created: Wall) -> String {
+    serde_json::json!({
+        "id": format!("da{n:018}_1"),
+        "severity": "High",
+        "category": "Malware",
+        "title": "Malware was detected",
+        "alertCreationTime": created.to_string(),
+        "machineId": format!("{n:040x}"),
+        "computerDnsName": format!("pc{n}.contoso.example"),
+        "aadTenantId": TENANT_ID,
+        "evidence": [{
+            "entityType": "File",
+            "evidenceCreationTime": created.to_string(),
+            "sha1": format!("1{n:039x}"),
+            "fileName": "bad.exe",
+            "filePath": "C:\\Users\\Public",
+            "detectionStatus": "Detected",
+        }],
+    })
+    .to_string()
+}
+
+/// The call that alert number `n` leads to: path and body.
+pub fn call_of(n: usize) -> (String, String) {
+    let target = format!("/api/machines/{n:040x}/StopAndQuarantineFile");
+    let comment = format!("Quarantined due to alert da{n:018}_1");
+    (target, serde_json::json!({ "Comment": comment, "Sha1": format!("1{n:039x}") }).to_string())
+}
+
+fn config(setting: &Setting, webhooks: u16, admin: u16, simulator: &str) -> String {
+    let limits: Vec<_> = setting
+        .quarantine
+        .iter()
+        .map(|(calls, ms)| format!("{{calls: {calls}, per: {ms}ms}}"))
+        .collect();
+    let kafka = setting.kafka.as_ref().map_or(String::new(), |(broker, topic)| {
+        format!(
+            "
+  - name: stream
+    tenants: [contoso]
+    kafka:
+      brokers: [\"{broker}\"]
+      topics: [{topic}]
+      format: defender-alert
+      librdkafka: {{socket.timeout.ms: \"10000\"}}"
+        )
+    });
+    format!(
+        "node: lazaret-1
+mode: {mode}
+rules: rules
+store: {{sqlite: data}}
+listen:
+  webhooks: {{address: 127.0.0.1:{webhooks}}}
+  admin: {{address: 127.0.0.1:{admin}}}
+sources:
+  - name: siem
+    tenants: [contoso]
+    webhook:
+      format: defender-alert
+      verify: {{scheme: standard-webhooks, secrets: [{{file: siem}}]}}{kafka}
+tenants:
+  - name: contoso
+    id: {TENANT_ID}
+    api: {simulator}
+    login: {simulator}
+    credential: {{client_id: 66666666-7777-8888-9999-000000000000, secret: {{file: contoso}}}}
+    budgets:
+      quarantine: [{limits}]
+      machine-actions: [{{calls: 6000, per: 60s}}]
+reconcile: {{wait: 1s}}
+limits: {{connections_per_address: 1024}}
+",
+        mode = setting.mode,
+        limits = limits.join(", "),
+    )
+}
