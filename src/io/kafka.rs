@@ -142,7 +142,8 @@ impl KafkaSource {
     ) -> Result<Self, KafkaError> {
         let status = Arc::new(KafkaStatus::default());
         let stopping = Arc::new(AtomicBool::new(false));
-        let (end, ended) = std_mpsc::channel();
+        let (sender, ended) = std_mpsc::channel();
+        let end = End { status: Arc::clone(&status), _sender: sender };
         let source_name = settings.source.clone();
         let ports = reader::Ports { stored, deliveries, clock, budget };
         let reader =
@@ -181,5 +182,20 @@ impl KafkaSource {
 impl Drop for KafkaSource {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Release);
+    }
+}
+
+/// Goes with the thread, however that ends.
+struct End {
+    status: Arc<KafkaStatus>,
+    /// Its receiver learns of the end when this is dropped.
+    _sender: std_mpsc::Sender<()>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.status.change(|status| status.ended = Some("its thread panicked".to_owned()));
+        }
     }
 }

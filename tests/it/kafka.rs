@@ -174,6 +174,20 @@ fn a_message_that_was_not_taken_comes_again_before_those_behind_it() {
 }
 
 #[test]
+fn stopping_waits_for_what_is_in_hand_and_commits_no_more_than_was_taken() {
+    let broker = Broker::start();
+    broker.create_topic("alerts", 1);
+    numbers(&broker, "alerts", 0, 0..500);
+    let mut intake = Intake::start(settings(&broker));
+    intake.take(5);
+    let in_hand = intake.hold(3);
+    // One more has a place in the queue and is never taken.
+    until("more waits", || intake.waiting() > 0);
+    assert_eq!(intake.stop_while_taking(in_hand), Stopped::Clean);
+    assert_eq!(committed(&broker, "alerts"), Some(8));
+}
+
+#[test]
 fn a_second_member_of_the_group_is_named_until_it_leaves() {
     let broker = Broker::start();
     broker.create_topic("alerts", 2);

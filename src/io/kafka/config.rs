@@ -205,3 +205,110 @@ fn set_security(config: &mut ClientConfig, security: &Security) {
         config.set("sasl.password", password.expose_secret());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::domain::ids::SourceName;
+    use crate::io::kafka::Start;
+
+    fn settings(broker: &str, security: Security) -> Settings {
+        Settings {
+            source: SourceName::new("siem"),
+            node: "node-1".to_owned(),
+            brokers: vec![broker.to_owned()],
+            topics: vec!["alerts".to_owned()],
+            group: "lazaret-siem".to_owned(),
+            start: Start::Earliest,
+            security,
+            body_bytes_max: 1024,
+            passed_through: Default::default(),
+        }
+    }
+
+    fn connection_string() -> Security {
+        let login = Login {
+            mechanism: Mechanism::Plain,
+            username: "$ConnectionString".to_owned(),
+            password: SecretString::from("Endpoint=sb://contoso/;SharedAccessKey=abc"),
+        };
+        Security::SaslSsl { login, ca: None }
+    }
+
+    #[test]
+    fn what_safety_owns_cannot_be_passed_through_under_any_name() {
+        for (key, _) in SAFE {
+            assert!(check_passed_through(key).is_err(), "{key}");
+        }
+        for key in [
+            "auto.commit.enable",
+            "topic.auto.offset.reset",
+            "topic.topic.enable.auto.commit",
+            "metadata.broker.list",
+            "group.instance.id",
+            "group.protocol",
+            "plugin.library.paths",
+            "sasl.password",
+            "sasl.mechanisms",
+            "security.protocol",
+            "ssl.ca.location",
+            "ssl_ca",
+            "enable.ssl.certificate.verification",
+            "ssl.endpoint.identification.algorithm",
+            "test.mock.num.brokers",
+            "log_level",
+        ] {
+            assert!(check_passed_through(key).is_err(), "{key}");
+        }
+        for key in ["fetch.min.bytes", "session.timeout.ms", "client.rack", "socket.timeout.ms"] {
+            assert_eq!(check_passed_through(key), Ok(()));
+        }
+    }
+
+    #[test]
+    fn every_property_is_one_that_librdkafka_knows() {
+        let config = client_config(&settings("a.servicebus.windows.net:9093", connection_string()));
+        config.unwrap().create_native_config().unwrap();
+    }
+
+    #[test]
+    fn what_is_passed_through_replaces_what_is_recommended_only() {
+        let mut settings = settings("localhost:9092", Security::Plaintext);
+        settings.passed_through.insert("session.timeout.ms".to_owned(), "45000".to_owned());
+        let config = client_config(&settings).unwrap();
+        assert_eq!(config.get("session.timeout.ms"), Some("45000"));
+        assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
+        settings.passed_through.insert("enable.auto.offset.store".to_owned(), "true".to_owned());
+        let refused = client_config(&settings).unwrap_err();
+        assert!(refused.to_string().contains("enable.auto.offset.store"), "{refused}");
+    }
+
+    #[test]
+    fn event_hubs_are_known_by_their_domains() {
+        for broker in ["contoso.servicebus.windows.net:9093", "A.ServiceBus.USGovCloudApi.net:9093"]
+        {
+            let config = client_config(&settings(broker, connection_string())).unwrap();
+            assert_eq!(config.get("socket.timeout.ms"), Some("60000"));
+            let refused = client_config(&settings(broker, Security::Plaintext));
+            assert!(matches!(refused, Err(KafkaError::EventHubs { .. })));
+        }
+        let other = "servicebus.windows.net.example.com:9093";
+        let config = client_config(&settings(other, Security::Plaintext)).unwrap();
+        assert_eq!(config.get("socket.timeout.ms"), Some("30000"));
+    }
+
+    #[test]
+    fn a_node_name_that_the_broker_would_refuse_is_refused_here() {
+        let mut settings = settings("localhost:9092", Security::Plaintext);
+        settings.node = "node 1".to_owned();
+        assert!(matches!(client_config(&settings), Err(KafkaError::MemberId { .. })));
+    }
+
+    #[test]
+    fn no_secret_shows_in_the_settings() {
+        let shown = format!("{:?}", settings("localhost:9092", connection_string()));
+        assert!(!shown.contains("abc"), "{shown}");
+    }
+}

@@ -175,7 +175,13 @@ impl ConsumerContext for Context {
 
 impl ClientContext for Context {
     fn error(&self, error: ClientError, reason: &str) {
-        let kind = error.rdkafka_error_code().map_or_else(String::new, |code| format!("{code:?}"));
+        let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::AllBrokersDown) {
+            // What follows from the error before it, which says more.
+            self.status.count_error();
+            return;
+        }
+        let kind = code.map_or_else(String::new, |code| format!("{code:?}"));
         self.report(&kind, format!("{error}: {reason}"));
     }
 
@@ -234,7 +240,7 @@ struct TopicStatistics<'a> {
 #[derive(Deserialize)]
 struct PartitionStatistics {
     partition: i32,
-    /// One past the last message, and past the last one of a finished transaction; -1001 if unknown.
+    /// One past the last message, and past the last finished transaction; negative if unknown.
     hi_offset: i64,
     ls_offset: i64,
 }

@@ -214,7 +214,8 @@ mod tests {
                 if batch.is_empty() {
                     break;
                 }
-                batch.rotate_left(order.index(batch.len()));
+                let first = order.index(batch.len());
+                batch.rotate_left(first);
                 for offset in batch {
                     let answer = match refusals.next() {
                         Some(roll) if roll % 2 == 0 => Answer::NotTaken,

@@ -64,6 +64,10 @@ impl KafkaStatus {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    pub(super) fn count_error(&self) {
+        self.change(|status| status.errors += 1);
+    }
+
     pub(super) fn error(&self, text: String, at: Wall) {
         self.change(|status| {
             status.errors += 1;

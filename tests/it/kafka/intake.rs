@@ -148,6 +148,26 @@ impl Intake {
         self.source.take().expect("the source runs").stop(deadline)
     }
 
+    /// Deliveries that intake works on.
+    pub fn hold(&mut self, count: usize) -> Vec<Delivery> {
+        (0..count).map(|_| self.next()).collect()
+    }
+
+    /// Stops the source, and takes what is in hand when the stop has begun.
+    pub fn stop_while_taking(&mut self, in_hand: Vec<Delivery>) -> Stopped {
+        let source = self.source.take().expect("the source runs");
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let stopping = std::thread::spawn(move || {
+            begun.send(()).unwrap();
+            source.stop(LONGEST)
+        });
+        has_begun.recv().unwrap();
+        in_hand.into_iter().for_each(|delivery| self.offer(delivery));
+        self.deliveries.close();
+        while self.deliveries.try_recv().is_ok() {}
+        stopping.join().unwrap()
+    }
+
     /// Whether a source with this property starts.
     pub fn try_start(key: &str, broker: &str) -> Result<(), KafkaError> {
         let mut settings = settings_for(broker.to_owned());
