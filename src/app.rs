@@ -85,7 +85,8 @@ impl App {
         let stop_sources = CancellationToken::new();
         let stop_relays = CancellationToken::new();
         let stop_others = CancellationToken::new();
-        let stop_if_failed = [&stop_sources, &stop_relays, &stop_others].map(|s| s.clone().drop_guard());
+        let stop_if_failed =
+            [&stop_sources, &stop_relays, &stop_others].map(|s| s.clone().drop_guard());
 
         let webhooks = start::bind_webhooks(config, &parts).await?;
         let admin = start::bind_admin(config, &parts).await?;
@@ -105,9 +106,8 @@ impl App {
             start::housekeeping(config, &parts, reporter, &stop_others),
         ];
         others.shrink_to_fit();
-        let receiver = webhooks.map(|listening| {
-            tokio::spawn(listening.serve(send.clone(), stop_sources.clone()))
-        });
+        let receiver = webhooks
+            .map(|listening| tokio::spawn(listening.serve(send.clone(), stop_sources.clone())));
         drop(send);
         start::note_start(config, &parts).await?;
         for guard in stop_if_failed {

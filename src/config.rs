@@ -15,7 +15,9 @@ use serde::Deserialize;
 use crate::domain::audit::Role;
 use crate::domain::rule::Mode;
 
-pub use source::{HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start, Verify, Webhook};
+pub use source::{
+    HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start, Verify, Webhook,
+};
 pub use tenant::{Budget, Budgets, Credential, Tenant};
 pub use values::{NotYet, PerSecond, Secret, SecretError, Size, Span};
 

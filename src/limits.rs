@@ -117,7 +117,6 @@ pub const MACHINE_ACTION_AGE: Duration = Duration::from_secs(72 * 3600 + 1800);
 /// within which another look-up could take one for its own.
 pub const OUTCOMES_KEPT: usize = 4096;
 
-
 /// Secrets of one source at once: the old, the new, and one for the sender who missed both.
 pub const SECRETS_PER_SOURCE: usize = 3;
 
@@ -227,4 +226,3 @@ pub const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// The first and the longest wait before the store is asked again for what it failed to do.
 pub const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-

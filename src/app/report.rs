@@ -13,7 +13,9 @@ use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaStatus;
 use crate::io::store::SqliteStore;
-use crate::io::{Clock as _, KafkaLine, RelayLine, Report, Scope, Store as _, StoreError, WindowLine};
+use crate::io::{
+    Clock as _, KafkaLine, RelayLine, Report, Scope, Store as _, StoreError, WindowLine,
+};
 use crate::relay::RelayStatus;
 
 /// Knows where every part keeps its status. Cheap to clone.

@@ -5,16 +5,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Source, Start};
+use crate::config::{
+    Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Source, Start,
+};
 use crate::config::{Tenant, Verify};
 use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::limiter::Limit;
 use crate::domain::rule::Ruleset;
-use crate::domain::signature::{Algorithm, Encoding, HmacScheme, Scheme, Seal, Template};
 use crate::domain::signature::TimestampHeader;
+use crate::domain::signature::{Algorithm, Encoding, HmacScheme, Scheme, Seal, Template};
 use crate::formats::Format;
+use crate::intake;
 use crate::io::{Clock, defender, kafka};
-use crate::{intake, rules};
+use crate::rules;
 
 /// How long a call to Defender may take, from its start to the end of its answer.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);

@@ -22,9 +22,7 @@ use crate::io::defender::DefenderApi;
 use crate::io::kafka::{KafkaSource, StoredOffsets};
 use crate::io::webhook::{self, Webhooks};
 use crate::io::{Clock as _, Delivery, Pause, Retention, Scope, Store as _};
-use crate::limits::{
-    BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY,
-};
+use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
 use crate::relay::{Relay, RelayStatus};
 use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
 
@@ -159,8 +157,8 @@ pub(super) fn kafka(
     for source in &config.sources {
         let Kind::Kafka(kafka) = source.kind() else { continue };
         let what = format!("source {}", source.name);
-        let settings = settings::kafka(config, source, kafka)
-            .map_err(|why| StartError::new(&what, why))?;
+        let settings =
+            settings::kafka(config, source, kafka).map_err(|why| StartError::new(&what, why))?;
         let (store, name) = (parts.store.clone(), SourceName::new(&source.name));
         let stored: StoredOffsets = Arc::new(move || store.offsets(&name));
         let started = KafkaSource::start(

@@ -124,7 +124,7 @@ impl Client {
 
 /// Who works on the store itself: the operating system account, for the record.
 pub fn account() -> String {
-    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| {
-        format!("uid {}", rustix::process::getuid().as_raw())
-    })
+    std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()))
 }

@@ -63,7 +63,10 @@ impl Show {
         let style = self.style;
         println!("\n{} from a signed alert to a quarantined file\n", style.bold("lazaret demo:"));
         self.station("simulator", &format!("a strict Defender on {}", stage.simulator.url()));
-        self.station("service", &format!("webhooks on {}, console of metrics and health on", stage.webhooks()));
+        self.station(
+            "service",
+            &format!("webhooks on {}, console of metrics and health on", stage.webhooks()),
+        );
         self.more(&format!("http://{}; rules/demo, mode enforce", stage.app.admin));
         println!();
         let answer = self.first_delivery(stage).await?;
@@ -71,7 +74,10 @@ impl Show {
         self.call(stage).await?;
         self.outcome(stage, &action).await?;
         self.second_delivery(stage).await?;
-        println!("\n{}\n", style.good("One alert, twice delivered; one call; the file is quarantined."));
+        println!(
+            "\n{}\n",
+            style.good("One alert, twice delivered; one call; the file is quarantined.")
+        );
         Ok(())
     }
 
@@ -89,7 +95,8 @@ impl Show {
         for alert in &answer.alerts {
             self.station("alert", &alert.alert);
             for candidate in &alert.candidates {
-                let file = format!("file {:.12}… on machine {:.12}…", candidate.sha1, candidate.machine);
+                let file =
+                    format!("file {:.12}… on machine {:.12}…", candidate.sha1, candidate.machine);
                 self.station("candidate", &file);
                 match &candidate.decision {
                     Decision::Act { action: id, rules, .. } => {

@@ -8,8 +8,8 @@ use crate::app;
 use crate::domain::audit::Role;
 use crate::domain::ids::TenantName;
 use crate::io::admin::PauseRequest;
-use crate::io::{Clock as _, Pause, Report, Scope, Store as _, Summary, pause_and_wait};
 use crate::io::clock::SystemClock;
+use crate::io::{Clock as _, Pause, Report, Scope, Store as _, Summary, pause_and_wait};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -45,7 +45,8 @@ pub fn run(args: Args, direction: Direction) -> Outcome {
     runtime(1)?.block_on(async {
         let summary = match client::find(&config, Role::Operate).await? {
             Service::Running(service) => {
-                let body = PauseRequest { tenant: args.tenant.clone(), reason: args.reason.clone() };
+                let body =
+                    PauseRequest { tenant: args.tenant.clone(), reason: args.reason.clone() };
                 let path = if direction == Direction::Pause { "/pause" } else { "/resume" };
                 service.post::<Report>(path, &body).await?.summary
             }

@@ -28,9 +28,8 @@ pub fn run(args: Args) -> Outcome {
 }
 
 async fn serve(config: &Config) -> Outcome {
-    let handler = |kind| {
-        signal(kind).map_err(|why| Failure::usage(format!("cannot handle signals: {why}")))
-    };
+    let handler =
+        |kind| signal(kind).map_err(|why| Failure::usage(format!("cannot handle signals: {why}")));
     let mut terminate = handler(SignalKind::terminate())?;
     let mut interrupt = handler(SignalKind::interrupt())?;
     let mut hangup = handler(SignalKind::hangup())?;

@@ -61,9 +61,10 @@ fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Webhook, Failure> {
 }
 
 fn default_url(config: &Config, source: &str) -> Result<String, Failure> {
-    let listen = config.listen.webhooks.as_ref().ok_or_else(|| {
-        Failure::usage("the configuration has no webhook listener: give --url")
-    })?;
+    let listen =
+        config.listen.webhooks.as_ref().ok_or_else(|| {
+            Failure::usage("the configuration has no webhook listener: give --url")
+        })?;
     let scheme = if listen.tls.is_some() { "https" } else { "http" };
     let port = listen.address.port();
     let host = if listen.address.ip().is_unspecified() {

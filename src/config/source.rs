@@ -37,10 +37,18 @@ pub struct Webhook {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "scheme", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Verify {
-    StandardWebhooks { secrets: Vec<Secret> },
-    Github { secrets: Vec<Secret> },
-    Slack { secrets: Vec<Secret> },
-    Stripe { secrets: Vec<Secret> },
+    StandardWebhooks {
+        secrets: Vec<Secret>,
+    },
+    Github {
+        secrets: Vec<Secret>,
+    },
+    Slack {
+        secrets: Vec<Secret>,
+    },
+    Stripe {
+        secrets: Vec<Secret>,
+    },
     Hmac {
         secrets: Vec<Secret>,
         /// The header that carries the signature.
@@ -60,7 +68,9 @@ pub enum Verify {
         id_header: Option<String>,
         tolerance: Option<Span>,
     },
-    Bearer { secrets: Vec<Secret> },
+    Bearer {
+        secrets: Vec<Secret>,
+    },
     /// No check at all: only where the listener is on loopback.
     None {},
 }
@@ -262,7 +272,9 @@ impl Kafka {
                 || security.username.is_some()
                 || security.password.is_some() =>
             {
-                return Err("security: mechanism, username and password need a SASL protocol".into());
+                return Err(
+                    "security: mechanism, username and password need a SASL protocol".into()
+                );
             }
             _ => {}
         }

@@ -48,7 +48,10 @@ fn what_is_not_in_this_version_is_refused_as_such() {
         ("client_id: 6", "managed_identity: true\n      client_id: 6"),
         ("client_id: 6", "certificate: x.pem\n      client_id: 6"),
         ("    address: 0.0.0.0:8443", "    client_ca: ca.pem\n    address: 0.0.0.0:8443"),
-        ("      machine-actions: [", "      machines: [{calls: 1, per: 1s}]\n      machine-actions: ["),
+        (
+            "      machine-actions: [",
+            "      machines: [{calls: 1, per: 1s}]\n      machine-actions: [",
+        ),
         ("mechanism: PLAIN ", "mechanism: OAUTHBEARER "),
     ] {
         let said = refusal(&with(line, replacement));

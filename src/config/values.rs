@@ -48,7 +48,9 @@ impl<'de> Deserialize<'de> for Span {
         let text = String::deserialize(from)?;
         // "1h" in `per: 1h` and plain "h" both occur in people's files.
         Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(format!("{text:?} is no span of time: write 500ms, 60s, 30m, 24h or 7d"))
+            D::Error::custom(format!(
+                "{text:?} is no span of time: write 500ms, 60s, 30m, 24h or 7d"
+            ))
         })
     }
 }

@@ -126,9 +126,8 @@ impl Intake {
         }
         let by_webhook = matches!(delivery.coordinates, Coordinates::Webhook { .. });
         let drafted = judged.iter().any(|j| matches!(j.outcome, Outcome::Draft(_)));
-        let matched_nothing = judged
-            .iter()
-            .all(|j| matches!(j.outcome, Outcome::Settled(Decision::NoMatch { .. })));
+        let matched_nothing =
+            judged.iter().all(|j| matches!(j.outcome, Outcome::Settled(Decision::NoMatch { .. })));
         Receipt {
             tenant: Some(tenant),
             alert_id,

@@ -16,8 +16,7 @@ impl IntakeMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         // 50 µs to 1.6 s.
         let buckets = || exponential_buckets(0.00005, 2.0, 16);
-        let it =
-            Self { judge: Histogram::new(buckets()), commit: Histogram::new(buckets()) };
+        let it = Self { judge: Histogram::new(buckets()), commit: Histogram::new(buckets()) };
         let help = "Decoding and judging one batch";
         registry.register_with_unit("intake_judge", help, Unit::Seconds, it.judge.clone());
         let help = "From a judged batch to its commit";

@@ -232,28 +232,21 @@ async fn webhooks_through_kills_with_a_sender_that_sends_again() {
         let sends: Vec<_> = sends.collect();
         let half = sends.len() / 2;
         let (first, rest) = sends.split_at(half);
-        let send = |(id, body): &(String, String)| {
-            send_until_taken(&world, id.clone(), body.clone())
-        };
+        let send =
+            |(id, body): &(String, String)| send_until_taken(&world, id.clone(), body.clone());
         futures_util::stream::iter(first.iter().map(send)).buffer_unordered(16).count().await;
         let mut rest: Vec<_> = rest.to_vec();
         if nth < size.kills {
             // Killed between the halves, with the rest on its way; all of it is sent again.
             let flying = rest.iter().take(16).map(|(id, body)| world.post(id, body));
             let flying = futures_util::future::join_all(flying);
-            tokio::pin!(flying);
-            tokio::select! {
-                _ = &mut flying => {}
-                () = tokio::task::yield_now() => {}
-            }
-            drop(flying);
+            _ = tokio::time::timeout(Duration::from_millis(3), flying).await;
             world.kill();
             world.start().await;
         }
         rest.reverse();
-        let send = |(id, body): &(String, String)| {
-            send_until_taken(&world, id.clone(), body.clone())
-        };
+        let send =
+            |(id, body): &(String, String)| send_until_taken(&world, id.clone(), body.clone());
         futures_util::stream::iter(rest.iter().map(send)).buffer_unordered(16).count().await;
     }
     settle(&world, expected.len()).await;

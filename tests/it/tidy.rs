@@ -31,7 +31,9 @@ fn shipped(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 fn is_test_file(name: &str) -> bool {
-    name.ends_with("/tests.rs") || name.contains("/tests/") || name.ends_with("simulation.rs")
+    ["/tests.rs", "/simulation.rs"].iter().any(|end| name.ends_with(end))
+        || name.contains("/tests/")
+        || name.contains("/simulation/")
 }
 
 /// What a module of this crate imports: the paths after `crate::`, however `use` groups them.
@@ -135,17 +137,8 @@ const RULES: &[Rule] = &[
     Rule {
         module: "src/app",
         may: &[
-            "app",
-            "config",
-            "domain",
-            "formats",
-            "serve",
-            "intake",
-            "io",
-            "limits",
-            "metrics",
-            "relay",
-            "rules",
+            "app", "config", "domain", "formats", "serve", "intake", "io", "limits", "metrics",
+            "relay", "rules",
         ],
         crates_not: &[],
     },
@@ -218,7 +211,7 @@ fn the_domain_only_decides() {
         ("thread_rng", "no dice"),
     ];
     let mut wrong = Vec::new();
-    for (name, text) in sources("src/domain") {
+    for (name, text) in sources("src/domain").into_iter().filter(|(name, _)| !is_test_file(name)) {
         for (line, code) in shipped(&text) {
             for (word, instead) in banned {
                 if code.contains(word) {
@@ -234,7 +227,8 @@ fn the_domain_only_decides() {
 fn only_the_clock_asks_what_time_it_is() {
     let mut wrong = Vec::new();
     for (name, text) in sources("src") {
-        if name == "src/io/clock.rs" || name.starts_with("src/simulator") {
+        // The simulator knows nothing of the rest, its clock included.
+        if name == "src/io/clock.rs" || name.starts_with("src/simulator") || is_test_file(&name) {
             continue;
         }
         for (line, code) in shipped(&text) {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use lazaret::domain::signature::{Message, Scheme, Seal};
 use lazaret::domain::time::Wall;
-use lazaret::io::{Clock, Report, Summary};
 use lazaret::io::clock::SystemClock;
+use lazaret::io::{Clock, Report, Summary};
 use lazaret::simulator::{self, Endpoint, Limit, Reckoning, Simulator};
 use tempfile::TempDir;
 
@@ -74,10 +74,8 @@ fn free_port() -> u16 {
 impl World {
     pub async fn new(setting: Setting) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let limit = |(calls, ms): &(u32, u64)| Limit {
-            calls: *calls as usize,
-            per: Duration::from_millis(*ms),
-        };
+        let limit =
+            |(calls, ms): &(u32, u64)| Limit { calls: *calls, per: Duration::from_millis(*ms) };
         let simulator = Simulator::bind(simulator::Settings {
             quarantine: setting.quarantine.iter().map(limit).collect(),
             reads: vec![Limit { calls: 6000, per: Duration::from_secs(60) }],

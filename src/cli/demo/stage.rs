@@ -10,8 +10,8 @@ use reqwest::StatusCode;
 use super::super::{Failure, send};
 use crate::app::{App, Tuning};
 use crate::config::{Config, Kind, Webhook};
-use crate::io::{ActionReport, Clock as _};
 use crate::io::clock::SystemClock;
+use crate::io::{ActionReport, Clock as _};
 use crate::simulator::{self, Simulator};
 
 const RULE: &str = include_str!("../../../rules/demo/quarantine.yml");

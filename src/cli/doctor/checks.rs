@@ -61,7 +61,9 @@ fn rules(config: &Config) -> Finding {
             let text = format!("{} holds no rule: nothing will match", config.rules.display());
             Finding::new("rules", Health::Warn, text)
         }
-        Ok(rules) => Finding::new("rules", Health::Ok, format!("{} rules, tests pass", rules.len())),
+        Ok(rules) => {
+            Finding::new("rules", Health::Ok, format!("{} rules, tests pass", rules.len()))
+        }
         Err(why) => {
             let text = format!("run `lazaret rules check {}`: {why}", config.rules.display());
             Finding::new("rules", Health::Fail, text.lines().next().unwrap_or_default())
