@@ -187,7 +187,7 @@ impl Line {
             match effect {
                 Effect::Record { closed, changes } => self.record(closed, changes).await?,
                 Effect::Pause { reason } => {
-                    tracing::error!(%tenant, reason, "the tenant is paused until a person resumes it");
+                    tracing::error!(%tenant, ?reason, "paused until a person resumes it");
                     let pause = Pause {
                         scope: Scope::Tenant(tenant.clone()),
                         by: "lazaret".to_owned(),
@@ -252,7 +252,7 @@ async fn until_done<T>(
             Err(StoreError::Closed) => return Err(RelayError::StoreClosed),
             Err(error) => {
                 if told.as_ref() != Some(&error) {
-                    tracing::error!(%tenant, %error, "could not {what}; nothing is called until then");
+                    tracing::error!(%tenant, %error, "could not {what}; nothing is called before");
                     told = Some(error);
                 }
                 tokio::time::sleep(wait).await;

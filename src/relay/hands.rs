@@ -42,8 +42,8 @@ impl Hands {
                 let answer = self.api.quarantine(permit, call.clone(), send_by.boot).await;
                 let closed = Stamp::new(self.clock.boot_id(), self.clock.now());
                 self.status.answered(&answer, closed.boot.since(written.boot));
-                let (status, kind) = (answer.status(), answer.kind());
-                tracing::info!(tenant = %self.tenant, %action, attempt = %id, status, kind, "called");
+                let (tenant, status, kind) = (&self.tenant, answer.status(), answer.kind());
+                tracing::info!(%tenant, %action, attempt = %id, status, kind, "called");
                 Called::Attempted(Box::new(Attempted { attempt, call, answer, closed }))
             }
             Ok(refused) => {

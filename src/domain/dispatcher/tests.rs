@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::action::{OpenAction, Resumed};
+use crate::domain::action::{Doubt, OpenAction, Resumed};
 use crate::domain::ids::{AttemptId, EffectKey, MachineActionId, MachineId, Sha1};
 use crate::domain::time::{BootId, Clocks};
 

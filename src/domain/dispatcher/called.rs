@@ -1,0 +1,138 @@
+//! A call came back: its slot, its action, and what it says about the calls after it.
+
+use std::time::Duration;
+
+use super::{Attempted, Called, Dispatcher, Effect, InFlight, NotBegun, Shut, verdict};
+use crate::domain::action::{
+    Begun, Call, ClosedAttempt, Doubt, Head, NewAttempt, State, StateName,
+};
+use crate::domain::answer::Answer;
+use crate::domain::ids::ActionId;
+use crate::domain::limiter::Slot;
+use crate::domain::time::Now;
+use crate::domain::tracker::{InDoubt, Move};
+use crate::limits;
+
+impl Dispatcher {
+    pub(super) fn called(
+        &mut self,
+        now: Now,
+        id: ActionId,
+        called: Called,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(InFlight { head, slot }) = self.calls.remove(&id) else { return };
+        match called {
+            Called::NotBegun(why) => {
+                self.quarantine.limiter.give_back(slot);
+                self.not_begun(now, head, why);
+            }
+            Called::Attempted(attempted) => {
+                if self.shut.as_ref().is_some_and(|s| attempted.attempt.written.boot > s.since) {
+                    self.shut = None;
+                }
+                self.settle_slot(slot, &attempted);
+                self.answered(now, head, *attempted, effects);
+            }
+        }
+    }
+
+    fn not_begun(&mut self, now: Now, head: Head, why: NotBegun) {
+        match why {
+            NotBegun::Refused(Begun::Paused) => {
+                self.shut(now, "paused".to_owned());
+                self.queue.queued(head.not_before);
+            }
+            NotBegun::StoreFailed(error) => {
+                self.shut(now, error);
+                self.queue.queued(head.not_before);
+            }
+            NotBegun::Refused(Begun::Expired) => self.sweep_at = now.boot,
+            NotBegun::Refused(Begun::Corrupt) => self.queue.set_aside(head.action),
+            // Somebody else moved it: if it is still to be called, a load will tell.
+            NotBegun::Refused(Begun::NotQueued(_) | Begun::Written(_)) => {
+                self.queue.queued(now.wall + limits::SHUT_PROBE);
+            }
+        }
+    }
+
+    fn shut(&mut self, now: Now, why: String) {
+        let probe_at = now.boot + limits::SHUT_PROBE;
+        self.shut = Some(Shut { why, since: now.boot, probe_at });
+    }
+
+    fn settle_slot(&mut self, slot: Slot, attempted: &Attempted) {
+        let Attempted { attempt, answer, closed, .. } = attempted;
+        let late = if answer.is_definite() { Duration::ZERO } else { limits::COUNTED_LATE };
+        self.quarantine.limiter.release(slot, closed.boot + late);
+        match answer {
+            Answer::TooMany { retry_after, text } => {
+                self.quarantine.too_many(closed.boot, *retry_after, text);
+            }
+            Answer::Unauthorized { text } => {
+                self.quarantine.unauthorized(closed.boot, attempt.written.boot, text);
+            }
+            Answer::Unsent { text } => self.quarantine.unsent(closed.boot, text),
+            Answer::Accepted { .. } | Answer::Refused { .. } | Answer::Unclear { .. } => {
+                self.quarantine.answered();
+            }
+        }
+    }
+
+    fn answered(&mut self, now: Now, head: Head, done: Attempted, effects: &mut Vec<Effect>) {
+        let verdict = verdict::verdict(&head, &done);
+        let Attempted { attempt, call, answer, closed } = done;
+        match &verdict.to {
+            State::Accepted { machine_action, since } => {
+                self.tracker.follow(head.action, machine_action.clone(), *since, now);
+            }
+            State::InDoubt { doubt, .. } => {
+                let doubt = self.in_doubt(now, &head, &attempt, call, *doubt);
+                self.tracker.doubt(head.action, doubt);
+            }
+            State::Queued { not_before, .. } => self.queue.queued(*not_before),
+            _ => {}
+        }
+        let closed = ClosedAttempt {
+            id: attempt.id,
+            closed,
+            answered: answer.is_definite(),
+            status: answer.status(),
+            text: verdict.why.clone(),
+        };
+        let moved = Move {
+            action: head.action,
+            from: StateName::InFlight,
+            to: verdict.to,
+            why: verdict.why,
+        };
+        let changes = vec![self.change(now, moved)];
+        effects.push(Effect::Record { closed: Some(closed), changes });
+        if let Some(reason) = verdict.pause {
+            self.shut(now, reason.clone());
+            effects.push(Effect::Pause { reason });
+        }
+    }
+
+    fn in_doubt(
+        &self,
+        now: Now,
+        head: &Head,
+        attempt: &NewAttempt,
+        call: Call,
+        doubt: Doubt,
+    ) -> InDoubt {
+        let (due, decides) = self.look_up_at(now, attempt.send_by.boot, doubt);
+        InDoubt {
+            key: call.key,
+            comment: call.comment,
+            attempt: attempt.id,
+            written: attempt.written.wall,
+            tries: head.tries,
+            busy_since: head.busy_since,
+            doubt,
+            due,
+            decides,
+        }
+    }
+}
