@@ -2,11 +2,11 @@
 //! people can read and test, inside the API's budget, with nothing lost and nothing done twice.
 //!
 //! ```text
-//!             ┌───────────────────── intake ─────────────────────┐           ┌───────── relay ─────────┐
-//!  Kafka ──┐  │                                                  │           │                         │
-//!          ├─▶ Delivery ─▶ Alert ─▶ Candidate ─▶ Decision ─▶ Action ════════▶ Attempt ─▶ Answer ─▶ Outcome
-//!  webhook ┘  verify     decode   pair file    rules,      commit    store   dispatcher  API     tracker
-//!             signature           + machine    dedupe      (durable)         + limiter
+//!          ┌──────────────────── intake ───────────────────┐         ┌────── relay ──────┐
+//! Kafka ─┐ │                                               │         │                   │
+//!        ├─▶ Delivery ─▶ Alert ─▶ Candidate ─▶ Decision ─▶ Action ═══▶ Attempt ─▶ Answer ─▶ End
+//! webhook┘   verify      decode   pair file    rules,      durable     dispatcher          tracker
+//!            signature            + machine    dedupe                  + limiter
 //! ```
 //!
 //! The modules stand in the order of that line. What decides is pure and lives in [`domain`]; what
@@ -19,7 +19,7 @@
 //! | Where is an alert decoded? | [`formats`] |
 //! | Where do rules judge? | [`domain::rule::Ruleset::judge`] |
 //! | Where is a duplicate decided? | [`domain::dedupe::judge`] |
-//! | Where is an offset committed? | [`io::store`], with the actions; [`io::kafka`] only hints to the broker |
+//! | Where is an offset committed? | [`io::store`], with the actions; the broker gets a hint |
 //! | Where is a slot of the budget taken? | [`domain::limiter::Limiter::take`] |
 //! | Where is a 429 decided? | `domain::dispatcher::verdict`, from [`domain::answer::Answer`] |
 //! | Where is a lost answer resolved? | [`domain::tracker`] |

@@ -78,8 +78,8 @@ impl Reporter {
         self.0.kafka.iter().find_map(|(source, status)| {
             let member = status.read().foreign_member?;
             Some(format!(
-                "another process reads the consumer group of source {source}: {member}; stop one of \
-                 the two, then resume"
+                "another process reads the consumer group of source {source}: {member}; stop one \
+                 of the two, then resume"
             ))
         })
     }

@@ -1,5 +1,5 @@
-//! From the configuration to each part's own settings. What only a part can tell to be wrong, such as
-//! a secret that does not fit its scheme, is found here, before anything starts.
+//! From the configuration to each part's own settings. What only a part can tell to be wrong, such
+//! as a secret that does not fit its scheme, is found here, before anything starts.
 
 use std::collections::HashMap;
 use std::sync::Arc;

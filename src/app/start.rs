@@ -254,7 +254,7 @@ pub(super) fn housekeeping(
                         let (by, at) = ("lazaret".to_owned(), clock.now().wall);
                         let pause = Pause { scope: Scope::All, by, reason: reason.clone(), at };
                         match store.pause(pause).await {
-                            Ok(()) => tracing::error!(reason, "nothing is sent until a person resumes"),
+                            Ok(()) => tracing::error!(reason, "paused until a person resumes"),
                             Err(why) => tracing::error!(%why, reason, "the pause failed"),
                         }
                     }

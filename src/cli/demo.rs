@@ -113,17 +113,18 @@ impl Show {
     }
 
     async fn call(&self, stage: &Stage) -> Outcome {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let call = loop {
-            let calls = stage.simulator.calls_to(Endpoint::Quarantine);
-            if let Some(call) = calls.into_iter().find(|call| call.status.is_some()) {
-                break call;
+        let answered = async {
+            loop {
+                let calls = stage.simulator.calls_to(Endpoint::Quarantine);
+                if let Some(call) = calls.into_iter().find(|call| call.status.is_some()) {
+                    break call;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            if tokio::time::Instant::now() > deadline {
-                return Err(Failure::wrong("no call reached the simulator"));
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         };
+        let call = tokio::time::timeout(PATIENCE, answered)
+            .await
+            .map_err(|_| Failure::wrong("no call reached the simulator"))?;
         let (start, end) = call.target.split_at(call.target.len().min(55));
         self.station("call", &format!("{} {start}", call.method));
         if !end.is_empty() {
@@ -139,7 +140,12 @@ impl Show {
     }
 
     async fn outcome(&self, stage: &Stage, action: &str) -> Outcome {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        tokio::time::timeout(PATIENCE, self.follow(stage, action))
+            .await
+            .unwrap_or_else(|_| Err(Failure::wrong("the action did not end in time")))
+    }
+
+    async fn follow(&self, stage: &Stage, action: &str) -> Outcome {
         let mut shown = String::new();
         loop {
             let report = stage.action(action).await?;
@@ -157,9 +163,6 @@ impl Show {
             if state == StateName::Accepted && shown != text {
                 self.station("tracker", "pending at Defender: 201 is not yet done");
                 shown = text;
-            }
-            if tokio::time::Instant::now() > deadline {
-                break failed(&report);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

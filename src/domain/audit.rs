@@ -84,7 +84,7 @@ pub type Hash = [u8; 32];
 /// What a chain begins with.
 pub const GENESIS: Hash = [0; 32];
 
-/// The hash of the entry whose canonical bytes are `entry`, after the entry whose hash is `previous`.
+/// The hash of the entry whose canonical bytes are `entry`, after the one whose hash is `previous`.
 pub fn link(previous: &Hash, chain: &str, sequence: u64, entry: &[u8]) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(previous);

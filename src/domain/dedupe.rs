@@ -105,6 +105,17 @@ pub fn judge(effect: Option<&Effect>, draft: &Draft, now: Wall) -> Verdict {
 }
 
 impl Effect {
+    fn owned_by(new: &NewAction, window: Duration, first: Wall, times: u32) -> Self {
+        let owner = Owner {
+            id: new.action.id,
+            state: new.state.name(),
+            class: new.action.class,
+            held_unknown: matches!(new.state, State::Held { why: HoldWhy::Unknown { .. } }),
+            expires_queued: new.expires_queued,
+        };
+        Self { owner, blocks_until: None, completed: None, window, first, times }
+    }
+
     /// What the row becomes when its owner ends at `at`.
     pub fn ended(&mut self, end: &State, at: Wall) {
         self.owner.state = end.name();
@@ -226,20 +237,7 @@ fn decide_draft(
             let reason = format!("alert {}, rule {}", receipt.alert_id, draft.rules.join(", "));
             let what = What::Created { action: id, state: new.state.clone() };
             decided.changes.push(change(reason, what));
-            let effect = Effect {
-                owner: Owner {
-                    id,
-                    state: new.state.name(),
-                    class: draft.class,
-                    held_unknown: matches!(new.state, State::Held { why: HoldWhy::Unknown { .. } }),
-                    expires_queued: new.expires_queued,
-                },
-                blocks_until: None,
-                completed: None,
-                window: draft.window,
-                first,
-                times,
-            };
+            let effect = Effect::owned_by(&new, draft.window, first, times);
             effects.insert(draft.key.clone(), effect);
             decided.effects.push(draft.key.clone());
             decided.actions.push(new);
@@ -306,3 +304,6 @@ fn new_action(
     };
     Ok(NewAction { action, state, expires_queued: prepared.expires_queued })
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,26 +74,48 @@ pub(super) struct RowMetrics {
 }
 
 impl RowMetrics {
-    #[rustfmt::skip]
     pub(super) fn register(registry: &mut Registry) -> Self {
         let it = Self::default();
-        registry.register("received", "Alerts received", it.received.clone());
-        registry.register("receipts", "Alerts by what became of them", it.receipts.clone());
-        registry.register_with_unit("last_received_timestamp", "When the last alert came", Unit::Seconds, it.last_received.clone());
-        registry.register("actions", "Actions by state", it.actions.clone());
-        registry.register("queue_depth", "Queued actions", it.queue.clone());
-        registry.register_with_unit("queue_oldest_age", "Age of the oldest queued action", Unit::Seconds, it.queue_age.clone());
-        registry.register("calls", "Answered StopAndQuarantineFile calls since the start", it.answers.clone());
-        registry.register("calls_in_flight", "Calls without an answer yet", it.in_flight.clone());
-        registry.register("budget_used", "Slots of the budget in use", it.budget_used.clone());
-        registry.register("budget_limit", "Slots of the budget", it.budget_limit.clone());
-        registry.register("held", "1 where nothing is sent at the moment", it.held.clone());
-        registry.register("paused", "1 where a pause covers the tenant; * is everything", it.paused.clone());
-        registry.register("kafka_lag", "Messages not yet durable here", it.kafka_lag.clone());
-        registry.register("kafka_offsets_out_of_log", "Stored offsets outside the log: messages were lost", it.kafka_out_of_log.clone());
-        registry.register("kafka_foreign_member", "1 where another process reads the group", it.kafka_foreign.clone());
-        registry.register("rules", "Rules in force", it.rules.clone());
+        it.register_rows(registry);
+        it.register_parts(registry);
         it
+    }
+
+    fn register_rows(&self, registry: &mut Registry) {
+        registry.register("received", "Alerts received", self.received.clone());
+        registry.register("receipts", "Alerts by what became of them", self.receipts.clone());
+        registry.register_with_unit(
+            "last_received_timestamp",
+            "When the last alert came",
+            Unit::Seconds,
+            self.last_received.clone(),
+        );
+        registry.register("actions", "Actions by state", self.actions.clone());
+        registry.register("queue_depth", "Queued actions", self.queue.clone());
+        registry.register_with_unit(
+            "queue_oldest_age",
+            "Age of the oldest queued action",
+            Unit::Seconds,
+            self.queue_age.clone(),
+        );
+        let help = "1 where a pause covers the tenant; * is everything";
+        registry.register("paused", help, self.paused.clone());
+        registry.register("rules", "Rules in force", self.rules.clone());
+    }
+
+    fn register_parts(&self, registry: &mut Registry) {
+        let help = "Answered StopAndQuarantineFile calls since the start";
+        registry.register("calls", help, self.answers.clone());
+        registry.register("calls_in_flight", "Calls without an answer yet", self.in_flight.clone());
+        let help = "Slots of the budget in use";
+        registry.register("budget_used", help, self.budget_used.clone());
+        registry.register("budget_limit", "Slots of the budget", self.budget_limit.clone());
+        registry.register("held", "1 where nothing is sent at the moment", self.held.clone());
+        registry.register("kafka_lag", "Messages not yet durable here", self.kafka_lag.clone());
+        let help = "Stored offsets outside the log: messages were lost";
+        registry.register("kafka_offsets_out_of_log", help, self.kafka_out_of_log.clone());
+        let help = "1 where another process reads the group";
+        registry.register("kafka_foreign_member", help, self.kafka_foreign.clone());
     }
 
     pub(super) fn absorb(&self, report: &Report) {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep};
 
 use crate::limits;
 
@@ -63,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Linger<S> {
         if it.until.is_none() {
             ready!(Pin::new(&mut it.stream).poll_shutdown(cx))?;
         }
-        let until = || Box::pin(sleep_until(Instant::now() + limits::LINGER));
+        let until = || Box::pin(sleep(limits::LINGER));
         let until = it.until.get_or_insert_with(until);
         let mut discarded = [0; 4096];
         while until.as_mut().poll(cx).is_pending() {

@@ -2,6 +2,7 @@
 
 mod broker;
 mod campaign;
+mod compose;
 mod dependencies;
 mod kafka;
 mod tidy;
