@@ -114,6 +114,10 @@ pub enum StoreError {
     Full(u64),
     #[error("no action {0}")]
     NoAction(ActionId),
+    /// What was asked makes no sense: a transition that does not exist, a start of an id that
+    /// several actions have.
+    #[error("{0}")]
+    Invalid(String),
     /// The store is shutting down or its thread has died.
     #[error("the store is closed")]
     Closed,

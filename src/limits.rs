@@ -226,3 +226,37 @@ pub const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// The first and the longest wait before the store is asked again for what it failed to do.
 pub const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Pieces of work waiting for the store's writer. A caller that finds it full waits.
+pub const STORE_QUEUE: usize = 1024;
+
+/// Deliveries and changes that share one commit: one sync serves them all, and none of them waits
+/// for more than some tens of milliseconds.
+pub const STORE_GROUP: usize = 512;
+
+/// Page cache of the store's writer, in KiB: the upper levels of every index.
+pub const STORE_CACHE_KIB: i64 = 8192;
+
+/// Page cache of the store's reader, in KiB.
+pub const STORE_READER_CACHE_KIB: i64 = 1024;
+
+/// Pages of write-ahead log after which SQLite moves them into the database: 16 MB, so that the
+/// stop it makes stays some tens of milliseconds.
+pub const STORE_LOG_PAGES: i64 = 4000;
+
+/// Bytes of write-ahead log that stay allocated once it has been moved.
+pub const STORE_LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+
+/// Rows of one kind that one purge deletes: it shares the writer with everything else.
+pub const PURGE_PIECE: usize = 500;
+
+/// Ended actions are kept at least this long whatever `retention` says: their attempts are the
+/// log of the limiter, whose longest window is far shorter.
+pub const ENDED_ACTIONS_KEPT_MIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Newest attempts that a start looks at however old they seem, for a wall clock that jumped.
+/// More than any budget allows within its window.
+pub const RESUME_ATTEMPTS_MIN: usize = 4096;
+
+/// Faults of rows and chains that one verification names.
+pub const FAULTS_NAMED: usize = 100;

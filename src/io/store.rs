@@ -1,1 +1,254 @@
-//! (in the making)
+//! The durable half of everything, in SQLite: one file, one writer, group commit.
+//!
+//! [`SqliteStore`] is the port's handle; its writer thread owns a [`Db`], which does the same in
+//! plain calls. Each kind of row has a file: `actions`, `effects`, `attempts`, `offsets`, `pauses`
+//! and `chain`; `intake` is the transaction that decides.
+
+mod schema;
+
+mod open;
+
+mod db;
+
+mod threads;
+
+mod intake;
+
+mod actions;
+
+mod effects;
+
+mod attempts;
+
+mod offsets;
+
+mod pauses;
+
+mod chain;
+
+mod report;
+
+mod purge;
+
+mod verify;
+
+mod sql;
+
+mod fault;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rusqlite::Connection;
+use tokio::sync::{Mutex, oneshot};
+
+pub use db::Db;
+
+use self::db::Work;
+use self::fault::Fault;
+use self::threads::{Lane, Question};
+use super::{
+    ActionFilter, ActionLine, ActionReport, Offsets, Pause, ReceiptFilter, ReceiptLine, Retention,
+    Scope, Store, StoreError, Summary, Taken,
+};
+use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
+use crate::domain::audit::Change;
+use crate::domain::decision::JudgedDelivery;
+use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::time::{Clocks, Now, Wall};
+
+/// The store of one directory, on threads of its own: one that writes and commits in groups, and
+/// one that reads for people, so that their questions delay no commit.
+///
+/// Call [`SqliteStore::close`] before the directory is opened again; a handle that is merely
+/// dropped finishes what is queued at its own time.
+pub struct SqliteStore {
+    writer: Lane<Work>,
+    reader: Lane<Question>,
+    place: String,
+    newest: Option<Wall>,
+    ended: Mutex<Vec<oneshot::Receiver<()>>>,
+}
+
+impl SqliteStore {
+    /// Opens the store in this directory, or makes it there; blocks while the file is checked.
+    /// `queue_max` as in [`Db::open`].
+    pub fn open(dir: &Path, queue_max: u64) -> Result<Self, StoreError> {
+        let mut db = Db::open(dir, queue_max)?;
+        let newest = db.newest()?;
+        let place = db.place().to_owned();
+        let (reader, reader_ended) = threads::reader(open::reader(dir)?)?;
+        let (writer, writer_ended) = threads::writer(db)?;
+        let ended = Mutex::new(vec![reader_ended, writer_ended]);
+        Ok(Self { writer, reader, place, newest, ended })
+    }
+
+    /// The newest time that was on disk at the opening ([`Clocks::wall_trusted`]).
+    pub fn newest_at_open(&self) -> Option<Wall> {
+        self.newest
+    }
+
+    /// Takes no more work, does what is queued, and returns once the file is closed and its lock
+    /// released.
+    pub async fn close(&self) {
+        self.reader.close();
+        self.writer.close();
+        for ended in self.ended.lock().await.drain(..) {
+            // A thread that died has released everything too.
+            let _ = ended.await;
+        }
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        self.writer.write(1, move |db| work(&db.connection))
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        self.reader.read(self.place.clone(), read)
+    }
+}
+
+/// What the loops ask goes through the writer in order, so that each sees what it wrote before;
+/// what people ask goes to the reader.
+impl Store for SqliteStore {
+    fn intake(
+        &self,
+        batch: Vec<JudgedDelivery>,
+    ) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>> {
+        self.writer.write(batch.len().max(1), move |db| intake::take(db, &batch))
+    }
+
+    fn begin(&self, attempt: NewAttempt) -> BoxFuture<'static, Result<Begun, StoreError>> {
+        self.write(move |db| attempts::begin(db, &attempt))
+    }
+
+    fn apply(
+        &self,
+        closed: Option<ClosedAttempt>,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'static, Result<Vec<Change>, StoreError>> {
+        self.write(move |db| db::apply(db, closed.as_ref(), &changes))
+    }
+
+    fn heads(
+        &self,
+        tenant: &TenantName,
+        class: Class,
+        now: Wall,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Heads, StoreError>> {
+        let tenant = tenant.clone();
+        self.write(move |db| actions::heads(db, &tenant, class, now, limit))
+    }
+
+    fn expired(
+        &self,
+        tenant: &TenantName,
+        now: Wall,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(ActionId, StateName)>, StoreError>> {
+        let tenant = tenant.clone();
+        self.write(move |db| actions::expired(db, &tenant, now, limit))
+    }
+
+    fn resume(
+        &self,
+        tenant: &TenantName,
+        now: Now,
+        window: Duration,
+    ) -> BoxFuture<'static, Result<Resumed, StoreError>> {
+        let tenant = tenant.clone();
+        self.write(move |db| attempts::resume(db, &tenant, now, window))
+    }
+
+    fn blocking(
+        &self,
+        now: Wall,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(EffectKey, ActionId)>, StoreError>> {
+        self.write(move |db| effects::blocking(db, now, limit))
+    }
+
+    fn offsets(&self, source: &SourceName) -> BoxFuture<'static, Result<Offsets, StoreError>> {
+        let source = source.clone();
+        self.write(move |db| offsets::read(db, &source))
+    }
+
+    fn pause(&self, pause: Pause) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.write(move |db| pauses::pause(db, &pause))
+    }
+
+    fn unpause(
+        &self,
+        scope: Scope,
+        by: String,
+        reason: String,
+        at: Wall,
+    ) -> BoxFuture<'static, Result<bool, StoreError>> {
+        self.write(move |db| pauses::unpause(db, &scope, &by, &reason, at))
+    }
+
+    fn unsent(
+        &self,
+        scope: Scope,
+        clocks: Clocks,
+        now: Now,
+    ) -> BoxFuture<'static, Result<u64, StoreError>> {
+        self.write(move |db| attempts::unsent(db, &scope, clocks, now))
+    }
+
+    fn summary(&self, _now: Wall) -> BoxFuture<'static, Result<Summary, StoreError>> {
+        self.read(report::summary)
+    }
+
+    fn actions(
+        &self,
+        filter: ActionFilter,
+    ) -> BoxFuture<'static, Result<Vec<ActionLine>, StoreError>> {
+        self.read(move |db| report::actions(db, &filter))
+    }
+
+    fn action(&self, id: &str) -> BoxFuture<'static, Result<Option<ActionReport>, StoreError>> {
+        let id = id.to_owned();
+        self.read(move |db| report::action(db, &id))
+    }
+
+    fn receipts(
+        &self,
+        filter: ReceiptFilter,
+    ) -> BoxFuture<'static, Result<Vec<ReceiptLine>, StoreError>> {
+        self.read(move |db| report::receipts(db, &filter))
+    }
+
+    fn purge(
+        &self,
+        retention: Retention,
+        now: Wall,
+    ) -> BoxFuture<'static, Result<u64, StoreError>> {
+        self.write(move |db| purge::purge(db, &retention, now))
+    }
+}
+
+/// CRC-32C over parts, each with its length before it, so that no two lists of parts are alike.
+fn checksum(parts: &[&[u8]]) -> i64 {
+    let sum = parts.iter().fold(0, |sum, part| {
+        let sum = crc32c::crc32c_append(sum, &(part.len() as u64).to_le_bytes());
+        crc32c::crc32c_append(sum, part)
+    });
+    sum.into()
+}
+
+/// A number of rows as SQLite takes it.
+fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

@@ -157,11 +157,6 @@ impl World {
         answer.json().await.unwrap()
     }
 
-    pub async fn metrics(&self) -> String {
-        let url = format!("http://127.0.0.1:{}/metrics", self.admin);
-        self.http.get(url).send().await.unwrap().text().await.unwrap()
-    }
-
     /// Quarantine calls by (path, body), with how often each arrived.
     pub fn calls(&self) -> BTreeMap<(String, String), usize> {
         let mut calls = BTreeMap::new();

@@ -1,0 +1,250 @@
+//! Rows of actions: made, moved from state to state, and found when they are due.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::fault::Fault;
+use super::sql::Json;
+use super::{chain, effects};
+use crate::domain::action::{Action, Class, Head, Heads, State, StateName};
+use crate::domain::audit::{Change, What};
+use crate::domain::dedupe::NewAction;
+use crate::domain::ids::{ActionId, EffectKey, TenantName};
+use crate::domain::time::Wall;
+use crate::io::StoreError;
+
+/// Whether a change was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    Written,
+    /// The action no longer stands where the change begins.
+    LeftOut,
+}
+
+/// Writes a new action with its origin. Its `Created` is recorded apart.
+pub(super) fn insert(db: &Connection, new: &NewAction) -> Result<(), Fault> {
+    let Action { id, key, alert_id, comment, class, created, expires, origin } = &new.action;
+    let checksum = checksum(*id, key, alert_id, comment);
+    let mut insert = db.prepare_cached(
+        "INSERT INTO actions (id, tenant, machine, sha1, alert, comment, class, state, detail,
+                              not_before, created, changed, expires, expires_queued, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14)",
+    )?;
+    let sequence = insert.insert(params![
+        id,
+        key.tenant,
+        key.machine,
+        key.sha1,
+        alert_id,
+        comment,
+        class,
+        new.state.name(),
+        Json(&new.state),
+        not_before(&new.state),
+        created,
+        expires,
+        new.expires_queued,
+        checksum
+    ])?;
+    count(db, &key.tenant, new.state.name(), 1)?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO origins (sequence, candidate, rules, ruleset, delivery, raw)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    insert.execute(params![
+        sequence,
+        origin.candidate,
+        Json(&origin.rules),
+        origin.ruleset,
+        Json(&origin.delivery),
+        origin.raw
+    ])?;
+    Ok(())
+}
+
+/// Applies a change to its action and appends it to its chain; neither where it is left out.
+pub(super) fn record(db: &Connection, change: &Change) -> Result<Recorded, Fault> {
+    let recorded = match &change.what {
+        What::Moved { action, from, to } => shift(db, change, *action, *from, to)?,
+        What::ClassRaised { action, to } => raise(db, *action, *to)?,
+        _ => Recorded::Written,
+    };
+    if recorded == Recorded::Written {
+        chain::append(db, change)?;
+    }
+    Ok(recorded)
+}
+
+/// CRC-32C over what a call is made of, each part with its length before it.
+pub(super) fn checksum(id: ActionId, key: &EffectKey, alert: &str, comment: &str) -> i64 {
+    super::checksum(&[
+        id.0.as_bytes(),
+        key.tenant.as_str().as_bytes(),
+        key.machine.as_bytes(),
+        key.sha1.as_bytes(),
+        alert.as_bytes(),
+        comment.as_bytes(),
+    ])
+}
+
+/// How many actions are open, over all tenants.
+pub(super) fn open(db: &Connection) -> Result<u64, Fault> {
+    let mut sum = db.prepare_cached(
+        "SELECT COALESCE(SUM(count), 0) FROM states
+         WHERE state IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted')",
+    )?;
+    let sum: i64 = sum.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(sum).unwrap_or(0))
+}
+
+/// The first due actions of one class in order of arrival.
+pub(super) fn heads(
+    db: &Connection,
+    tenant: &TenantName,
+    class: Class,
+    now: Wall,
+    limit: usize,
+) -> Result<Heads, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT id, sequence, not_before, expires, detail FROM actions INDEXED BY actions_queue
+         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND not_before <= ?3
+         ORDER BY sequence LIMIT ?4",
+    )?;
+    let one_more = super::limit(limit.saturating_add(1));
+    let rows = select.query_map(params![tenant, class, now, one_more], |row| head(row, class))?;
+    let mut due = rows.collect::<Result<Vec<_>, _>>()?;
+    let more = due.len() > limit;
+    due.truncate(limit);
+    let mut select = db.prepare_cached(
+        "SELECT MIN(not_before) FROM actions INDEXED BY actions_later
+         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND not_before > created
+           AND not_before > ?3",
+    )?;
+    let mut next_due: Option<Wall> =
+        select.query_row(params![tenant, class, now], |row| row.get(0))?;
+    if next_due.is_none() && !more {
+        next_due = ahead_of_the_clock(db, tenant, class, now)?;
+    }
+    Ok(Heads { due, more, next_due })
+}
+
+/// Held and queued actions past their time, the longest past first.
+pub(super) fn expired(
+    db: &Connection,
+    tenant: &TenantName,
+    now: Wall,
+    limit: usize,
+) -> Result<Vec<(ActionId, StateName)>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT id, state FROM actions INDEXED BY actions_expiry
+         WHERE tenant = ?1 AND state IN ('held', 'queued') AND expires <= ?2
+         ORDER BY expires LIMIT ?3",
+    )?;
+    let rows = select.query_map(params![tenant, now, super::limit(limit)], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A row whose state does not read is a head nevertheless: the attempt on it then finds it
+/// corrupt and says so, and those behind it go on.
+fn head(row: &Row<'_>, class: Class) -> rusqlite::Result<Head> {
+    let (tries, busy_since) = match row.get::<_, Json<State>>(4) {
+        Ok(Json(State::Queued { tries, busy_since, .. })) => (tries, busy_since),
+        _ => (0, None),
+    };
+    Ok(Head {
+        action: row.get(0)?,
+        class,
+        sequence: row.get(1)?,
+        not_before: row.get(2)?,
+        expires: row.get(3)?,
+        tries,
+        busy_since,
+    })
+}
+
+/// Actions that were due when they came and are not now: the wall clock was set back.
+fn ahead_of_the_clock(
+    db: &Connection,
+    tenant: &TenantName,
+    class: Class,
+    now: Wall,
+) -> Result<Option<Wall>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT MIN(not_before) FROM actions INDEXED BY actions_queue
+         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND not_before > ?3",
+    )?;
+    Ok(select.query_row(params![tenant, class, now], |row| row.get(0))?)
+}
+
+fn shift(
+    db: &Connection,
+    change: &Change,
+    action: ActionId,
+    from: StateName,
+    to: &State,
+) -> Result<Recorded, Fault> {
+    let next = to.name();
+    if !from.may_become(next) {
+        return Err(Fault::invalid(format!("action {action}: {from} never becomes {next}")));
+    }
+    let mut select = db.prepare_cached(
+        "SELECT sequence, state, tenant, machine, sha1 FROM actions WHERE id = ?1",
+    )?;
+    let found = select.query_row([action], |row| {
+        let key = EffectKey { tenant: row.get(2)?, machine: row.get(3)?, sha1: row.get(4)? };
+        Ok((row.get::<_, i64>(0)?, row.get::<_, StateName>(1)?, key))
+    });
+    let (sequence, stands, key) = found.optional()?.ok_or(StoreError::NoAction(action))?;
+    if change.tenant.as_ref() != Some(&key.tenant) {
+        return Err(Fault::invalid(format!("action {action} is of tenant {}", key.tenant)));
+    }
+    if stands != from {
+        return Ok(Recorded::LeftOut);
+    }
+    let mut update = db.prepare_cached(
+        "UPDATE actions SET state = ?2, detail = ?3, not_before = ?4, changed = ?5,
+             machine_action = COALESCE(?6, machine_action),
+             expires = CASE WHEN state = 'held' AND ?2 = 'queued' THEN expires_queued
+                            ELSE expires END
+         WHERE sequence = ?1",
+    )?;
+    let machine_action = match to {
+        State::Accepted { machine_action, .. } => Some(machine_action.as_str()),
+        _ => None,
+    };
+    update.execute(params![sequence, next, Json(to), not_before(to), change.at, machine_action])?;
+    count(db, &key.tenant, from, -1)?;
+    count(db, &key.tenant, next, 1)?;
+    if !next.is_open() {
+        effects::end(db, &key, action, to, change.at)?;
+    }
+    Ok(Recorded::Written)
+}
+
+fn raise(db: &Connection, action: ActionId, to: Class) -> Result<Recorded, Fault> {
+    let mut update = db.prepare_cached(
+        "UPDATE actions SET class = ?2 WHERE id = ?1 AND class > ?2
+         AND state IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted')",
+    )?;
+    Ok(match update.execute(params![action, to])? {
+        0 => Recorded::LeftOut,
+        _ => Recorded::Written,
+    })
+}
+
+fn count(db: &Connection, tenant: &TenantName, state: StateName, by: i64) -> Result<(), Fault> {
+    let mut upsert = db.prepare_cached(
+        "INSERT INTO states (tenant, state, count) VALUES (?1, ?2, ?3)
+         ON CONFLICT (tenant, state) DO UPDATE SET count = count + excluded.count",
+    )?;
+    upsert.execute(params![tenant, state, by])?;
+    Ok(())
+}
+
+fn not_before(state: &State) -> Wall {
+    match state {
+        State::Queued { not_before, .. } => *not_before,
+        _ => Wall(0),
+    }
+}

@@ -1,0 +1,298 @@
+//! The store as plain calls on one connection: what the writer thread works on, and simulations
+//! use directly.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::fault::Fault;
+use super::offsets;
+use super::open::{self, Lock};
+use super::{actions, attempts, chain, effects, intake, pauses, purge, report, verify};
+use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
+use crate::domain::audit::{Change, What};
+use crate::domain::decision::JudgedDelivery;
+use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::time::{Clocks, Now, Wall};
+use crate::io::{
+    ActionFilter, ActionLine, ActionReport, Offsets, Pause, ReceiptFilter, ReceiptLine, Retention,
+    Scope, StoreError, Summary, Taken,
+};
+use crate::limits;
+
+/// One store, its connection and its lock. Every method that changes something returns after its
+/// commit, and after an error nothing of it has happened; they mean what those of
+/// [`Store`](crate::io::Store) mean.
+///
+/// After an I/O error the store closes itself and answers [`StoreError::Closed`] to everything:
+/// only a new start, which reads the log anew, can tell what is on disk. A full disk closes
+/// nothing.
+pub struct Db {
+    pub(super) connection: Connection,
+    pub(super) queue_max: u64,
+    place: String,
+    /// Why the open transaction can't commit any more.
+    lost: Option<StoreError>,
+    closed: bool,
+    /// Released last.
+    _lock: Option<Lock>,
+}
+
+/// Tells whoever asked, once the transaction has committed or failed to.
+pub(super) type Answer = Box<dyn FnOnce(Result<(), StoreError>)>;
+
+/// One piece of work for the transaction that is open.
+pub(super) type Work = Box<dyn FnOnce(&mut Db) -> Answer + Send>;
+
+impl Db {
+    /// Opens the store in this directory, or makes it there. `queue_max` is how many actions may
+    /// be open: past it, a delivery that would make a new one fails as full.
+    pub fn open(dir: &Path, queue_max: u64) -> Result<Self, StoreError> {
+        let (connection, lock) = open::open(dir)?;
+        let place = open::database(dir).display().to_string();
+        Ok(Self::new(connection, place, queue_max, Some(lock)))
+    }
+
+    /// A store that is gone when it is dropped.
+    pub fn in_memory(queue_max: u64) -> Result<Self, StoreError> {
+        let place = "the store in memory".to_owned();
+        let connection = open::in_memory().map_err(|fault| fault.told(&place))?;
+        Ok(Self::new(connection, place, queue_max, None))
+    }
+
+    fn new(connection: Connection, place: String, queue_max: u64, lock: Option<Lock>) -> Self {
+        Self { connection, queue_max, place, lost: None, closed: false, _lock: lock }
+    }
+
+    pub fn intake(&mut self, batch: &[JudgedDelivery]) -> Result<Vec<Taken>, StoreError> {
+        self.alone(|db| intake::take(db, batch))
+    }
+
+    pub fn begin(&mut self, attempt: &NewAttempt) -> Result<Begun, StoreError> {
+        self.alone(|db| attempts::begin(&db.connection, attempt))
+    }
+
+    /// Fails as [`StoreError::Invalid`], with nothing applied, on a transition that does not exist.
+    pub fn apply(
+        &mut self,
+        closed: Option<&ClosedAttempt>,
+        changes: &[Change],
+    ) -> Result<Vec<Change>, StoreError> {
+        self.alone(|db| apply(&db.connection, closed, changes))
+    }
+
+    pub fn heads(
+        &mut self,
+        tenant: &TenantName,
+        class: Class,
+        now: Wall,
+        limit: usize,
+    ) -> Result<Heads, StoreError> {
+        self.alone(|db| actions::heads(&db.connection, tenant, class, now, limit))
+    }
+
+    pub fn expired(
+        &mut self,
+        tenant: &TenantName,
+        now: Wall,
+        limit: usize,
+    ) -> Result<Vec<(ActionId, StateName)>, StoreError> {
+        self.alone(|db| actions::expired(&db.connection, tenant, now, limit))
+    }
+
+    pub fn resume(
+        &mut self,
+        tenant: &TenantName,
+        now: Now,
+        window: Duration,
+    ) -> Result<Resumed, StoreError> {
+        self.alone(|db| attempts::resume(&db.connection, tenant, now, window))
+    }
+
+    pub fn blocking(
+        &mut self,
+        now: Wall,
+        limit: usize,
+    ) -> Result<Vec<(EffectKey, ActionId)>, StoreError> {
+        self.alone(|db| effects::blocking(&db.connection, now, limit))
+    }
+
+    pub fn offsets(&mut self, source: &SourceName) -> Result<Offsets, StoreError> {
+        self.alone(|db| offsets::read(&db.connection, source))
+    }
+
+    pub fn pause(&mut self, pause: &Pause) -> Result<(), StoreError> {
+        self.alone(|db| pauses::pause(&db.connection, pause))
+    }
+
+    pub fn unpause(
+        &mut self,
+        scope: &Scope,
+        by: &str,
+        reason: &str,
+        at: Wall,
+    ) -> Result<bool, StoreError> {
+        self.alone(|db| pauses::unpause(&db.connection, scope, by, reason, at))
+    }
+
+    pub fn unsent(&mut self, scope: &Scope, clocks: Clocks, now: Now) -> Result<u64, StoreError> {
+        self.alone(|db| attempts::unsent(&db.connection, scope, clocks, now))
+    }
+
+    pub fn summary(&mut self) -> Result<Summary, StoreError> {
+        self.alone(|db| report::summary(&db.connection))
+    }
+
+    pub fn actions(&mut self, filter: &ActionFilter) -> Result<Vec<ActionLine>, StoreError> {
+        self.alone(|db| report::actions(&db.connection, filter))
+    }
+
+    pub fn action(&mut self, id: &str) -> Result<Option<ActionReport>, StoreError> {
+        self.alone(|db| report::action(&db.connection, id))
+    }
+
+    pub fn receipts(&mut self, filter: &ReceiptFilter) -> Result<Vec<ReceiptLine>, StoreError> {
+        self.alone(|db| report::receipts(&db.connection, filter))
+    }
+
+    pub fn purge(&mut self, retention: &Retention, now: Wall) -> Result<u64, StoreError> {
+        self.alone(|db| purge::purge(&db.connection, retention, now))
+    }
+
+    /// The newest time on disk: a wall clock behind it can't be trusted
+    /// ([`Clocks::wall_trusted`]).
+    pub fn newest(&mut self) -> Result<Option<Wall>, StoreError> {
+        self.alone(|db| report::newest(&db.connection))
+    }
+
+    /// Names each entry of the hash chains that does not verify, at most
+    /// [`limits::FAULTS_NAMED`]. None: they all do.
+    pub fn verify_chains(&mut self) -> Result<Vec<String>, StoreError> {
+        self.alone(|db| chain::verify(&db.connection, limits::FAULTS_NAMED))
+    }
+
+    /// Names each row whose checksum does not verify or that contradicts another, at most
+    /// [`limits::FAULTS_NAMED`]: checksums, owners of effects, counters, the balance of fates.
+    pub fn verify_rows(&mut self) -> Result<Vec<String>, StoreError> {
+        self.alone(|db| verify::rows(&db.connection, limits::FAULTS_NAMED))
+    }
+
+    /// Does each piece of work under a savepoint of its own, commits once, then answers all.
+    pub(super) fn group(&mut self, works: Vec<Work>) {
+        self.start();
+        let answers: Vec<Answer> = works.into_iter().map(|work| work(self)).collect();
+        let committed = self.commit();
+        for answer in answers {
+            answer(committed.clone());
+        }
+    }
+
+    /// One piece of work inside the open transaction: all of it or nothing.
+    pub(super) fn work<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        if let Some(lost) = &self.lost {
+            return Err(lost.clone());
+        }
+        self.savepoint(work).map_err(|fault| self.told(fault))
+    }
+
+    /// Does `work`, and undoes it where it fails.
+    pub(super) fn savepoint<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.connection.execute_batch("SAVEPOINT work")?;
+        let done = work(self);
+        let closed = match &done {
+            Ok(_) => self.connection.execute_batch("RELEASE work"),
+            // SQLite itself rolls all back on some errors; no savepoint is left then.
+            Err(_) if self.transaction_is_lost() => Ok(()),
+            Err(_) => self.connection.execute_batch("ROLLBACK TO work; RELEASE work"),
+        };
+        done.and_then(|value| Ok(closed.map(|()| value)?))
+    }
+
+    /// Whether SQLite has rolled the whole transaction back by itself.
+    pub(super) fn transaction_is_lost(&self) -> bool {
+        self.connection.is_autocommit()
+    }
+
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    fn alone<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        self.start();
+        let done = self.work(work);
+        self.commit().and(done)
+    }
+
+    fn start(&mut self) {
+        self.lost = None;
+        if self.closed {
+            self.lost = Some(StoreError::Closed);
+        } else if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
+            self.lost = Some(self.told(error.into()));
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let committed = match self.lost.take() {
+            Some(lost) => Err(lost),
+            None => {
+                self.connection.execute_batch("COMMIT").map_err(|error| self.told(error.into()))
+            }
+        };
+        if committed.is_err() {
+            self.roll_back();
+        }
+        committed
+    }
+
+    fn roll_back(&mut self) {
+        if self.transaction_is_lost() {
+            return;
+        }
+        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+            tracing::error!(%error, "the store can't roll back and closes itself");
+            self.closed = true;
+        }
+    }
+
+    /// Tells a fault, and remembers what it means for this transaction and those after it.
+    fn told(&mut self, fault: Fault) -> StoreError {
+        self.closed |= fault.is_io();
+        let error = fault.told(&self.place);
+        if self.closed || self.transaction_is_lost() {
+            self.lost = Some(error.clone());
+        }
+        error
+    }
+}
+
+pub(super) fn apply(
+    db: &Connection,
+    closed: Option<&ClosedAttempt>,
+    changes: &[Change],
+) -> Result<Vec<Change>, Fault> {
+    if let Some(closed) = closed {
+        attempts::close(db, closed)?;
+    }
+    let mut left_out = Vec::new();
+    for change in changes {
+        if matches!(change.what, What::Created { .. } | What::Paused | What::Resumed) {
+            let what = "an action is created by an intake, a pause made by pausing";
+            return Err(Fault::invalid(what));
+        }
+        if actions::record(db, change)? == actions::Recorded::LeftOut {
+            left_out.push(change.clone());
+        }
+    }
+    Ok(left_out)
+}

@@ -1,0 +1,137 @@
+//! Rows of effects: who owns a file on a machine, and what an ended owner still blocks.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::fault::Fault;
+use super::sql::Json;
+use crate::domain::action::{Class, HoldWhy, State, StateName};
+use crate::domain::dedupe::{Effect, Owner};
+use crate::domain::ids::{ActionId, EffectKey};
+use crate::domain::time::Wall;
+
+/// The row of one effect as it stands. Of an open owner everything is read from its own row.
+pub(super) fn load(db: &Connection, key: &EffectKey) -> Result<Option<Effect>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT e.owner, e.ended, e.blocks_until, e.completed, e.window, e.first, e.times,
+                a.detail, a.class, a.expires_queued
+         FROM effects e LEFT JOIN actions a ON e.ended IS NULL AND a.id = e.owner
+         WHERE e.tenant = ?1 AND e.machine = ?2 AND e.sha1 = ?3",
+    )?;
+    Ok(select.query_row(params![key.tenant, key.machine, key.sha1], read).optional()?)
+}
+
+/// Writes the row of a new action, where no open one owns it.
+pub(super) fn own(db: &Connection, key: &EffectKey, effect: &Effect) -> Result<(), Fault> {
+    let mut upsert = db.prepare_cached(
+        "INSERT INTO effects (tenant, machine, sha1, owner, window, first, times)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (tenant, machine, sha1) DO UPDATE
+         SET owner = excluded.owner, window = excluded.window, first = excluded.first,
+             times = excluded.times, ended = NULL, blocks_until = NULL, completed = NULL,
+             forget = NULL
+         WHERE ended IS NOT NULL",
+    )?;
+    let written = upsert.execute(params![
+        key.tenant,
+        key.machine,
+        key.sha1,
+        effect.owner.id,
+        micros(effect.window),
+        effect.first,
+        effect.times
+    ])?;
+    match written {
+        1 => Ok(()),
+        _ => Err(Fault::invalid(format!(
+            "action {} can't own {} on machine {}: another one is open",
+            effect.owner.id, key.sha1, key.machine
+        ))),
+    }
+}
+
+/// What the row becomes when its owner ends.
+pub(super) fn end(
+    db: &Connection,
+    key: &EffectKey,
+    action: ActionId,
+    end: &State,
+    at: Wall,
+) -> Result<(), Fault> {
+    let owned = load(db, key)?.filter(|effect| effect.owner.id == action);
+    let Some(mut effect) = owned else {
+        return Err(Fault::corrupt(format!("action {action} is open and owns no effect")));
+    };
+    effect.ended(end, at);
+    let counted_until = effect.first + effect.window;
+    let forget = effect.blocks_until.map_or(counted_until, |until| until.max(counted_until));
+    let mut update = db.prepare_cached(
+        "UPDATE effects SET ended = ?4, blocks_until = ?5, completed = ?6, forget = ?7
+         WHERE tenant = ?1 AND machine = ?2 AND sha1 = ?3",
+    )?;
+    update.execute(params![
+        key.tenant,
+        key.machine,
+        key.sha1,
+        effect.owner.state,
+        effect.blocks_until,
+        effect.completed,
+        forget
+    ])?;
+    Ok(())
+}
+
+/// Effects that block, those with the newest owners first.
+pub(super) fn blocking(
+    db: &Connection,
+    now: Wall,
+    limit: usize,
+) -> Result<Vec<(EffectKey, ActionId)>, Fault> {
+    // The ids of owners are version 7 UUIDs, so their order is that of time.
+    let mut select = db.prepare_cached(
+        "SELECT tenant, machine, sha1, owner FROM effects
+         WHERE ended IS NULL OR blocks_until > ?1 ORDER BY owner DESC LIMIT ?2",
+    )?;
+    let rows = select.query_map(params![now, super::limit(limit)], |row| {
+        let key = EffectKey { tenant: row.get(0)?, machine: row.get(1)?, sha1: row.get(2)? };
+        Ok((key, row.get(3)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Effect> {
+    let id = row.get(0)?;
+    let owner = match row.get::<_, Option<StateName>>(1)? {
+        // Nobody asks for class and expiry of an owner that has ended.
+        Some(state) => Owner {
+            id,
+            state,
+            class: Class::Bulk,
+            held_unknown: false,
+            expires_queued: Wall(i64::MIN),
+        },
+        None => {
+            let Json(state) = row.get::<_, Json<State>>(7)?;
+            Owner {
+                id,
+                state: state.name(),
+                class: row.get(8)?,
+                held_unknown: matches!(state, State::Held { why: HoldWhy::Unknown { .. } }),
+                expires_queued: row.get(9)?,
+            }
+        }
+    };
+    Ok(Effect {
+        owner,
+        blocks_until: row.get(2)?,
+        completed: row.get(3)?,
+        window: Duration::from_micros(u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0)),
+        first: row.get(5)?,
+        times: row.get(6)?,
+    })
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,266 @@
+//! Takes judged deliveries: what they lead to, what is told about them and how far their sources
+//! are read become durable together.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::slice;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::db::Db;
+use super::fault::Fault;
+use super::offsets::{Positions, Turn};
+use super::sql::{Json, json};
+use super::{actions, effects};
+use crate::domain::decision::{
+    AlertAnswer, Answered, Content, Decision, Draft, Fate, JudgedDelivery, Outcome, Receipt, Replay,
+};
+use crate::domain::dedupe::{self, Decided, Effect};
+use crate::domain::ids::{ActionId, EffectKey};
+use crate::domain::time::Wall;
+use crate::io::{StoreError, Taken};
+
+/// Takes a batch in one piece; where that fails, each delivery by itself.
+pub(super) fn take(db: &mut Db, batch: &[JudgedDelivery]) -> Result<Vec<Taken>, Fault> {
+    match db.savepoint(|db| Piece::default().take(db, batch)) {
+        Err(fault) if db.transaction_is_lost() || fault.is_io() => return Err(fault),
+        Err(_) => {}
+        taken => return taken,
+    }
+    let mut taken = Vec::with_capacity(batch.len());
+    for delivery in batch {
+        match db.savepoint(|db| Piece::default().take(db, slice::from_ref(delivery))) {
+            Ok(one) => taken.extend(one),
+            Err(fault) if db.transaction_is_lost() || fault.is_io() => return Err(fault),
+            Err(fault) => taken.push(Taken::Failed(fault.told(db.place()))),
+        }
+    }
+    Ok(taken)
+}
+
+/// Deliveries that are written or rolled back together. Counters and offsets are gathered and
+/// written once, at its end.
+#[derive(Default)]
+struct Piece<'d> {
+    fates: BTreeMap<(&'d str, Fate), i64>,
+    received: BTreeMap<&'d str, (i64, Wall)>,
+    positions: Positions<'d>,
+    /// Open actions; counted when the first new one comes.
+    open: Option<u64>,
+}
+
+impl<'d> Piece<'d> {
+    fn take(mut self, db: &mut Db, batch: &'d [JudgedDelivery]) -> Result<Vec<Taken>, Fault> {
+        let Db { connection, queue_max, .. } = db;
+        let mut taken = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            taken.push(self.take_one(connection, *queue_max, delivery)?);
+        }
+        self.write_counters(connection)?;
+        self.positions.write(connection)?;
+        Ok(taken)
+    }
+
+    fn take_one(
+        &mut self,
+        db: &Connection,
+        queue_max: u64,
+        delivery: &'d JudgedDelivery,
+    ) -> Result<Taken, Fault> {
+        match self.positions.turn(db, delivery)? {
+            Turn::Now => {}
+            // Its answer went with its first commit; no broker waits for one.
+            Turn::Redelivered => return Ok(Taken::Replayed(Answered::default())),
+            Turn::Behind => return Ok(Taken::Behind),
+        }
+        if let Some(answer) = first_answer(db, delivery)? {
+            self.positions.take(delivery);
+            return Ok(Taken::Replayed(answer));
+        }
+        let mut rows = rows_of(db, delivery)?;
+        let Ok(decided) = dedupe::decide(&mut rows, delivery) else {
+            return Ok(Taken::NotPrepared);
+        };
+        if !decided.actions.is_empty() {
+            let open = match self.open {
+                Some(open) => open,
+                None => actions::open(db)?,
+            };
+            if open >= queue_max {
+                self.open = Some(open);
+                return Ok(Taken::Failed(StoreError::Full(open)));
+            }
+            self.open = Some(open + decided.actions.len() as u64);
+        }
+        write(db, &rows, &decided)?;
+        self.write_fates(db, delivery, &decided.answer)?;
+        if let Some(replay) = &delivery.replay {
+            remember(db, delivery, replay, &decided.answer)?;
+        }
+        self.positions.take(delivery);
+        Ok(Taken::Done { answer: decided.answer, effects: owners(&rows, delivery) })
+    }
+
+    fn write_fates(
+        &mut self,
+        db: &Connection,
+        delivery: &'d JudgedDelivery,
+        answer: &Answered,
+    ) -> Result<(), Fault> {
+        let source = delivery.source.as_str();
+        for (receipt, alert) in delivery.receipts.iter().zip(&answer.alerts) {
+            *self.fates.entry((source, alert.fate)).or_default() += 1;
+            if alert.fate != Fate::NoMatch || receipt.keep_row {
+                insert_receipt(db, delivery, receipt, alert)?;
+            }
+        }
+        let received = i64::try_from(delivery.receipts.len()).unwrap_or(i64::MAX);
+        let (count, newest) = self.received.entry(source).or_insert((0, delivery.received));
+        *count += received;
+        *newest = (*newest).max(delivery.received);
+        Ok(())
+    }
+
+    fn write_counters(&self, db: &Connection) -> Result<(), Fault> {
+        let mut upsert = db.prepare_cached(
+            "INSERT INTO counters (source, fate, count) VALUES (?1, ?2, ?3)
+             ON CONFLICT (source, fate) DO UPDATE SET count = count + excluded.count",
+        )?;
+        for ((source, fate), count) in &self.fates {
+            upsert.execute(params![source, fate, count])?;
+        }
+        let mut upsert = db.prepare_cached(
+            "INSERT INTO received (source, count, newest) VALUES (?1, ?2, ?3)
+             ON CONFLICT (source) DO UPDATE
+             SET count = count + excluded.count, newest = MAX(newest, excluded.newest)",
+        )?;
+        for (source, (count, newest)) in &self.received {
+            upsert.execute(params![source, count, newest])?;
+        }
+        Ok(())
+    }
+}
+
+/// The answer that a delivery with this replay id got before.
+fn first_answer(db: &Connection, delivery: &JudgedDelivery) -> Result<Option<Answered>, Fault> {
+    let Some(replay) = &delivery.replay else { return Ok(None) };
+    let mut select = db.prepare_cached(
+        "SELECT answer FROM replays WHERE source = ?1 AND id = ?2 AND keep_until >= ?3",
+    )?;
+    let answer = select
+        .query_row(params![delivery.source.as_str(), replay.id, delivery.received], |row| {
+            row.get::<_, Json<Answered>>(0)
+        });
+    Ok(answer.optional()?.map(|Json(answer)| answer))
+}
+
+fn remember(
+    db: &Connection,
+    delivery: &JudgedDelivery,
+    replay: &Replay,
+    answer: &Answered,
+) -> Result<(), Fault> {
+    let mut insert = db.prepare_cached(
+        "INSERT OR REPLACE INTO replays (source, id, keep_until, answer) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let source = delivery.source.as_str();
+    insert.execute(params![source, replay.id, replay.keep_until, json(answer)])?;
+    Ok(())
+}
+
+/// The rows of all effects that a delivery may touch.
+fn rows_of(
+    db: &Connection,
+    delivery: &JudgedDelivery,
+) -> Result<HashMap<EffectKey, Effect>, Fault> {
+    let mut rows = HashMap::new();
+    for draft in drafts(delivery) {
+        if !rows.contains_key(&draft.key)
+            && let Some(effect) = effects::load(db, &draft.key)?
+        {
+            rows.insert(draft.key.clone(), effect);
+        }
+    }
+    Ok(rows)
+}
+
+fn write(
+    db: &Connection,
+    rows: &HashMap<EffectKey, Effect>,
+    decided: &Decided,
+) -> Result<(), Fault> {
+    for new in &decided.actions {
+        actions::insert(db, new)?;
+        effects::own(db, &new.action.key, &rows[&new.action.key])?;
+    }
+    for change in &decided.changes {
+        actions::record(db, change)?;
+    }
+    Ok(())
+}
+
+/// Who owns the effects of a delivery now, for the cache that predicts duplicates.
+fn owners(
+    rows: &HashMap<EffectKey, Effect>,
+    delivery: &JudgedDelivery,
+) -> Vec<(EffectKey, ActionId)> {
+    let mut seen = HashSet::new();
+    drafts(delivery)
+        .filter(|draft| seen.insert(&draft.key))
+        .filter_map(|draft| Some((draft.key.clone(), rows.get(&draft.key)?.owner.id)))
+        .collect()
+}
+
+fn drafts(delivery: &JudgedDelivery) -> impl Iterator<Item = &Draft> {
+    let judged = delivery.receipts.iter().flat_map(|receipt| match &receipt.content {
+        Content::Judged(judged) => judged.as_slice(),
+        _ => &[],
+    });
+    judged.filter_map(|candidate| match &candidate.outcome {
+        Outcome::Draft(draft) => Some(&**draft),
+        Outcome::Settled(_) => None,
+    })
+}
+
+fn insert_receipt(
+    db: &Connection,
+    delivery: &JudgedDelivery,
+    receipt: &Receipt,
+    alert: &AlertAnswer,
+) -> Result<(), Fault> {
+    let head = match &receipt.content {
+        Content::Unreadable { head, .. } => Some(head),
+        _ => None,
+    };
+    let mut insert = db.prepare_cached(
+        "INSERT INTO receipts (at, source, tenant, alert, fate, reason, delivery, candidates, head)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    insert.execute(params![
+        delivery.received,
+        delivery.source.as_str(),
+        receipt.tenant,
+        receipt.alert_id,
+        alert.fate,
+        reason(alert),
+        Json(&delivery.coordinates),
+        json(&alert.candidates),
+        head
+    ])?;
+    Ok(())
+}
+
+/// Why the alert has its fate: its own reason, else that of the first candidate that gave it.
+fn reason(alert: &AlertAnswer) -> String {
+    let decisive = alert.candidates.iter().find(|c| c.decision.fate() == alert.fate);
+    match decisive.map(|candidate| &candidate.decision) {
+        None => alert.reason.clone(),
+        Some(
+            Decision::Act { rules, .. }
+            | Decision::Hold { rules, .. }
+            | Decision::Observe { rules },
+        ) => format!("rule {}", rules.join(", ")),
+        Some(Decision::Duplicate { of, why }) => format!("of {of}: {why}"),
+        Some(Decision::Incomplete { what }) => what.clone(),
+        Some(Decision::TooOld { why } | Decision::NoMatch { why }) => why.clone(),
+    }
+}

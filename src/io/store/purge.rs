@@ -1,0 +1,57 @@
+//! Deletes what has been kept long enough. Changes stay on their chains for good.
+
+use rusqlite::{Connection, params};
+
+use super::fault::Fault;
+use crate::domain::time::Wall;
+use crate::io::Retention;
+use crate::limits;
+
+/// Deletes at most [`limits::PURGE_PIECE`] rows of each kind, and says how many went: none means
+/// that nothing is left to delete.
+pub(super) fn purge(db: &Connection, retention: &Retention, now: Wall) -> Result<u64, Fault> {
+    let fates = "DELETE FROM receipts WHERE sequence IN (
+        SELECT sequence FROM receipts
+        WHERE fate IN ('acted', 'held', 'observed', 'duplicate', 'incomplete', 'too_old',
+                       'no_match', 'unknown_tenant') AND at < ?1 LIMIT ?2)";
+    let unreadable = "DELETE FROM receipts WHERE sequence IN (
+        SELECT sequence FROM receipts WHERE fate = 'unreadable' AND at < ?1 LIMIT ?2)";
+    let replays = "DELETE FROM replays WHERE (source, id) IN (
+        SELECT source, id FROM replays WHERE keep_until < ?1 LIMIT ?2)";
+    let effects = "DELETE FROM effects WHERE (tenant, machine, sha1) IN (
+        SELECT tenant, machine, sha1 FROM effects WHERE forget IS NOT NULL AND forget <= ?1
+        LIMIT ?2)";
+    let mut gone = delete(db, fates, now - retention.fates)?;
+    gone += delete(db, unreadable, now - retention.unreadable)?;
+    gone += delete(db, replays, now)?;
+    gone += delete(db, effects, now)?;
+    let kept = retention.actions.max(limits::ENDED_ACTIONS_KEPT_MIN);
+    Ok(gone + ended_actions(db, now - kept)?)
+}
+
+/// Ended actions, each with its origin and its attempts.
+fn ended_actions(db: &Connection, before: Wall) -> Result<u64, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT sequence, id FROM actions INDEXED BY actions_ended
+         WHERE state NOT IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted')
+           AND changed < ?1 ORDER BY changed LIMIT ?2",
+    )?;
+    let rows = select.query_map(params![before, super::limit(limits::PURGE_PIECE)], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?))
+    })?;
+    let ended = rows.collect::<Result<Vec<_>, _>>()?;
+    let mut attempts = db.prepare_cached("DELETE FROM attempts WHERE action = ?1")?;
+    let mut origins = db.prepare_cached("DELETE FROM origins WHERE sequence = ?1")?;
+    let mut actions = db.prepare_cached("DELETE FROM actions WHERE sequence = ?1")?;
+    let mut gone = 0;
+    for (sequence, id) in ended {
+        gone += attempts.execute([id])? + origins.execute([sequence])?;
+        gone += actions.execute([sequence])?;
+    }
+    Ok(gone as u64)
+}
+
+fn delete(db: &Connection, sql: &str, before: Wall) -> Result<u64, Fault> {
+    let mut delete = db.prepare_cached(sql)?;
+    Ok(delete.execute(params![before, super::limit(limits::PURGE_PIECE)])? as u64)
+}

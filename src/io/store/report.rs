@@ -1,0 +1,252 @@
+//! What people and metrics ask of the store. Read on a connection of its own, so that no question
+//! delays a commit.
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::fault::Fault;
+use super::pauses;
+use super::sql::Json;
+use crate::domain::action::{Coordinates, State, StateName};
+use crate::domain::audit::Change;
+use crate::domain::ids::{ActionId, EffectKey};
+use crate::domain::time::{Stamp, Wall};
+use crate::io::{
+    ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, QueueLine, ReceiptFilter,
+    ReceiptLine, StateCount, Summary,
+};
+
+pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
+    let fates = all(db, "SELECT source, fate, count FROM counters", |row| {
+        Ok(FateCount { source: row.get(0)?, fate: row.get(1)?, count: counted(row, 2)? })
+    })?;
+    let received =
+        all(db, "SELECT source, count FROM received", |row| Ok((row.get(0)?, counted(row, 1)?)))?;
+    let last_received =
+        all(db, "SELECT source, newest FROM received", |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let states = all(db, "SELECT tenant, state, count FROM states", |row| {
+        Ok(StateCount { tenant: row.get(0)?, state: row.get(1)?, count: counted(row, 2)? })
+    })?;
+    // The index alone counts the queue; the first in order of arrival is the oldest.
+    let queues = all(
+        db,
+        "SELECT q.tenant, q.class, q.depth, a.created FROM (
+             SELECT tenant, class, COUNT(*) AS depth, MIN(sequence) AS first
+             FROM actions INDEXED BY actions_queue WHERE state = 'queued' GROUP BY tenant, class
+         ) q JOIN actions a ON a.sequence = q.first ORDER BY q.tenant, q.class",
+        |row| {
+            let (depth, oldest) = (counted(row, 2)?, row.get(3)?);
+            Ok(QueueLine { tenant: row.get(0)?, class: row.get(1)?, depth, oldest })
+        },
+    )?;
+    Ok(Summary { fates, received, states, queues, pauses: pauses::all(db)?, last_received })
+}
+
+/// Newest first.
+pub(super) fn actions(db: &Connection, filter: &ActionFilter) -> Result<Vec<ActionLine>, Fault> {
+    let mut conditions = Conditions::default();
+    if let Some(tenant) = &filter.tenant {
+        conditions.and("tenant = ?", tenant);
+    }
+    if let Some(state) = &filter.state {
+        conditions.and("state = ?", state);
+        // Said so that SQLite takes the index that has just these.
+        match state {
+            StateName::Held | StateName::InFlight | StateName::InDoubt | StateName::Accepted => {
+                conditions.say("state IN ('held', 'in_flight', 'in_doubt', 'accepted')");
+            }
+            _ => {}
+        }
+    }
+    let sql = format!("SELECT {LINE} FROM actions {} ORDER BY sequence DESC", conditions.sql());
+    conditions.select(db, &sql, filter.limit, line)
+}
+
+/// One action by its id, or by a start of it that no other has.
+pub(super) fn action(db: &Connection, id: &str) -> Result<Option<ActionReport>, Fault> {
+    let Some((first, last)) = range(id) else { return Ok(None) };
+    let mut select =
+        db.prepare_cached("SELECT sequence FROM actions WHERE id BETWEEN ?1 AND ?2 LIMIT 2")?;
+    let found = select.query_map([first, last], |row| row.get::<_, i64>(0))?;
+    match found.collect::<Result<Vec<_>, _>>()?[..] {
+        [] => Ok(None),
+        [sequence] => report(db, sequence).map(Some),
+        _ => Err(Fault::invalid(format!("several actions begin with {id}; give more of it"))),
+    }
+}
+
+/// Newest first.
+pub(super) fn receipts(db: &Connection, filter: &ReceiptFilter) -> Result<Vec<ReceiptLine>, Fault> {
+    let mut conditions = Conditions::default();
+    if let Some(alert) = &filter.alert_id {
+        conditions.and("alert = ?", alert);
+    }
+    if let Some(fate) = &filter.fate {
+        conditions.and("fate = ?", fate);
+    }
+    if let Some(source) = &filter.source {
+        conditions.and("source = ?", source);
+    }
+    let sql = format!(
+        "SELECT at, source, tenant, alert, fate, reason, delivery, candidates, head FROM receipts
+         {} ORDER BY sequence DESC",
+        conditions.sql()
+    );
+    conditions.select(db, &sql, filter.limit, |row| {
+        Ok(ReceiptLine {
+            at: row.get(0)?,
+            source: row.get(1)?,
+            tenant: row.get(2)?,
+            alert: row.get(3)?,
+            fate: row.get(4)?,
+            reason: row.get(5)?,
+            delivery: row.get::<_, Json<Coordinates>>(6)?.0,
+            candidates: row.get::<_, Json<serde_json::Value>>(7)?.0,
+            head: row.get(8)?,
+        })
+    })
+}
+
+/// The newest time in the store: a wall clock behind it can't be trusted. Looks at the newest
+/// attempts and receipts.
+pub(super) fn newest(db: &Connection) -> Result<Option<Wall>, Fault> {
+    let received: Option<Wall> =
+        db.query_row("SELECT MAX(newest) FROM received", [], |row| row.get(0))?;
+    let sql = "SELECT written, closed FROM attempts ORDER BY sequence DESC LIMIT 100";
+    let attempts = all(db, sql, |row| {
+        let (written, closed): (Stamp, Option<Stamp>) = (row.get(0)?, row.get(1)?);
+        Ok(closed.map_or(written.wall, |at| at.wall.max(written.wall)))
+    })?;
+    Ok(attempts.into_iter().chain(received).max())
+}
+
+/// `WHERE` clauses and their values, in order.
+#[derive(Default)]
+struct Conditions<'a> {
+    said: Vec<&'static str>,
+    values: Vec<&'a dyn ToSql>,
+}
+
+impl<'a> Conditions<'a> {
+    fn and(&mut self, condition: &'static str, value: &'a dyn ToSql) {
+        self.say(condition);
+        self.values.push(value);
+    }
+
+    fn say(&mut self, condition: &'static str) {
+        self.said.push(condition);
+    }
+
+    fn sql(&self) -> String {
+        match self.said[..] {
+            [] => String::new(),
+            _ => format!("WHERE {}", self.said.join(" AND ")),
+        }
+    }
+
+    fn select<T>(
+        &self,
+        db: &Connection,
+        sql: &str,
+        limit: usize,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut select = db.prepare_cached(&format!("{sql} LIMIT {}", super::limit(limit)))?;
+        let rows = select.query_map(&self.values[..], read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+const LINE: &str = "id, tenant, machine, sha1, alert, class, created, changed, detail";
+
+fn line(row: &Row<'_>) -> rusqlite::Result<ActionLine> {
+    Ok(ActionLine {
+        id: row.get(0)?,
+        key: EffectKey { tenant: row.get(1)?, machine: row.get(2)?, sha1: row.get(3)? },
+        alert_id: row.get(4)?,
+        class: row.get(5)?,
+        created: row.get(6)?,
+        changed: row.get(7)?,
+        state: row.get::<_, Json<State>>(8)?.0,
+    })
+}
+
+fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
+    let mut select = db.prepare_cached(&format!(
+        "SELECT {LINE}, comment, expires, rules, ruleset, delivery, candidate, raw
+         FROM actions JOIN origins USING (sequence) WHERE sequence = ?1"
+    ))?;
+    let found = select.query_row([sequence], |row| {
+        Ok(ActionReport {
+            line: line(row)?,
+            comment: row.get(9)?,
+            expires: row.get(10)?,
+            rules: row.get::<_, Json<Vec<String>>>(11)?.0,
+            ruleset: row.get(12)?,
+            delivery: row.get::<_, Json<Coordinates>>(13)?.0,
+            candidate: row.get::<_, Json<serde_json::Value>>(14)?.0,
+            raw: row
+                .get::<_, Option<Vec<u8>>>(15)?
+                .map(|raw| String::from_utf8_lossy(&raw).into_owned()),
+            attempts: Vec::new(),
+            changes: Vec::new(),
+        })
+    });
+    let Some(mut report) = found.optional()? else {
+        return Err(Fault::corrupt(format!("action row {sequence} has lost its origin")));
+    };
+    report.attempts = attempts_of(db, report.line.id)?;
+    report.changes = changes_of(db, report.line.id)?;
+    Ok(report)
+}
+
+fn attempts_of(db: &Connection, action: ActionId) -> Result<Vec<AttemptReport>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT id, written, closed, status, text FROM attempts WHERE action = ?1
+         ORDER BY sequence",
+    )?;
+    let rows = select.query_map([action], |row| {
+        Ok(AttemptReport {
+            id: row.get(0)?,
+            written: row.get::<_, Stamp>(1)?.wall,
+            closed: row.get::<_, Option<Stamp>>(2)?.map(|at| at.wall),
+            status: row.get(3)?,
+            text: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn changes_of(db: &Connection, action: ActionId) -> Result<Vec<Change>, Fault> {
+    let mut select =
+        db.prepare_cached("SELECT entry FROM changes WHERE action = ?1 ORDER BY chain, sequence")?;
+    let rows = select.query_map(params![action], |row| row.get::<_, Json<Change>>(0))?;
+    rows.map(|row| Ok(row?.0)).collect()
+}
+
+/// The first and the last id that begin like this; `None` where none can.
+fn range(start: &str) -> Option<([u8; 16], [u8; 16])> {
+    let digits: String = start.chars().filter(|c| *c != '-').collect();
+    if digits.is_empty() || digits.len() > 32 {
+        return None;
+    }
+    let ends = [format!("{digits:0<32}"), format!("{digits:f<32}")].map(|text| {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
+    });
+    Some((ends[0]?, ends[1]?))
+}
+
+fn all<T>(
+    db: &Connection,
+    sql: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, Fault> {
+    let mut select = db.prepare_cached(sql)?;
+    let rows = select.query_map([], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn counted(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}

@@ -1,0 +1,158 @@
+-- Hot rows: small, so that a hundred thousand waiting actions stay in a few pages.
+CREATE TABLE actions (
+    sequence       INTEGER PRIMARY KEY,
+    id             BLOB NOT NULL UNIQUE,
+    tenant         TEXT NOT NULL,
+    machine        BLOB NOT NULL,
+    sha1           BLOB NOT NULL,
+    alert          TEXT NOT NULL,
+    comment        TEXT NOT NULL,
+    class          INTEGER NOT NULL,
+    state          TEXT NOT NULL,
+    detail         TEXT NOT NULL,
+    -- The last one it had, also after its end.
+    machine_action TEXT,
+    not_before     INTEGER NOT NULL,
+    created        INTEGER NOT NULL,
+    changed        INTEGER NOT NULL,
+    expires        INTEGER NOT NULL,
+    expires_queued INTEGER NOT NULL,
+    -- CRC-32C of id, tenant, machine, sha1, alert and comment: what a call is made of.
+    checksum       INTEGER NOT NULL
+) STRICT;
+
+-- The queue in order of arrival. `not_before` is only there to be filtered without the row.
+CREATE INDEX actions_queue ON actions (tenant, class, sequence, not_before)
+    WHERE state = 'queued';
+-- Those that wait for a time, so that the next one is found at once. Few: most are due as created.
+CREATE INDEX actions_later ON actions (tenant, class, not_before)
+    WHERE state = 'queued' AND not_before > created;
+CREATE INDEX actions_expiry ON actions (tenant, expires) WHERE state IN ('held', 'queued');
+CREATE INDEX actions_open ON actions (tenant, state)
+    WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted');
+CREATE INDEX actions_outcomes ON actions (tenant, changed)
+    WHERE machine_action IS NOT NULL
+      AND state NOT IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted');
+CREATE INDEX actions_ended ON actions (changed)
+    WHERE state NOT IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted');
+
+-- What explains an action afterwards; read only when a person asks.
+CREATE TABLE origins (
+    sequence  INTEGER PRIMARY KEY, -- of the action
+    candidate TEXT NOT NULL,
+    rules     TEXT NOT NULL,
+    ruleset   TEXT NOT NULL,
+    delivery  TEXT NOT NULL,
+    raw       BLOB
+) STRICT;
+
+-- One row for each file on a machine. While the owner is open, `ended` is null and its state
+-- stands in its own row alone.
+CREATE TABLE effects (
+    tenant       TEXT NOT NULL,
+    machine      BLOB NOT NULL,
+    sha1         BLOB NOT NULL,
+    owner        BLOB NOT NULL,
+    ended        TEXT,
+    blocks_until INTEGER,
+    completed    INTEGER,
+    window       INTEGER NOT NULL,
+    first        INTEGER NOT NULL,
+    times        INTEGER NOT NULL,
+    -- When the row means nothing any more: it blocks nothing, and the count of returns is over.
+    forget       INTEGER,
+    PRIMARY KEY (tenant, machine, sha1)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX effects_forget ON effects (forget) WHERE forget IS NOT NULL;
+
+-- A stamp is 32 bytes: boot id, boot time, wall time (microseconds, big-endian).
+CREATE TABLE attempts (
+    sequence INTEGER PRIMARY KEY,
+    id       BLOB NOT NULL UNIQUE,
+    action   BLOB NOT NULL,
+    tenant   TEXT NOT NULL,
+    written  BLOB NOT NULL,
+    send_by  BLOB NOT NULL,
+    -- CRC-32C of the columns above.
+    checksum INTEGER NOT NULL,
+    closed   BLOB,
+    answered INTEGER,
+    status   INTEGER,
+    text     TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX attempts_tenant ON attempts (tenant);
+CREATE INDEX attempts_action ON attempts (action);
+CREATE INDEX attempts_unclosed ON attempts (tenant) WHERE closed IS NULL;
+
+CREATE TABLE receipts (
+    sequence   INTEGER PRIMARY KEY,
+    at         INTEGER NOT NULL,
+    source     TEXT NOT NULL,
+    tenant     TEXT,
+    alert      TEXT NOT NULL,
+    fate       TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    delivery   TEXT NOT NULL,
+    candidates TEXT NOT NULL,
+    head       TEXT
+) STRICT;
+CREATE INDEX receipts_alert ON receipts (alert);
+CREATE INDEX receipts_fate ON receipts (fate, at);
+
+-- Counted in the intake transaction, apart from each other: received = Σ fates.
+CREATE TABLE counters (
+    source TEXT NOT NULL,
+    fate   TEXT NOT NULL,
+    count  INTEGER NOT NULL,
+    PRIMARY KEY (source, fate)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE received (
+    source TEXT PRIMARY KEY,
+    count  INTEGER NOT NULL,
+    newest INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Open states: how many stand there now. Ended ones: how many ever came there.
+CREATE TABLE states (
+    tenant TEXT NOT NULL,
+    state  TEXT NOT NULL,
+    count  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, state)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE replays (
+    source     TEXT NOT NULL,
+    id         BLOB NOT NULL,
+    keep_until INTEGER NOT NULL,
+    answer     TEXT NOT NULL,
+    PRIMARY KEY (source, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replays_keep ON replays (keep_until);
+
+-- `next` is one past the last message that was taken.
+CREATE TABLE offsets (
+    source    TEXT NOT NULL,
+    topic     TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    next      INTEGER NOT NULL,
+    PRIMARY KEY (source, topic, partition)
+) STRICT, WITHOUT ROWID;
+
+-- `*` stands for all tenants.
+CREATE TABLE pauses (
+    tenant TEXT PRIMARY KEY,
+    by     TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The hash chains: each hash covers the one before it, the chain's name, the sequence and the
+-- bytes of `entry`. Rows are never changed and never deleted.
+CREATE TABLE changes (
+    chain    TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    hash     BLOB NOT NULL,
+    entry    TEXT NOT NULL,
+    action   BLOB,
+    PRIMARY KEY (chain, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX changes_action ON changes (action) WHERE action IS NOT NULL;
