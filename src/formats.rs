@@ -1,1 +1,120 @@
-//! (in the making)
+//! How payloads read: where alert, machines and files stand. A format makes alerts of bytes and
+//! judges nothing; it pairs machine and file and never crosses them.
+
+use std::fmt;
+
+use crate::domain::alert::{Alert, Unreadable};
+use crate::domain::candidate::{Field, Value};
+use crate::domain::time::Wall;
+
+pub mod split;
+
+pub mod spelling;
+
+mod lenient;
+
+mod defender_alert;
+
+pub use split::{Refused, split};
+
+/// One kind of payload, by its name in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// `defender-alert`: the alert object of the Defender for Endpoint API (`/api/alerts`), with or
+    /// without `evidence[]`.
+    DefenderAlert,
+}
+
+/// Names that later versions know.
+const LATER: [&str; 10] = [
+    "defender-xdr",
+    "graph-alert",
+    "sentinel-incident",
+    "crowdstrike",
+    "ocsf",
+    "wazuh",
+    "splunk",
+    "elastalert",
+    "elastic",
+    "generic",
+];
+
+/// Why a name is no [`Format`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoFormat {
+    #[error("format {0} is not in this version; use defender-alert")]
+    NotInThisVersion(String),
+    #[error("there is no format {0:?}; use defender-alert")]
+    Unknown(String),
+}
+
+impl Format {
+    pub const ALL: [Format; 1] = [Format::DefenderAlert];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::DefenderAlert => "defender-alert",
+        }
+    }
+
+    /// The format of that name, in kebab case.
+    pub fn parse(name: &str) -> Result<Self, NoFormat> {
+        if let Some(format) = Self::ALL.into_iter().find(|format| format.as_str() == name) {
+            return Ok(format);
+        }
+        Err(match LATER.contains(&name) {
+            true => NoFormat::NotInThisVersion(name.to_owned()),
+            false => NoFormat::Unknown(name.to_owned()),
+        })
+    }
+
+    /// Reads one alert, as [`split`] cut it out, once and borrowed. What it does not know it leaves
+    /// alone; a value it can't use is an absent field, an alert without a usable id is unreadable.
+    pub fn decode(self, alert: &str) -> Result<Alert<'_>, Unreadable> {
+        match self {
+            Format::DefenderAlert => defender_alert::decode(alert),
+        }
+    }
+
+    /// The fields that an alert of this format can have, those that [`came_by`] adds included.
+    pub fn gives(self) -> &'static [Field] {
+        match self {
+            Format::DefenderAlert => defender_alert::GIVES,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Sets what the payload can't know: `alert.tenant` and `alert.source` by their configured names,
+/// and `alert.age` in whole seconds since the alert's creation (0 for one from the future, absent
+/// where the alert has no time).
+pub fn came_by<'a>(alert: &mut Alert<'a>, tenant: &'a str, source: &'a str, now: Wall) {
+    let age = alert.created.map(|created| now.since(created).as_secs());
+    for candidate in &mut alert.candidates {
+        candidate.fields.set_text(Field::AlertTenant, tenant);
+        candidate.fields.set_text(Field::AlertSource, source);
+        if let Some(age) = age {
+            let age = i64::try_from(age).unwrap_or(i64::MAX);
+            candidate.fields.set(Field::AlertAge, Value::Number(age));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_of_a_later_version_is_known_and_refused() {
+        assert_eq!(Format::parse("defender-alert"), Ok(Format::DefenderAlert));
+        let later = Format::parse("defender-xdr").unwrap_err();
+        assert_eq!(later, NoFormat::NotInThisVersion("defender-xdr".to_owned()));
+        assert!(later.to_string().contains("not in this version"), "{later}");
+        assert!(matches!(Format::parse("defender_alert"), Err(NoFormat::Unknown(_))));
+    }
+}

@@ -1,0 +1,184 @@
+//! A delivery's body cut into alerts, each still as its own bytes.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::limits;
+
+/// Why nothing of a body is taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The envelope, or a line of NDJSON, is not JSON. Line and column count from 1.
+    #[error("line {line}, column {column}: {why}")]
+    NotJson { line: usize, column: usize, why: String },
+    /// More than [`limits::ALERTS_PER_DELIVERY`].
+    #[error("more than {} alerts in one delivery", limits::ALERTS_PER_DELIVERY)]
+    TooMany,
+}
+
+/// Cuts a body into alerts: one object, an array, `{"value": […]}`, or NDJSON; a byte order mark
+/// and blank lines are fine. An element that is no object is handed on as it is, for the format to
+/// find unreadable: it does not stop its neighbours.
+///
+/// The nesting of a body is bounded by its size only; nothing here or in a format recurses over it.
+pub fn split(body: &[u8]) -> Result<Vec<&str>, Refused> {
+    let text = std::str::from_utf8(body).map_err(|e| not_utf8(body, e.valid_up_to()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut alerts = Vec::new();
+    for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+        if alerts.len() == limits::ALERTS_PER_DELIVERY {
+            return Err(Refused::TooMany);
+        }
+        alerts.push(value.map_err(not_json)?.get());
+    }
+    match alerts[..] {
+        [] => Err(Refused::NotJson { line: 1, column: 1, why: "the body is empty".to_owned() }),
+        [only] => unwrap_envelope(only),
+        _ => Ok(alerts),
+    }
+}
+
+/// The alerts of an array or of `{"value": […]}`; any other value is one alert by itself.
+fn unwrap_envelope(only: &str) -> Result<Vec<&str>, Refused> {
+    if only.starts_with('[') {
+        return elements(only);
+    }
+    // Most bodies are one alert: the search is far cheaper than a second parse.
+    if only.starts_with('{') && only.contains("\"value\"") {
+        #[derive(Deserialize)]
+        struct Envelope<'a> {
+            #[serde(borrow)]
+            value: Option<&'a RawValue>,
+            id: Option<IgnoredAny>,
+        }
+        let envelope: Envelope = serde_json::from_str(only).map_err(not_json)?;
+        if let (Some(value), None) = (envelope.value, envelope.id)
+            && value.get().starts_with('[')
+        {
+            return elements(value.get());
+        }
+    }
+    Ok(vec![only])
+}
+
+fn elements(array: &str) -> Result<Vec<&str>, Refused> {
+    let mut input = serde_json::Deserializer::from_str(array);
+    match (Elements { found: Vec::new() }).deserialize(&mut input) {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(Refused::TooMany),
+        Err(e) => Err(not_json(e)),
+    }
+}
+
+/// Collects raw elements up to the limit; `None` is one too many.
+struct Elements<'a> {
+    found: Vec<&'a str>,
+}
+
+impl<'de> DeserializeSeed<'de> for Elements<'de> {
+    type Value = Option<Vec<&'de str>>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Elements<'de> {
+    type Value = Option<Vec<&'de str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of alerts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while let Some(element) = seq.next_element::<&RawValue>()? {
+            if self.found.len() == limits::ALERTS_PER_DELIVERY {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(None);
+            }
+            self.found.push(element.get());
+        }
+        Ok(Some(self.found))
+    }
+}
+
+fn not_json(e: serde_json::Error) -> Refused {
+    let (line, column) = (e.line(), e.column());
+    let why = e.to_string();
+    let why = why.split(" at line ").next().unwrap_or(&why).to_owned();
+    Refused::NotJson { line, column, why }
+}
+
+fn not_utf8(body: &[u8], at: usize) -> Refused {
+    let before = &body[..at];
+    let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+    let column = 1 + before.iter().rev().take_while(|b| **b != b'\n').count();
+    Refused::NotJson { line, column, why: "not UTF-8".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_envelope_gives_the_same_alerts() {
+        let a = r#"{"id":"a","value":1}"#;
+        let b = r#"{"id":"b"}"#;
+        let both = vec![a, b];
+        for body in [
+            format!("[{a},{b}]"),
+            format!(r#"{{"@odata.context":"x","value":[{a}, {b}]}}"#),
+            format!("{a}\n{b}"),
+            format!("\u{feff}{a}\r\n\n  \n{b}\n\n"),
+        ] {
+            assert_eq!(split(body.as_bytes()).unwrap(), both, "{body}");
+        }
+        assert_eq!(split(a.as_bytes()).unwrap(), vec![a]);
+        assert_eq!(split(b"{\n \"id\": 1\n}").unwrap().len(), 1);
+        assert!(split(b"[]").unwrap().is_empty());
+        assert!(split(b"{\"value\":[]}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_element_that_is_no_object_does_not_stop_its_neighbours() {
+        let alerts = split(b"[{\"id\":\"a\"}, null, 7, \"x\", []]").unwrap();
+        assert_eq!(alerts, vec!["{\"id\":\"a\"}", "null", "7", "\"x\"", "[]"]);
+    }
+
+    #[test]
+    fn one_bad_line_refuses_the_whole_and_says_where() {
+        let refused = split(b"{\"id\":\"a\"}\n{\"id\":}\n").unwrap_err();
+        let Refused::NotJson { line, column, why } = refused else { panic!("{refused}") };
+        assert_eq!((line, column), (2, 7), "{why}");
+        let places: Vec<bool> = ["", " \n", "[1", "{\"a\"", "[1]x", "\u{1}", "nul"]
+            .iter()
+            .map(|body| matches!(split(body.as_bytes()), Err(Refused::NotJson { .. })))
+            .collect();
+        assert_eq!(places, vec![true; places.len()]);
+        let refused = split(b"{}\n{\"\xff\"").unwrap_err();
+        assert_eq!(refused, Refused::NotJson { line: 2, column: 3, why: "not UTF-8".to_owned() });
+    }
+
+    #[test]
+    fn too_many_alerts_are_refused_in_every_envelope() {
+        let fits = vec!["{}"; limits::ALERTS_PER_DELIVERY];
+        let over = vec!["{}"; limits::ALERTS_PER_DELIVERY + 1];
+        for (open, between, close) in [("[", ",", "]"), ("{\"value\":[", ",", "]}"), ("", "\n", "")]
+        {
+            let body = |alerts: &[&str]| format!("{open}{}{close}", alerts.join(between));
+            assert_eq!(split(body(&fits).as_bytes()).unwrap().len(), fits.len());
+            assert_eq!(split(body(&over).as_bytes()), Err(Refused::TooMany));
+        }
+    }
+
+    #[test]
+    fn a_million_brackets_are_no_stack_overflow() {
+        let deep = "[".repeat(1_000_000);
+        assert!(matches!(split(deep.as_bytes()), Err(Refused::NotJson { .. })));
+        let closed = deep.clone() + &"]".repeat(1_000_000);
+        assert_eq!(split(closed.as_bytes()).unwrap().len(), 1);
+    }
+}
