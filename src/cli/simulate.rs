@@ -1,0 +1,254 @@
+//! `lazaret simulate`: the strict Defender on a port, for anyone's tests.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::simulator::{
+    BindError, Busy, Call, Endpoint, Limit, Reckoning, SameFile, Settings, Simulator,
+    UnknownMachines,
+};
+
+/// Runs a strict Defender simulator: token endpoint, StopAndQuarantineFile, machine actions.
+///
+/// What the real Defender refuses it refuses: wrong body names, unknown hashes, missing roles,
+/// calls over the budget. It prints one line for each call. Faults can be scripted and the record
+/// of all calls read under /_simulator while it runs.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:9980")]
+    address: SocketAddr,
+
+    /// Calls to StopAndQuarantineFile that each tenant and application may make, in every window.
+    #[arg(long, value_name = "CALLS/TIME,…", value_delimiter = ',', value_parser = limit)]
+    #[arg(default_value = "100/60s,1500/1h")]
+    calls: Vec<Limit>,
+
+    /// The same for each reading endpoint.
+    #[arg(long, value_name = "CALLS/TIME,…", value_delimiter = ',', value_parser = limit)]
+    #[arg(default_value = "100/60s,1500/1h")]
+    reads: Vec<Limit>,
+
+    /// How windows are counted: sliding, fixed or token-bucket. Which of them Defender does is not
+    /// documented.
+    #[arg(long, default_value = "sliding", value_parser = reckoning)]
+    reckoning: Reckoning,
+
+    /// How long a machine action stays Pending.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    start_after: Duration,
+
+    /// How long it is then InProgress before it has Succeeded.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    finish_after: Duration,
+
+    /// How long a token is good for.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
+    token_life: Duration,
+
+    /// Answer 404 for machines that were not set under /_simulator/machines.
+    #[arg(long)]
+    known_machines_only: bool,
+
+    /// Let a machine take actions for several files at once.
+    #[arg(long)]
+    many_files: bool,
+
+    /// Answer a second call for the same file with the first one's machine action instead of 400.
+    #[arg(long)]
+    same_file_again: bool,
+}
+
+impl Args {
+    fn settings(&self) -> Settings {
+        Settings {
+            address: self.address,
+            quarantine: self.calls.clone(),
+            reads: self.reads.clone(),
+            reckoning: self.reckoning,
+            token_life: self.token_life,
+            pending_for: self.start_after,
+            running_for: self.finish_after,
+            unknown_machines: match self.known_machines_only {
+                true => UnknownMachines::NotFound,
+                false => UnknownMachines::Create,
+            },
+            busy: if self.many_files { Busy::File } else { Busy::Machine },
+            same_file: match self.same_file_again {
+                true => SameFile::Returned,
+                false => SameFile::Refused,
+            },
+            ..Settings::default()
+        }
+    }
+}
+
+/// Why the simulator ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("failed to print the calls: {0}")]
+    Print(#[from] io::Error),
+}
+
+/// Serves until Ctrl-C.
+pub async fn run(args: Args) -> Result<(), SimulateError> {
+    let simulator = Simulator::bind(args.settings()).await?;
+    let mut calls = simulator.subscribe();
+    print(&greeting(&simulator.url()))?;
+    loop {
+        tokio::select! {
+            call = calls.recv() => match call {
+                Ok(call) => print(&line(&call))?,
+                Err(RecvError::Lagged(missed)) => print(&format!("… {missed} calls not shown"))?,
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+        }
+    }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}
+
+fn greeting(url: &str) -> String {
+    format!(
+        "\
+The strict Defender simulator listens on {url}
+
+To use it, in lazaret.yaml (any ids and any secret will do):
+
+tenants:
+  - name: contoso
+    id: 11111111-2222-3333-4444-555555555555
+    api: {url}
+    login: {url}
+    credential: {{client_id: 66666666-7777-8888-9999-000000000000, secret: {{env: SECRET}}}}
+
+Faults, machines and the record of all calls: curl {url}/_simulator
+Ctrl-C ends it.
+"
+    )
+}
+
+/// One call in one line: when, status, what.
+fn line(call: &Call) -> String {
+    let time = call.time.get(11..23).unwrap_or(&call.time);
+    let status = call.status.map_or("cut".to_owned(), |status| status.to_string());
+    let what = match call.endpoint {
+        Endpoint::Token => format!("token for {}", call.target),
+        _ => format!("{} {}", call.method, call.target),
+    };
+    let made = call.machine_action.as_deref().map(|id| format!(" -> {id}")).unwrap_or_default();
+    let body = if call.body.is_empty() { String::new() } else { format!("  {}", call.body) };
+    let refused = call.status.is_some_and(|status| status >= 400);
+    let answer = if refused { format!("  {}", call.answer) } else { String::new() };
+    let line = format!("{time}  {status}  {what}{made}{body}{answer}");
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    let (calls, per) = text.split_once('/').ok_or("write CALLS/TIME, as in 100/60s")?;
+    let calls = calls.parse().map_err(|_| format!("{calls:?} is no number of calls"))?;
+    let per = time(per)?;
+    if calls == 0 || per.is_zero() {
+        return Err("a window has at least one call and some length".to_owned());
+    }
+    Ok(Limit { calls, per })
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let span = text.parse::<jiff::SignedDuration>();
+    let span = span.map_err(|_| format!("{text:?} is no time such as 500ms, 2s or 1h"))?;
+    Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))
+}
+
+fn reckoning(text: &str) -> Result<Reckoning, String> {
+    match text {
+        "sliding" => Ok(Reckoning::Sliding),
+        "fixed" => Ok(Reckoning::Fixed),
+        "token-bucket" => Ok(Reckoning::TokenBucket),
+        _ => Err("it is one of sliding, fixed, token-bucket".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn settings(words: &[&str]) -> Result<Settings, clap::Error> {
+        let words = ["simulate"].iter().chain(words);
+        Cli::try_parse_from(words).map(|cli| cli.args.settings())
+    }
+
+    #[test]
+    fn the_defaults_are_defenders_documented_budget() {
+        let settings = settings(&[]).unwrap();
+        let defaults = Settings::default();
+        assert_eq!(settings.quarantine, defaults.quarantine);
+        assert_eq!(settings.reads, defaults.reads);
+        assert_eq!(settings.address.to_string(), "127.0.0.1:9980");
+    }
+
+    #[test]
+    fn windows_and_times_are_read_as_people_write_them() {
+        let words = ["--calls", "5/2s,9/500ms", "--reckoning", "token-bucket", "--many-files"];
+        let settings = settings(&words).unwrap();
+        let limits = [
+            Limit { calls: 5, per: Duration::from_secs(2) },
+            Limit { calls: 9, per: Duration::from_millis(500) },
+        ];
+        assert_eq!(settings.quarantine, limits);
+        assert_eq!(settings.reckoning, Reckoning::TokenBucket);
+        assert_eq!(settings.busy, Busy::File);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_an_example() {
+        for (words, says) in [
+            (["--calls", "100"], "100/60s"),
+            (["--calls", "0/1s"], "at least one"),
+            (["--finish-after", "soon"], "500ms"),
+            (["--reckoning", "gcra"], "token-bucket"),
+        ] {
+            let text = settings(&words).unwrap_err().to_string();
+            assert!(text.contains(says), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_one_line_whatever_it_holds() {
+        let call = Call {
+            seq: 7,
+            at_us: 1,
+            time: "2026-01-02T03:04:05.1234567Z".to_owned(),
+            endpoint: Endpoint::Quarantine,
+            method: "POST".to_owned(),
+            target: "/api/machines/1e5b/StopAndQuarantineFile".to_owned(),
+            headers: Vec::new(),
+            body: "{\n\u{1b}[31m}".to_owned(),
+            caller: None,
+            status: Some(429),
+            answer: "{\"error\": …}".to_owned(),
+            machine_action: None,
+        };
+        assert_eq!(
+            line(&call),
+            "03:04:05.123  429  POST /api/machines/1e5b/StopAndQuarantineFile  { \u{20}[31m}  \
+             {\"error\": …}"
+        );
+    }
+}
