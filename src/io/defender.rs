@@ -139,21 +139,12 @@ impl DefenderApi {
 impl Api for DefenderApi {
     fn quarantine(&self, permit: Permit, call: Call, send_by: Boot) -> BoxFuture<'static, Answer> {
         let inner = self.0.clone();
-        Box::pin(async move {
-            let answer = inner.quarantine(&call, send_by).await;
-            // A permit is good for one call, whatever became of it.
-            drop(permit);
-            answer
-        })
+        Box::pin(async move { inner.quarantine(permit, &call, send_by).await })
     }
 
     fn machine_actions(&self, permit: Permit, query: ListQuery) -> BoxFuture<'static, Listing> {
         let inner = self.0.clone();
-        Box::pin(async move {
-            let listing = inner.machine_actions(query).await;
-            drop(permit);
-            listing
-        })
+        Box::pin(async move { inner.machine_actions(permit, query).await })
     }
 }
 
@@ -166,7 +157,8 @@ struct QuarantineBody<'a> {
 }
 
 impl Inner {
-    async fn quarantine(&self, call: &Call, send_by: Boot) -> Answer {
+    /// Spends the permit, whatever becomes of the call.
+    async fn quarantine(&self, _spent: Permit, call: &Call, send_by: Boot) -> Answer {
         let patience = send_by.since(self.clock.now().boot);
         let bearer = match self.tokens.bearer(patience).await {
             Ok(bearer) => bearer,
@@ -200,7 +192,7 @@ impl Inner {
         }
     }
 
-    async fn machine_actions(&self, query: ListQuery) -> Listing {
+    async fn machine_actions(&self, _spent: Permit, query: ListQuery) -> Listing {
         let bearer = match self.tokens.bearer(self.timeout).await {
             Ok(bearer) => bearer,
             Err(error) => return Listing::Failed { text: error.to_string() },

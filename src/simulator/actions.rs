@@ -49,7 +49,7 @@ pub struct MachineAction {
 enum Progress {
     /// Since the machine could have begun.
     Pending(Duration),
-    InProgress,
+    Running,
     Ended(Ending),
 }
 
@@ -162,12 +162,11 @@ impl MachineAction {
                     (self.progress, self.updated) = (Progress::Ended(Ending::TimeOut), out);
                 }
             } else if now >= since + settings.pending_for {
-                (self.progress, self.updated) =
-                    (Progress::InProgress, since + settings.pending_for);
+                (self.progress, self.updated) = (Progress::Running, since + settings.pending_for);
             }
         }
         let ends = self.updated + settings.running_for;
-        if self.progress == Progress::InProgress && now >= ends {
+        if self.progress == Progress::Running && now >= ends {
             (self.progress, self.updated) = (Progress::Ended(machine.ends), ends);
         }
     }
@@ -176,7 +175,7 @@ impl MachineAction {
     pub fn status(&self) -> &'static str {
         match self.progress {
             Progress::Pending(_) => "Pending",
-            Progress::InProgress => "InProgress",
+            Progress::Running => "InProgress",
             Progress::Ended(Ending::Succeeded) => "Succeeded",
             Progress::Ended(Ending::Failed) => "Failed",
             Progress::Ended(Ending::TimeOut) => "TimeOut",

@@ -14,23 +14,32 @@ use super::faults::Fault;
 use super::record::Endpoint;
 use super::world::World;
 
-const HELP: &str = "\
-GET    /_simulator/calls?endpoint=quarantine&from=0   every call, as it came and was answered
-DELETE /_simulator/calls                              forget them
+const HELP: &str = r#"GET    /_simulator/calls?endpoint=quarantine&from=0
+       every call, as it came and was answered, from that number on
+DELETE /_simulator/calls
 GET    /_simulator/worst-window?endpoint=quarantine&seconds=60
-GET    /_simulator/actions                            every machine action
-POST   /_simulator/faults                             one fault, or an array of them:
-       {\"endpoint\": \"quarantine\", \"effect\": \"none\", \"trouble\": {\"answer\": {\"status\": 429, \"retry-after\": \"5\"}}}
+       the most calls of one application in any window of that length
+GET    /_simulator/actions
+       every machine action
+POST   /_simulator/faults
+       one fault, or an array of them:
+       {"endpoint": "quarantine", "effect": "none",
+        "trouble": {"answer": {"status": 429, "retry-after": "5"}}}
        endpoint  token | quarantine | list | one
-       machine   only calls for this machine (optional);  times  how often (1)
+       machine   only calls for this machine (optional)
+       times     how many calls it strikes (1)
        effect    none: nothing is done | done: only the answer suffers
-       trouble   {\"answer\": {\"status\": …, \"retry-after\": …, \"body\": …}} | \"drop\" | \"hang\" | {\"delay\": {\"millis\": …}}
-GET    /_simulator/faults                             those still to strike
+       trouble   {"answer": {"status": …, "retry-after": …, "body": …}}
+                 | "drop" | "hang" | {"delay": {"millis": …}}
+GET    /_simulator/faults
+       those still to strike
 DELETE /_simulator/faults
-PUT    /_simulator/machines/{id}                      {\"offline\": true, \"ends\": \"Failed\", \"lacks\": [\"SHA1\"]}
+PUT    /_simulator/machines/{id}
+       {"offline": true, "ends": "Failed", "lacks": ["SHA1"]}
        ends      Succeeded | Failed | TimeOut | Cancelled
-DELETE /_simulator/tokens                             every token so far is answered with 401
-";
+DELETE /_simulator/tokens
+       every token issued so far is answered with 401
+"#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

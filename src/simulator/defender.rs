@@ -31,8 +31,8 @@ pub fn quarantine(
     if !bearer.may_read() {
         return forbidden(&entra::READ);
     }
-    let json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !json.is_some_and(|kind| kind.split(';').next() == Some("application/json")) {
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if kind.and_then(|kind| kind.split(';').next()) != Some("application/json") {
         return Reply::error(415, "UnsupportedMediaType", "The body has to be application/json");
     }
     let (comment, sha1) = match comment_and_sha1(body) {

@@ -49,7 +49,7 @@ pub struct Call {
     pub caller: Option<(String, String)>,
     /// `None` while it is not answered, and for good if it was dropped.
     pub status: Option<u16>,
-    /// The answer's body.
+    /// The answer's body, but for one that holds a token.
     pub answer: String,
     /// The machine action that this call made or was given.
     pub machine_action: Option<String>,

@@ -178,7 +178,7 @@ mod tests {
     fn the_window_that_waits_longest_is_named_and_a_refused_call_takes_nothing() {
         let limits = [Limit { calls: 1, per: 60 * SECOND }, Limit { calls: 2, per: 3600 * SECOND }];
         let mut windows = Windows::new(&limits, Reckoning::Sliding);
-        assert_eq!(windows.take(0 * SECOND), Ok(()));
+        assert_eq!(windows.take(Duration::ZERO), Ok(()));
         let minute = windows.take(SECOND).unwrap_err();
         assert_eq!(minute.text(), "API calls quota exceeded! maximum allowed 1 per 00:01:00");
         assert_eq!(minute.retry_after, 59 * SECOND);

@@ -172,7 +172,8 @@ fn entries_are_read_tolerantly_and_unreadable_ones_are_counted() {
          "machineId": "1E5BC9D7E413DDD7902C2932E418702B84D0CC07", "errorHResult": -2145844840,
          "creationDateTimeUtc": "2018-12-04T12:15:40.6052029Z",
          "lastUpdateTimeUtc": "2018-12-04T12:16:14.2899973Z", "relatedFileInfo":
-         {"fileIdentifier": "87662BC3D60E4200CEAF7AAE249D1C343F4B83C9", "fileIdentifierType": "Sha1"}},
+         {"fileIdentifier": "87662BC3D60E4200CEAF7AAE249D1C343F4B83C9",
+          "fileIdentifierType": "Sha1"}},
         {"id": "b", "status": "Quantum", "machineId": "1e5bc9d7e413ddd7902c2932e418702b84d0cc07",
          "creationDateTimeUtc": "2018-12-04T12:15:40Z", "relatedFileInfo": null, "new": {}},
         {"id": "c", "type": "Isolate", "machineId": "1e5bc9d7e413ddd7902c2932e418702b84d0cc07",

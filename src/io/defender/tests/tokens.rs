@@ -41,6 +41,11 @@ fn scripted(
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Waits until the login was asked once more.
+async fn once_more(asked: &mut mpsc::UnboundedReceiver<()>) {
+    tokio::time::timeout(PATIENCE, asked.recv()).await.expect("the login is asked again");
+}
+
 fn apps(roles: &[&str]) -> simulator::Settings {
     let app = App {
         tenant: TENANT.to_string(),
@@ -131,8 +136,8 @@ async fn a_401_costs_its_token_once() {
 async fn a_token_is_renewed_before_its_end_without_anybody_asking() {
     let (_clock, tokens, mut asked) = scripted(&[Ok(2), Ok(3600)]);
     let first = tokens.bearer(PATIENCE).await.unwrap();
-    asked.recv().await;
-    asked.recv().await;
+    once_more(&mut asked).await;
+    once_more(&mut asked).await;
     let second = loop {
         let bearer = tokens.bearer(PATIENCE).await.unwrap();
         if !Arc::ptr_eq(&first, &bearer) {
@@ -148,7 +153,7 @@ async fn an_old_token_is_used_to_its_end_when_no_new_one_comes() {
     let (clock, tokens, mut asked) = scripted(&[Ok(2), Err("down"), Err("still down")]);
     let first = tokens.bearer(PATIENCE).await.unwrap();
     for _ in 0..2 {
-        asked.recv().await;
+        once_more(&mut asked).await;
     }
     assert!(Arc::ptr_eq(&first, &tokens.bearer(PATIENCE).await.unwrap()));
     clock.put_forward(Duration::from_secs(2));
@@ -166,7 +171,7 @@ async fn an_old_token_is_used_to_its_end_when_no_new_one_comes() {
 async fn a_token_that_expired_while_the_machine_slept_is_replaced_at_once() {
     let (clock, tokens, mut asked) = scripted(&[Ok(3600), Ok(3600)]);
     let first = tokens.bearer(PATIENCE).await.unwrap();
-    asked.recv().await;
+    once_more(&mut asked).await;
     clock.put_forward(Duration::from_secs(3600));
     let second = tokens.bearer(PATIENCE).await.unwrap();
     assert!(!Arc::ptr_eq(&first, &second));
