@@ -129,7 +129,7 @@ impl Broker {
         values: impl IntoIterator<Item = Option<&'a [u8]>>,
     ) {
         let mut config = self.client();
-        config.set("acks", "all").set("enable.idempotence", "true").set("linger.ms", "0");
+        config.set("acks", "all").set("max.in.flight", "1").set("linger.ms", "0");
         config.set("message.max.bytes", "2000000");
         let producer: ThreadedProducer<_> = config.create().unwrap();
         for value in values {
@@ -231,6 +231,8 @@ fn properties(dir: &Path, ports: &BTreeMap<String, u16>) -> String {
          group.initial.rebalance.delay.ms=0\n\
          message.max.bytes=2000000\n\
          auto.create.topics.enable=false\n\
+         broker.session.timeout.ms=3000\n\
+         broker.heartbeat.interval.ms=500\n\
          ssl.keystore.type=PEM\n\
          ssl.keystore.location={dir}/server.pem\n",
         controller = ports["CONTROLLER"],

@@ -198,6 +198,7 @@ fn a_second_member_of_the_group_is_named_until_it_leaves() {
     let mut other = broker.client();
     other.set("group.id", "lazaret-siem").set("client.id", "intruder");
     other.set("partition.assignment.strategy", "cooperative-sticky");
+    other.set("heartbeat.interval.ms", "300").set("session.timeout.ms", "6000");
     let other: BaseConsumer = other.create().unwrap();
     other.subscribe(&["alerts"]).unwrap();
     until("the other member is named", || {

@@ -288,11 +288,13 @@ impl Reader {
                 self.members_due = now + limits::KAFKA_MEMBERS_EVERY;
                 self.status.change(|status| status.foreign_member = None);
             }
-            Ok(Some(name)) => {
-                tracing::error!(source = %self.settings.source, member = ?name,
-                    "somebody else reads with this consumer group");
-                self.status.change(|status| status.foreign_member = Some(name));
-            }
+            Ok(Some(name)) => self.status.change(|status| {
+                if status.foreign_member.as_ref() != Some(&name) {
+                    tracing::error!(source = %self.settings.source, member = ?name,
+                        "somebody else reads with this consumer group");
+                    status.foreign_member = Some(name);
+                }
+            }),
             // What was known stays.
             Err(why) => self.context().report("members", format!("members unknown: {why}")),
         }

@@ -25,7 +25,12 @@ pub fn settings(broker: &Broker) -> Settings {
 }
 
 fn settings_for(broker: String) -> Settings {
-    let passed_through = [("statistics.interval.ms", "200"), ("reconnect.backoff.max.ms", "500")];
+    // What makes tests wait less.
+    let passed_through = [
+        ("statistics.interval.ms", "200"),
+        ("reconnect.backoff.max.ms", "500"),
+        ("heartbeat.interval.ms", "300"),
+    ];
     Settings {
         source: SourceName::new("siem"),
         node: "node-1".to_owned(),
