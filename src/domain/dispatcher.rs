@@ -227,8 +227,7 @@ impl Dispatcher {
 
     fn dispatch(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while self.may_call(now) {
-            let calls = &self.calls;
-            match self.queue.next(now.wall, |action| calls.contains_key(&action)) {
+            match self.queue.next(now.wall) {
                 Next::Nothing => return,
                 Next::Load(class) => {
                     self.loading = true;

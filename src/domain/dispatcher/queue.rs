@@ -78,15 +78,13 @@ impl Queue {
     }
 
     /// Classes strictly in order: a lower one goes only when nothing of a higher one is due.
-    pub fn next(&mut self, now: Wall, in_hand: impl Fn(ActionId) -> bool) -> Next {
+    pub fn next(&mut self, now: Wall) -> Next {
         for line in &mut self.lines {
             if line.reload_at.is_some_and(|at| at <= now) {
                 return Next::Load(line.class);
             }
             while let Some(head) = line.heads.front() {
-                if in_hand(head.action) {
-                    line.heads.pop_front();
-                } else if head.expires <= now {
+                if head.expires <= now {
                     line.heads.pop_front();
                     line.reload_by(now + LOAD_SPACING);
                 } else if head.not_before > now {

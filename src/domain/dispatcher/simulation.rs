@@ -44,7 +44,7 @@ fn whatever_happens_every_action_ends_as_it_should() {
         run(seed);
         return;
     }
-    let seeds = number("LAZARET_SIMULATION_SEEDS").unwrap_or(200);
+    let seeds = number("LAZARET_SIMULATION_SEEDS").unwrap_or(300);
     let mut moves = std::thread::scope(|threads| {
         let half = threads.spawn(|| run_half(1, seeds));
         let mut moves = run_half(0, seeds);

@@ -95,9 +95,15 @@ fn a_restart_forgets_nothing() {
     let doubtful = Clocks { boot_id: other, wall_trusted: false };
     assert_eq!(free_after(row(stamp(40), Some((stamp(50), true))), doubtful), at(100));
     let trusted = Clocks { boot_id: other, wall_trusted: true };
+    let recent = Stamp { wall: now.wall - seconds(500), ..stamp(50) };
+    assert_eq!(free_after(row(recent, Some((recent, true))), trusted), at(100 - 500));
     let mut ahead = stamp(40);
     ahead.wall = now.wall + seconds(1);
     assert_eq!(free_after(row(ahead, Some((ahead, true))), trusted), at(100));
+    // One time that is ahead makes all of them doubtful.
+    let rows = [row(stamp(40), Some((stamp(50), true))), row(ahead, Some((ahead, true)))];
+    let limiter = Limiter::resume(vec![limit(2, 1000)], &rows, now, trusted);
+    assert_eq!(limiter.free_at(now.boot), Some(at(100) + seconds(1001)));
 }
 
 /// How a server may count. Each says whether it still takes a call at that time.

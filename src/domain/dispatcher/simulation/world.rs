@@ -103,6 +103,7 @@ pub struct World {
     unanswered: BTreeSet<AttemptId>,
     sent: BTreeSet<AttemptId>,
     alerts_left: u64,
+    steps: u64,
     /// Of everything that happened, in order.
     pub digest: u64,
 }
@@ -130,6 +131,7 @@ impl World {
             unanswered: BTreeSet::new(),
             sent: BTreeSet::new(),
             alerts_left: plan.alerts,
+            steps: 0,
             digest: 0,
             plan,
         }
@@ -153,6 +155,8 @@ impl World {
                 self.open()
             );
             self.time = time;
+            self.steps += 1;
+            assert!(self.steps < 1_000_000, "it turns in circles");
             self.defender.faulty = time < CALM;
             if run == 0 || run == self.run {
                 self.happen(happening);
@@ -260,7 +264,7 @@ impl World {
         let byte = |n: u64| [u8::try_from(n + 1).expect("few"); 20];
         let key = EffectKey {
             tenant: TenantName::new("contoso"),
-            machine: MachineId::from_bytes(byte(self.dice.below(40))),
+            machine: MachineId::from_bytes(byte(self.dice.below(12))),
             sha1: Sha1::from_bytes(byte(self.dice.below(3))),
         };
         let id = ActionId(Uuid::from_u128(u128::from(self.alerts_left) + 1));

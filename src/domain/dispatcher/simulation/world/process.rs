@@ -61,6 +61,8 @@ impl World {
     pub(super) fn deliver(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
+            self.steps += 1;
+            assert!(self.steps < 1_000_000, "it turns in circles");
             let now = self.now();
             let Some(process) = &mut self.process else { return };
             if let Event::Called { action, .. } = &event {
