@@ -1,17 +1,14 @@
 //! From a delivery's bytes to judged receipts: split, decode, judge, guard. Touches no store.
 
-use std::borrow::Cow;
-use std::time::Duration;
-
 use super::{Intake, Predict};
-use crate::domain::action::{Class, Coordinates, HoldWhy};
+use crate::domain::action::Coordinates;
 use crate::domain::alert::Alert;
-use crate::domain::candidate::{Candidate, Field, Value};
+use crate::domain::candidate::Candidate;
 use crate::domain::decision::{
     Content, Decision, Draft, Intent, Judged, JudgedDelivery, Outcome, Prepared, Receipt,
 };
 use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
-use crate::domain::rule::{Judgement, Matched, Ruleset};
+use crate::domain::rule::{Judgement, Ruleset};
 use crate::domain::time::Wall;
 use crate::formats::{self, Format};
 use crate::io::{Delivery, NotTaken};
@@ -57,7 +54,7 @@ impl Intake {
         delivery: &Delivery,
         predict: Predict,
     ) -> Result<JudgedDelivery, NotTaken> {
-        let rules = self.rules.load();
+        let rules = self.rules.load_full();
         let mut judged = JudgedDelivery {
             source: delivery.source.clone(),
             coordinates: delivery.coordinates.clone(),
@@ -90,51 +87,59 @@ impl Intake {
         &mut self,
         rules: &Ruleset,
         delivery: &Delivery,
-        bytes: &[u8],
+        text: &str,
         predict: Predict,
     ) -> Receipt {
         let source = &self.settings.sources[&delivery.source];
-        let mut alert = match source.format.decode(bytes) {
+        let mut alert = match source.format.decode(text) {
             Ok(alert) => alert,
-            Err(why) => return unreadable(why.to_string(), bytes),
+            Err(why) => return unreadable(why.to_string(), text.as_bytes()),
         };
         let alert_id = alert.id.clone().into_owned();
         let tenant = match source.tenant_of(&alert) {
-            Ok(tenant) => tenant.clone(),
+            Ok(tenant) => tenant,
             Err(named) => {
                 let content = Content::UnknownTenant { named };
                 return Receipt { tenant: None, alert_id, content, raw: None, keep_row: true };
             }
         };
         let now = delivery.received.wall;
-        let age = alert.created.map(|created| now.since(created));
-        let mut judged = Vec::with_capacity(alert.candidates.len());
-        for candidate in &mut alert.candidates {
-            let fields = &mut candidate.fields;
-            fields.set_text(Field::AlertTenant, Cow::Owned(tenant.as_str().to_owned()));
-            fields.set_text(Field::AlertSource, Cow::Owned(delivery.source.as_str().to_owned()));
-            if let Some(age) = age {
-                let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
-                fields.set(Field::AlertAge, Value::Number(seconds));
-            }
-            let outcome = self.judge_candidate(rules, &tenant, candidate, age, now, predict);
-            judged.push(Judged {
+        formats::came_by(&mut alert, tenant.as_str(), delivery.source.as_str(), now);
+        let too_old = self.too_old(&alert, now);
+        let judged: Vec<_> = alert
+            .candidates
+            .iter()
+            .map(|candidate| Judged {
                 machine: candidate.machine.as_ref().map(MachineId::to_string).unwrap_or_default(),
                 sha1: candidate.sha1.as_ref().map(Sha1::to_string).unwrap_or_default(),
-                outcome,
-            });
-        }
+                outcome: self.judge_candidate(rules, tenant, candidate, &too_old, now, predict),
+            })
+            .collect();
         let by_webhook = matches!(delivery.coordinates, Coordinates::Webhook { .. });
         let drafted = judged.iter().any(|j| matches!(j.outcome, Outcome::Draft(_)));
         let matched_nothing =
             judged.iter().all(|j| matches!(j.outcome, Outcome::Settled(Decision::NoMatch { .. })));
         Receipt {
-            tenant: Some(tenant),
+            tenant: Some(tenant.clone()),
             alert_id,
-            raw: (by_webhook && drafted).then(|| bytes.to_vec()),
+            raw: (by_webhook && drafted).then(|| text.as_bytes().to_vec()),
             keep_row: !matched_nothing || self.rows.take(now),
             content: Content::Judged(judged),
         }
+    }
+
+    /// What stands against acting on an alert of this age, if anything does. An alert that does
+    /// not say when it was created could be a year old.
+    fn too_old(&self, alert: &Alert<'_>, now: Wall) -> Option<Decision> {
+        let Some(created) = alert.created else {
+            let what = "the alert names no creation time, so its age is unknown".to_owned();
+            return Some(Decision::Incomplete { what });
+        };
+        let (age, limit) = (now.since(created), self.settings.alert_age_max);
+        (age > limit).then(|| {
+            let (age, limit) = (age.as_secs(), limit.as_secs());
+            Decision::TooOld { why: format!("created {age} s ago; the limit is {limit} s") }
+        })
     }
 
     fn judge_candidate(
@@ -142,79 +147,46 @@ impl Intake {
         rules: &Ruleset,
         tenant: &TenantName,
         candidate: &Candidate<'_>,
-        age: Option<Duration>,
+        too_old: &Option<Decision>,
         now: Wall,
         predict: Predict,
     ) -> Outcome {
-        let settled = Outcome::Settled;
-        let (matched, intent) = match rules.judge(&candidate.fields, self.settings.ceiling) {
-            Judgement::NoMatch { why } => return settled(Decision::NoMatch { why }),
-            Judgement::Observe { rules } => (Err(rules), Intent::Act),
-            Judgement::Act(matched) => (Ok(matched), Intent::Act),
-            Judgement::Hold { fields, matched } => {
-                let rule = matched.rules.first().cloned().unwrap_or_default();
-                (Ok(matched), Intent::Hold(HoldWhy::Unknown { rule, fields }))
-            }
-        };
+        let judgement = rules.judge(&candidate.fields, self.settings.ceiling);
+        if let Judgement::NoMatch { why } = judgement {
+            return Outcome::Settled(Decision::NoMatch { why: why.into_owned() });
+        }
         let (machine, sha1) = match (&candidate.machine, &candidate.sha1) {
             (Ok(machine), Ok(sha1)) => (*machine, *sha1),
             (Err(what), _) | (_, Err(what)) => {
-                return settled(Decision::Incomplete { what: what.to_string() });
+                return Outcome::Settled(Decision::Incomplete { what: what.to_string() });
             }
         };
-        match age {
-            None => {
-                let what = "the alert names no creation time, so its age is unknown".to_owned();
-                return settled(Decision::Incomplete { what });
-            }
-            Some(age) if age > self.settings.alert_age_max => {
-                let limit = self.settings.alert_age_max.as_secs();
-                let why = format!("created {} s ago; the limit is {limit} s", age.as_secs());
-                return settled(Decision::TooOld { why });
-            }
-            Some(_) => {}
+        if let Some(decision) = too_old {
+            return Outcome::Settled(decision.clone());
         }
-        let matched = match matched {
-            Ok(matched) => matched,
-            Err(rules) => return settled(Decision::Observe { rules }),
-        };
         let key = EffectKey { tenant: tenant.clone(), machine, sha1 };
-        Outcome::Draft(Box::new(self.draft(rules, candidate, key, matched, intent, now, predict)))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
-    fn draft(
-        &self,
-        rules: &Ruleset,
-        candidate: &Candidate<'_>,
-        key: EffectKey,
-        matched: Matched,
-        intent: Intent,
-        now: Wall,
-        predict: Predict,
-    ) -> Draft {
+        let (by, rules, class, window, intent) = match judgement {
+            Judgement::NoMatch { .. } => unreachable!("returned above"),
+            Judgement::Observe { rules } => {
+                return Outcome::Settled(Decision::Observe { rules });
+            }
+            Judgement::Act { by, rules, class, window } => (by, rules, class, window, Intent::Act),
+            Judgement::Hold { by, why, rules, class, window } => {
+                (by, rules, class, window, Intent::Hold(why))
+            }
+        };
         let predicted = predict == Predict::FromCache && self.predicted.contains_key(&key);
         let prepared = (!predicted).then(|| Prepared {
             id: ActionId(self.clock.new_id()),
-            comment: rules.comment(&matched, &candidate.fields),
+            comment: by.comment(&candidate.fields),
             candidate: serde_json::to_string(&candidate.fields)
                 .expect("fields are texts, numbers and lists"),
             expires_queued: now + self.settings.expire_queued,
             expires_held: now + self.settings.expire_held,
         });
-        let rank = match candidate.fields.get(Field::AlertSeverityRank) {
-            Value::Number(rank) => *rank,
-            _ => 0,
-        };
-        Draft {
-            key,
-            evidence: candidate.evidence,
-            class: matched.priority.unwrap_or(Class::of_severity(rank)),
-            window: matched.window,
-            intent,
-            rules: matched.rules,
-            prepared,
-        }
+        let evidence = candidate.evidence;
+        let draft = Draft { key, evidence, class, window, intent, rules, prepared };
+        Outcome::Draft(Box::new(draft))
     }
 }
 
