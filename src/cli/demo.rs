@@ -56,21 +56,21 @@ impl Show {
     }
 
     fn more(&self, what: &str) {
-        println!("  {:<10}  {}", "", self.style.dim(what));
+        for line in wrap(what, 66) {
+            println!("  {:<10}  {}", "", self.style.dim(line));
+        }
     }
 
     async fn play(&self, stage: &Stage) -> Outcome {
         let style = self.style;
         println!("\n{} from a signed alert to a quarantined file\n", style.bold("lazaret demo:"));
         self.station("simulator", &format!("a strict Defender on {}", stage.simulator.url()));
-        self.station(
-            "service",
-            &format!("webhooks on {}, console of metrics and health on", stage.webhooks()),
-        );
-        self.more(&format!("http://{}; rules/demo, mode enforce", stage.app.admin));
+        self.station("service", &format!("webhooks on {}", stage.webhooks()));
+        self.more(&format!("health and metrics on http://{}/metrics", stage.app.admin));
+        self.more("rules/demo, mode enforce");
         println!();
         let answer = self.first_delivery(stage).await?;
-        let action = self.decisions(&answer)?;
+        let action = self.decisions(stage, &answer)?;
         self.call(stage).await?;
         self.outcome(stage, &action).await?;
         self.second_delivery(stage).await?;
@@ -82,7 +82,7 @@ impl Show {
     }
 
     async fn first_delivery(&self, stage: &Stage) -> Result<Answered, Failure> {
-        let (status, answer) = stage.send(SAMPLE).await?;
+        let (status, answer) = stage.send().await?;
         self.station("delivery", &format!("POST /webhooks/demo, {} bytes", SAMPLE.len()));
         self.more("webhook-signature: v1,… (HMAC-SHA256 over id, time and body)");
         self.station("verified", &format!("authentic and durable: answered {status}"));
@@ -90,7 +90,7 @@ impl Show {
             .map_err(|why| Failure::wrong(format!("the answer {answer:?} can't be read: {why}")))
     }
 
-    fn decisions(&self, answer: &Answered) -> Result<String, Failure> {
+    fn decisions(&self, stage: &Stage, answer: &Answered) -> Result<String, Failure> {
         let mut action = None;
         for alert in &answer.alerts {
             self.station("alert", &alert.alert);
@@ -100,7 +100,8 @@ impl Show {
                 self.station("candidate", &file);
                 match &candidate.decision {
                     Decision::Act { action: id, rules, .. } => {
-                        self.station("rule", &format!("{} matched", rules.join(", ")));
+                        self.station("rule", &format!("{:?} matched", stage.rule()));
+                        self.more(&rules.join(", "));
                         self.station("action", &format!("{id}, durable"));
                         action = Some(id.to_string());
                     }
@@ -130,7 +131,7 @@ impl Show {
         if !end.is_empty() {
             println!("  {:<10}       {end}", "");
         }
-        for line in wrap(&call.body, 64) {
+        for line in call.body.replace("\",\"", "\",\n \"").lines().flat_map(|l| wrap(l, 66)) {
             println!("  {:<10}  {line}", "");
         }
         let status = call.status.map(|s| s.to_string()).unwrap_or_default();
@@ -170,7 +171,7 @@ impl Show {
 
     async fn second_delivery(&self, stage: &Stage) -> Outcome {
         println!();
-        let (status, answer) = stage.send(SAMPLE).await?;
+        let (status, answer) = stage.send().await?;
         self.station("again", &format!("the same alert in a new delivery: answered {status}"));
         let answer: Answered = serde_json::from_str(&answer).map_err(Failure::wrong)?;
         let decisions = answer.alerts.iter().flat_map(|alert| &alert.candidates);
@@ -216,5 +217,5 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
             line.push_str(word);
         }
     }
-    lines
+    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
 }

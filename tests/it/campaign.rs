@@ -136,7 +136,7 @@ fn assert_store_verifies(world: &World) {
 async fn kafka_campaign(reckoning: Reckoning) {
     let size = Size::of_run();
     let mut broker = Broker::start_on_fixed_ports();
-    broker.create_topic("alerts", 4);
+    tokio::task::block_in_place(|| broker.create_topic("alerts", 4));
     let kafka = Some((broker.address(), "alerts".to_owned()));
     let quarantine = SCALED.to_vec();
     let mut world =
@@ -225,7 +225,7 @@ async fn webhooks_through_kills_with_a_sender_that_sends_again() {
         let sends = (part * nth..until).map(|at| {
             let body = match plan[at] {
                 Sent::Alert(n) => alert(n),
-                Sent::Unreadable => "{\"id\": 7}".to_owned(),
+                Sent::Unreadable => "{\"id\": \"no id at all\"}".to_owned(),
             };
             (format!("msg_{at}"), body)
         });

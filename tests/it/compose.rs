@@ -112,7 +112,7 @@ async fn what_the_containers_run_works_natively() {
         assert_eq!(network, Some("service:simulator"), "loopback is shared");
     }
     let broker = Broker::start();
-    broker.create_topic("defender-alerts", 1);
+    tokio::task::block_in_place(|| broker.create_topic("defender-alerts", 1));
     let dir = tempfile::tempdir().unwrap();
     let (simulator, webhooks, admin) = (free_port(), free_port(), free_port());
     let data = dir.path().join("data").to_string_lossy().into_owned();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use lazaret::domain::signature::{Message, Scheme, Seal};
@@ -239,10 +240,11 @@ const TESTS: &str = r#"tests:
     expect: {no_match: active}
 "#;
 
-/// Alert number `n`, of one file on one machine, all its own.
+/// Alert number `n`, of one file on one machine, all its own. Sent again it is the same: its
+/// evidence is not newer than what was done about it.
 pub fn alert(n: usize) -> String {
-    let now = SystemClock::new().now().wall;
-    alert_at(n, now)
+    static CREATED: LazyLock<Wall> = LazyLock::new(|| SystemClock::new().now().wall);
+    alert_at(n, *CREATED)
 }
 
 fn alert_at(n: usize, created: Wall) -> String {

@@ -19,6 +19,8 @@ const RULE: &str = include_str!("../../../rules/demo/quarantine.yml");
 pub struct Stage {
     home: tempfile::TempDir,
     config: Config,
+    /// The sample, with the time of the demo's start in it.
+    alert: String,
     pub simulator: Simulator,
     pub app: App,
 }
@@ -36,13 +38,14 @@ impl Stage {
             ..simulator::Settings::default()
         };
         let simulator = Simulator::bind(settings).await.map_err(Failure::usage)?;
-        write(home.path(), &simulator.url()).map_err(|why| {
+        let alert = fresh(super::SAMPLE);
+        write(home.path(), &simulator.url(), &alert).map_err(|why| {
             Failure::usage(format!("cannot write to {}: {why}", home.path().display()))
         })?;
         let config = Config::load(&home.path().join("lazaret.yaml")).map_err(Failure::usage)?;
         let tuning = Tuning { track_every: Duration::from_millis(400) };
         let app = App::start(&config, tuning).await.map_err(Failure::usage)?;
-        Ok(Self { home, config, simulator, app })
+        Ok(Self { home, config, alert, simulator, app })
     }
 
     pub fn home(&self) -> &Path {
@@ -64,10 +67,16 @@ impl Stage {
         }
     }
 
-    /// Signs and posts, as `lazaret send` does.
-    pub async fn send(&self, alert: &str) -> Result<(StatusCode, String), Failure> {
-        let body = fresh(alert).into_bytes();
-        send::post(self.webhook()?, &self.webhooks(), body, None).await
+    /// Signs the sample and posts it, as `lazaret send` does: each time the same bytes in a new
+    /// delivery.
+    pub async fn send(&self) -> Result<(StatusCode, String), Failure> {
+        send::post(self.webhook()?, &self.webhooks(), self.alert.clone().into_bytes(), None).await
+    }
+
+    /// The title of the one rule there is.
+    pub fn rule(&self) -> &'static str {
+        let title = RULE.lines().find_map(|line| line.strip_prefix("title: "));
+        title.unwrap_or("the demo's rule")
     }
 
     pub async fn action(&self, id: &str) -> Result<ActionReport, Failure> {
@@ -86,12 +95,12 @@ fn fresh(alert: &str) -> String {
     alert.replace("2026-01-01T00:00:00.0000000Z", &SystemClock::new().now().wall.to_string())
 }
 
-fn write(home: &Path, simulator: &str) -> std::io::Result<()> {
+fn write(home: &Path, simulator: &str, alert: &str) -> std::io::Result<()> {
     let clock = SystemClock::new();
     let rules = home.join("rules");
     std::fs::create_dir_all(rules.join("samples"))?;
     std::fs::write(rules.join("quarantine.yml"), RULE)?;
-    std::fs::write(rules.join("samples/demo-alert.json"), fresh(super::SAMPLE))?;
+    std::fs::write(rules.join("samples/demo-alert.json"), alert)?;
     let key = [clock.new_id().into_bytes(), clock.new_id().into_bytes()].concat();
     let secret = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
     std::fs::write(home.join("webhook.secret"), format!("whsec_{secret}"))?;
