@@ -29,7 +29,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -136,7 +136,8 @@ impl Listening {
     pub async fn serve(self, router: Router, shutdown: CancellationToken) {
         let Self { listener, shared, .. } = self;
         let mut open = JoinSet::new();
-        let mut look = interval(limits::CERTIFICATE_POLL);
+        let mut look =
+            interval_at(Instant::now() + limits::CERTIFICATE_POLL, limits::CERTIFICATE_POLL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -207,6 +208,7 @@ impl Shared {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_within)
             .max_headers(limits::HEADERS)
+            .max_header_size(limits::HEAD_BYTES)
             .max_buf_size(limits::HEAD_BYTES)
             .serve_connection(TokioIo::new(Linger::new(stream)), answer);
         let mut connection = std::pin::pin!(connection);

@@ -38,6 +38,10 @@ use answer::Refusal;
 pub struct Settings {
     pub listener: serve::Settings,
     pub body: BodyLimits,
+    /// One permit for each byte of a body that may be held, from its first byte to its
+    /// acknowledgement: [`limits::BODIES_IN_MEMORY`], over all listeners and consumers that share
+    /// it.
+    pub memory: Arc<Semaphore>,
     pub sources: Vec<Source>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
@@ -55,6 +59,7 @@ pub struct Webhooks {
     listening: serve::Listening,
     sources: HashMap<String, Source>,
     body: BodyLimits,
+    memory: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -75,9 +80,8 @@ pub enum WebhookError {
 impl Webhooks {
     /// Binds the address. Refuses a source that verifies nothing unless that is loopback.
     pub async fn bind(settings: Settings) -> Result<Self, WebhookError> {
-        let Settings { listener, body, sources, clock, metrics } = settings;
-        let listening = serve::Listening::bind(listener).await?;
-        let address = listening.local_addr();
+        let Settings { listener, body, memory, sources, clock, metrics } = settings;
+        let address = listener.address;
         let mut by_name = HashMap::new();
         for source in sources {
             if matches!(source.seal.scheme(), Scheme::None) && !address.ip().is_loopback() {
@@ -87,7 +91,8 @@ impl Webhooks {
                 return Err(WebhookError::SameName(same.name));
             }
         }
-        Ok(Self { listening, sources: by_name, body, clock, metrics })
+        let listening = serve::Listening::bind(listener).await?;
+        Ok(Self { listening, sources: by_name, body, memory, clock, metrics })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -102,8 +107,7 @@ impl Webhooks {
     /// Hands deliveries over until `shutdown`, then finishes those in hand. A full channel is
     /// answered with 503; so is a closed one, and an acknowledgement that was dropped.
     pub async fn serve(self, deliveries: mpsc::Sender<Delivery>, shutdown: CancellationToken) {
-        let Self { listening, sources, body, clock, metrics } = self;
-        let memory = Arc::new(Semaphore::new(limits::BODIES_IN_MEMORY));
+        let Self { listening, sources, body, memory, clock, metrics } = self;
         let refusal_logged = AtomicI64::new(i64::MIN);
         let receiver =
             Receiver { sources, body, memory, deliveries, clock, metrics, refusal_logged };
@@ -119,7 +123,6 @@ impl Webhooks {
 struct Receiver {
     sources: HashMap<String, Source>,
     body: BodyLimits,
-    /// One permit for each byte of a body that may be held.
     memory: Arc<Semaphore>,
     deliveries: mpsc::Sender<Delivery>,
     clock: Arc<dyn Clock>,

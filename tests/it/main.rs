@@ -1,0 +1,3 @@
+//! What Lazaret does over real sockets, real files and real clocks.
+
+mod webhook;
