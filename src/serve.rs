@@ -19,8 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
-use axum::http::{HeaderValue, Request};
+use axum::http::Request;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -258,14 +257,7 @@ async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     request.extensions_mut().insert(Peer(peer));
-    // Where a proxy and we could disagree about the end of a body, nothing after it is read as a
-    // request.
-    let last = request.headers().contains_key(TRANSFER_ENCODING);
-    let mut response = router.oneshot(request).await?;
-    if last {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
+    router.oneshot(request).await
 }
 
 fn report(name: &'static str, ended: Result<(), tokio::task::JoinError>) {
