@@ -19,8 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
-use axum::http::{HeaderValue, Request};
+use axum::http::Request;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -29,7 +28,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -136,7 +135,8 @@ impl Listening {
     pub async fn serve(self, router: Router, shutdown: CancellationToken) {
         let Self { listener, shared, .. } = self;
         let mut open = JoinSet::new();
-        let mut look = interval(limits::CERTIFICATE_POLL);
+        let mut look =
+            interval_at(Instant::now() + limits::CERTIFICATE_POLL, limits::CERTIFICATE_POLL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -257,14 +257,7 @@ async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     request.extensions_mut().insert(Peer(peer));
-    // Where a proxy and we could disagree about the end of a body, nothing after it is read as a
-    // request.
-    let last = request.headers().contains_key(TRANSFER_ENCODING);
-    let mut response = router.oneshot(request).await?;
-    if last {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
+    router.oneshot(request).await
 }
 
 fn report(name: &'static str, ended: Result<(), tokio::task::JoinError>) {
