@@ -162,7 +162,7 @@ impl App {
             join("a relay", relay).await;
         }
         let what = What::Stopped;
-        if let Err(why) = self.store.apply(None, vec![start::note(&*self.clock, what)]).await {
+        if let Err(why) = self.store.apply(None, vec![start::note(&self.clock, what)]).await {
             tracing::error!(%why, "the stop could not be noted");
         }
         self.stop_others.cancel();

@@ -1,5 +1,7 @@
 //! The only place that asks what time it is, and the only one that rolls dice.
 
+#![allow(clippy::disallowed_methods, reason = "this is the place")]
+
 use rustix::time::{ClockId, clock_gettime};
 use uuid::Uuid;
 

@@ -10,8 +10,6 @@ mod entra;
 
 mod gate;
 
-mod read;
-
 mod text;
 
 mod token;
@@ -36,7 +34,6 @@ pub use self::token::{NoToken, Token, TokenSource, missing_roles};
 pub use self::url::UrlError;
 
 use self::gate::Gate;
-use self::read::{read_answer, read_listing};
 use self::token::{Bearer, Tokens};
 use self::url::Base;
 use super::{Api, Clock};
@@ -186,7 +183,7 @@ impl Inner {
         match sent {
             Ok(response) => {
                 let (status, retry_after, body) = self.read(response, ANSWER_BYTES, &bearer).await;
-                read_answer(status, retry_after.as_deref(), &body, self.clock.now().wall)
+                Answer::read(status, retry_after.as_deref(), &body, self.clock.now().wall)
             }
             Err(error) => Answer::Unclear { status: None, text: text::chain(&error.without_url()) },
         }
@@ -206,7 +203,7 @@ impl Inner {
         match self.client.get(url).header(AUTHORIZATION, bearer.header()).send().await {
             Ok(response) => {
                 let (status, retry_after, body) = self.read(response, PAGE_BYTES, &bearer).await;
-                read_listing(status, retry_after.as_deref(), &body, self.clock.now().wall)
+                Listing::read(status, retry_after.as_deref(), &body, self.clock.now().wall)
             }
             Err(error) => Listing::Failed { text: text::chain(&error.without_url()) },
         }

@@ -1,5 +1,7 @@
 //! Tests of whole stations against the real parts: one binary, one module for each.
 
+#![allow(clippy::disallowed_methods, reason = "tests wait for other processes")]
+
 mod broker;
 mod campaign;
 mod compose;

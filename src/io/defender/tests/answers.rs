@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::domain::answer::{Entry, ListQuery, Listing, Status};
-use crate::io::defender::read::{read_answer, read_listing};
 use crate::simulator::{App, Effect, Ending, Endpoint, Fault, Machine, Trouble};
 
 const NOW: Wall = Wall(1_700_000_000_000_000);
@@ -71,52 +70,10 @@ async fn an_application_without_the_role_is_forbidden_and_its_roles_say_so() {
 }
 
 #[test]
-fn status_and_code_decide() {
-    let read = |status, body: &str| read_answer(status, None, body.as_bytes(), NOW);
-    let accepted = read(201, r#"{"id": "6b001073-5500-4205-8287-6f1184936f67", "x": []}"#);
-    assert!(matches!(accepted, Answer::Accepted { .. }));
-    for body in ["", "<html>", "{", r#"{"id": ""}"#, r#"{"id": "a b"}"#, "[]"] {
-        let answer = read(201, body);
-        assert!(matches!(answer, Answer::Unclear { status: Some(201), .. }), "{body}: {answer:?}");
-    }
-    for status in [204, 302, 408, 500, 502, 503, 504] {
-        let answer = read(status, &error("InternalServerError"));
-        assert!(matches!(answer, Answer::Unclear { .. }), "{status}: {answer:?}");
-    }
-    for (status, code) in [(400, "InvalidHashValue"), (403, "DisabledFeature"), (404, "")] {
-        let text = if code.is_empty() {
-            "404: why [7]".into()
-        } else {
-            format!("{status} {code}: why [7]")
-        };
-        assert_eq!(read(status, &error(code)), Answer::Refused { status, code: code.into(), text });
-    }
-    let text = "401".to_owned();
-    assert_eq!(read(401, "<html>"), Answer::Unauthorized { text });
-}
-
-#[test]
-fn retry_after_is_seconds_or_a_date_and_never_longer_than_the_longest_window() {
-    let wait = |text| match read_answer(429, text, error("429").as_bytes(), NOW) {
-        Answer::TooMany { retry_after, .. } => retry_after.map(|wait| wait.as_secs()),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(wait(None), None);
-    assert_eq!(wait(Some("17")), Some(17));
-    assert_eq!(wait(Some("0")), Some(0));
-    assert_eq!(wait(Some("99999999999999999999999")), Some(3600));
-    assert_eq!(wait(Some("Tue, 14 Nov 2023 22:13:50 GMT")), Some(30));
-    assert_eq!(wait(Some("Tue, 14 Nov 2023 22:13:10 GMT")), Some(0));
-    for text in ["", "-1", "soon", "1.5", "Tue, 99 Nov"] {
-        assert_eq!(wait(Some(text)), None, "{text}");
-    }
-}
-
-#[test]
 fn a_text_from_outside_is_one_bounded_line() {
     let long =
         format!(r#"{{"error": {{"code": "\u001b[31m", "message": "{}"}}}}"#, "a".repeat(9999));
-    let Answer::Refused { code, text, .. } = read_answer(400, None, long.as_bytes(), NOW) else {
+    let Answer::Refused { code, text, .. } = Answer::read(400, None, long.as_bytes(), NOW) else {
         panic!("not refused")
     };
     assert_eq!(code, " [31m");
@@ -181,7 +138,7 @@ fn entries_are_read_tolerantly_and_unreadable_ones_are_counted() {
         {"id": "d", "machineId": "host.contoso.com", "creationDateTimeUtc": "2018-12-04T12:15:40Z"},
         {"id": 5}, null
     ]}"#;
-    let Listing::Page { entries, read: 6 } = read_listing(200, None, page.as_bytes(), NOW) else {
+    let Listing::Page { entries, read: 6 } = Listing::read(200, None, page.as_bytes(), NOW) else {
         panic!("no page of six")
     };
     let [a, b] = entries.as_slice() else { panic!("{entries:?}") };
