@@ -2,11 +2,12 @@
 //! never a fresh store in the place of a damaged one.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Fault, RESTORE};
@@ -35,7 +36,7 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, Lock), StoreError> {
             let what = format!("{place} is empty, as no store ever is; {RESTORE}");
             return Err(StoreError::Corrupt(what));
         }
-        Ok(_) => {}
+        Ok(found) => require_whole(&file, found.len())?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(dir)?,
         Err(error) => return Err(io_error("look at", &file, &error)),
     }
@@ -75,6 +76,33 @@ fn require_sqlite(version: i32) -> Result<(), StoreError> {
     Err(StoreError::Io(format!(
         "SQLite {version} can damage its log under several connections; build with the bundled \
          SQLite, or one of at least {SQLITE_MIN}"
+    )))
+}
+
+/// Refuses a file that is shorter than its own header says, where no write-ahead log may hold the
+/// rest: SQLite reads what is missing as zeros, and its check sees only the structure.
+fn require_whole(file: &Path, length: u64) -> Result<(), StoreError> {
+    let has_log = file.with_extension("db-wal").metadata().is_ok_and(|log| log.len() > 0);
+    let mut header = [0; 32];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut header));
+    if has_log || !header.starts_with(b"SQLite format 3\0") {
+        return Ok(());
+    }
+    if let Err(error) = read
+        && error.kind() != io::ErrorKind::UnexpectedEof
+    {
+        return Err(io_error("read", file, &error));
+    }
+    // A page size of 65536 does not fit its two bytes, and is none of ours.
+    let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
+    let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
+    if length >= page * pages {
+        return Ok(());
+    }
+    let file = file.display();
+    Err(StoreError::Corrupt(format!(
+        "{file} has {length} bytes where its header says {}; {RESTORE}",
+        page * pages
     )))
 }
 
@@ -136,7 +164,6 @@ fn connect(file: &Path) -> Result<Connection, Fault> {
     schema::check(&mut connection, &file.display().to_string())?;
     write_ahead(&connection)?;
     set_up(&connection, limits::STORE_CACHE_KIB)?;
-    connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
 
@@ -160,6 +187,9 @@ fn set_up(connection: &Connection, cache_kib: i64) -> Result<(), Fault> {
     // A negative size is in KiB.
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Otherwise every value bound beside a partial index prepares its statement anew.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection.pragma_update(None, "cell_size_check", true)?)
 }
