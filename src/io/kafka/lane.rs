@@ -70,6 +70,17 @@ impl Lane {
         }
     }
 
+    /// Whether it is time to say where to read. Never while intake works on messages: what they
+    /// become decides where.
+    pub fn is_to_be_placed(&self, now: Boot) -> bool {
+        match self.state {
+            State::Reading => false,
+            State::Unplaced { not_before } | State::Rewinding { not_before } => {
+                not_before <= now && !self.waits_for_answers()
+            }
+        }
+    }
+
     /// Reads on at `at`; the store has `stored`.
     pub fn place(&mut self, stored: Option<i64>, at: i64) {
         debug_assert!(!self.waits_for_answers());
@@ -167,6 +178,20 @@ mod tests {
         assert!(!lane.waits_for_answers());
         assert_eq!(lane.rewind(), 0);
         assert_eq!(lane.read(0), Read::Hand { follows: None });
+    }
+
+    #[test]
+    fn nothing_is_read_again_while_intake_works_on_what_came_after() {
+        let mut lane = lane(Some(0), 0);
+        lane.read(0);
+        lane.read(1);
+        lane.answered(0, Answer::NotTaken);
+        lane.state = State::Rewinding { not_before: Boot(5) };
+        assert!(!lane.is_to_be_placed(Boot(9)));
+        assert_eq!(lane.read(2), Read::Ignore);
+        lane.answered(1, Answer::NotTaken);
+        assert!(!lane.is_to_be_placed(Boot(4)));
+        assert!(lane.is_to_be_placed(Boot(5)));
     }
 
     #[test]

@@ -29,12 +29,7 @@ impl Reader {
         if self.room != Room::Free {
             return;
         }
-        let due = |lane: &Lane| match lane.state {
-            State::Reading => false,
-            State::Unplaced { not_before } | State::Rewinding { not_before } => {
-                not_before <= now && !lane.waits_for_answers()
-            }
-        };
+        let due = |lane: &Lane| lane.is_to_be_placed(now);
         let rewinding = |lane: &Lane| matches!(lane.state, State::Rewinding { .. });
         let (rewound, unplaced) = {
             let assignment = self.context().assignment();
