@@ -28,7 +28,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -135,8 +135,7 @@ impl Listening {
     pub async fn serve(self, router: Router, shutdown: CancellationToken) {
         let Self { listener, shared, .. } = self;
         let mut open = JoinSet::new();
-        let mut look =
-            interval_at(Instant::now() + limits::CERTIFICATE_POLL, limits::CERTIFICATE_POLL);
+        let mut look = interval(limits::CERTIFICATE_POLL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {

@@ -6,7 +6,10 @@
 //! machineActions API" and "Common REST API error codes"; where those are silent, from what
 //! clients have observed, or a setting decides.
 
-#![allow(clippy::disallowed_methods, reason = "it shares nothing with the rest, its clock included")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it shares nothing with the rest, its clock included"
+)]
 
 mod actions;
 

@@ -256,11 +256,12 @@ impl Kafka {
             Some("OAUTHBEARER") => {
                 return Err("security: mechanism OAUTHBEARER is not in this version".into());
             }
-            Some("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") if sasl => {
-                if security.username.is_none() || security.password.is_none() {
-                    return Err("security: SASL needs username and password".into());
-                }
+            Some("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512")
+                if sasl && (security.username.is_none() || security.password.is_none()) =>
+            {
+                return Err("security: SASL needs username and password".into());
             }
+            Some("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") if sasl => {}
             Some(other) if sasl => {
                 return Err(format!(
                     "security: mechanism {other:?} is unknown: use PLAIN, SCRAM-SHA-256 or \
