@@ -63,6 +63,7 @@ pub struct App {
     stop_sources: CancellationToken,
     stop_relays: CancellationToken,
     stop_others: CancellationToken,
+    failed: CancellationToken,
     kafka: Vec<KafkaSource>,
     receiver: Option<JoinHandle<()>>,
     intake: JoinHandle<()>,
@@ -85,6 +86,7 @@ impl App {
         let stop_sources = CancellationToken::new();
         let stop_relays = CancellationToken::new();
         let stop_others = CancellationToken::new();
+        let failed = CancellationToken::new();
         let stop_if_failed =
             [&stop_sources, &stop_relays, &stop_others].map(|s| s.clone().drop_guard());
 
@@ -101,11 +103,10 @@ impl App {
         certificates.extend(admin.certificate());
         let webhook_address = webhooks.as_ref().map(|listening| listening.local_addr());
         let admin_address = admin.local_addr();
-        let mut others = vec![
+        let others = vec![
             start::admin(config, &parts, admin, reporter.clone(), relays.nudges, &stop_others)?,
-            start::housekeeping(config, &parts, reporter, &stop_others),
+            start::housekeeping(config, &parts, reporter, &stop_others, &failed),
         ];
-        others.shrink_to_fit();
         let receiver = webhooks
             .map(|listening| tokio::spawn(listening.serve(send.clone(), stop_sources.clone())));
         drop(send);
@@ -121,6 +122,7 @@ impl App {
             stop_sources,
             stop_relays,
             stop_others,
+            failed,
             kafka: kafka.into_iter().map(|(_, source)| source).collect(),
             receiver,
             intake,
@@ -169,6 +171,13 @@ impl App {
         for task in self.others {
             join("a listener", task).await;
         }
+        self.store.close().await;
+    }
+
+    /// Returns when the service can't go on: the store has closed itself after an I/O error, and
+    /// only a new start can tell what is on disk.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
     }
 }
 

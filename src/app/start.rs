@@ -21,7 +21,7 @@ use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
 use crate::io::kafka::{KafkaSource, StoredOffsets};
 use crate::io::webhook::{self, Webhooks};
-use crate::io::{Clock as _, Delivery, Pause, Retention, Scope, Store as _};
+use crate::io::{Clock as _, Delivery, Pause, Retention, Scope, Store as _, StoreError};
 use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
 use crate::relay::{Relay, RelayStatus};
 use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
@@ -89,7 +89,9 @@ pub(super) fn relays(
     stop: &CancellationToken,
 ) -> Started<Relays> {
     let pool = Arc::new(Semaphore::new(IN_FLIGHT));
-    let wall_trusted = parts.clock.wall_is_synchronised();
+    let newest = parts.store.newest_at_open();
+    let behind = newest.is_some_and(|newest| newest > parts.clock.now().wall);
+    let wall_trusted = parts.clock.wall_is_synchronised() && !behind;
     let clocks = Clocks { boot_id: parts.clock.boot_id(), wall_trusted };
     let (mut tasks, mut nudges, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
     for tenant in &config.tenants {
@@ -221,13 +223,16 @@ fn local_token(config: &Config, parts: &Parts) -> std::io::Result<Token> {
     Ok(Token::new("local", Role::Operate, &secret))
 }
 
-/// Deletes old rows, and holds the dispatch where another process reads our consumer group.
+/// Deletes old rows, holds the dispatch where another process reads our consumer group, and says so
+/// when the store has closed itself.
 pub(super) fn housekeeping(
     config: &Config,
     parts: &Parts,
     reporter: Reporter,
     stop: &CancellationToken,
+    failed: &CancellationToken,
 ) -> JoinHandle<()> {
+    let failed = failed.clone();
     let retention = Retention {
         fates: config.retention.fates.0,
         actions: config.retention.actions.0,
@@ -240,6 +245,7 @@ pub(super) fn housekeeping(
         purge.set_missed_tick_behavior(MissedTickBehavior::Delay);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut held = false;
+        let nobody = SourceName::new("");
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -249,6 +255,12 @@ pub(super) fn housekeeping(
                     }
                 }
                 _ = watch.tick() => {
+                    // Closed by an I/O error: only a new start can tell what is on disk.
+                    if let Err(why @ StoreError::Closed) = store.offsets(&nobody).await {
+                        tracing::error!(%why, "the service stops");
+                        failed.cancel();
+                        return;
+                    }
                     let foreign = reporter.foreign_member();
                     if let (Some(reason), false) = (&foreign, held) {
                         let (by, at) = ("lazaret".to_owned(), clock.now().wall);

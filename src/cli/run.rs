@@ -44,6 +44,10 @@ async fn serve(config: &Config) -> Outcome {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => app.reload_certificates(),
+            () = app.failed() => {
+                app.stop().await;
+                return Err(Failure::wrong("the store failed; see the log, then start again"));
+            }
         }
     }
     tracing::info!("stopping: what was taken in is finished first");

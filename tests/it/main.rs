@@ -7,6 +7,7 @@ mod campaign;
 mod compose;
 mod dependencies;
 mod kafka;
+mod line;
 mod tidy;
 mod webhook;
 mod world;

@@ -114,7 +114,10 @@ fn after_an_io_error_the_store_is_closed() {
 fn an_intake_whose_commit_fails_keeps_its_offsets_for_the_next() {
     let mut world = World::new();
     let (to, _from) = mpsc::channel();
-    let at = |offset| from_kafka(offset, webhook(vec![unreadable()]));
+    let at = |offset| {
+        let follows = (offset > 5).then_some(offset);
+        JudgedDelivery { follows, ..from_kafka(offset, webhook(vec![unreadable()])) }
+    };
     let takes = |number, offset| {
         let batch = [at(offset)];
         work(number, &to, move |db| super::super::intake::take(db, &batch).map(|_| number))
@@ -127,6 +130,7 @@ fn an_intake_whose_commit_fails_keeps_its_offsets_for_the_next() {
     world.db.group(vec![takes(4, 7)]);
     assert!(done(&world.take(at(5))), "5 was never taken");
     assert!(done(&world.take(at(6))), "nor was 6");
+    assert!(done(&world.take(at(7))), "and 7 came before its turn");
     let offsets = world.db.offsets(&SourceName::new("xdr")).unwrap();
     assert_eq!(offsets.into_values().collect::<Vec<_>>(), [8]);
 }

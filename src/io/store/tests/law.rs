@@ -136,7 +136,15 @@ impl Play {
         if *again {
             draft.prepared = None;
         }
+        // Each in a partition of its own, so that none waits for another.
         let delivery = from_kafka(self.offset, brings(draft));
+        let coordinates = Coordinates::Kafka {
+            source: "xdr".to_owned(),
+            topic: "defender".to_owned(),
+            partition: i32::try_from(self.offset).unwrap(),
+            offset: self.offset,
+        };
+        let delivery = JudgedDelivery { coordinates, follows: None, ..delivery };
         JudgedDelivery { received: now, ..delivery }
     }
 
