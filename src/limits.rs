@@ -40,3 +40,12 @@ pub const IN_FLIGHT_PER_TENANT: usize = 16;
 
 /// Calls in flight in the whole process.
 pub const IN_FLIGHT: usize = 256;
+
+/// A rule file, or a sample that its tests read: people write these by hand.
+pub const RULE_FILE_BYTES: usize = 1024 * 1024;
+
+/// Rule files in a directory: more than anyone has, few enough that a wrong path ends at once.
+pub const RULE_FILES: usize = 100_000;
+
+/// The longest window a rule may ask for: actions are kept about that long.
+pub const RULE_WINDOW: Duration = Duration::from_secs(366 * 24 * 3600);
