@@ -13,3 +13,5 @@ pub mod limits;
 pub mod metrics;
 
 pub mod simulator;
+
+pub mod cli;

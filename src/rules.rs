@@ -178,6 +178,9 @@ impl Checked {
         file: &RuleFile,
         sample: &dyn Fn(&str) -> Result<String, String>,
     ) {
+        if file.cases.is_empty() {
+            return;
+        }
         let mut rule = file.rule.clone();
         rule.response.mode = Mode::Enforce;
         let alone = match Ruleset::compile(vec![(rule, file.detection.clone())], String::new()) {
