@@ -323,7 +323,7 @@ fn as_fields(known: &[Known]) -> Fields<'static> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Invariant 13, and that nothing is held without need where everything is known.
     #[test]
