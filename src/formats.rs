@@ -68,8 +68,9 @@ impl Format {
         })
     }
 
-    /// Reads one alert, as [`split`] cut it out, once and borrowed. What it does not know it leaves
-    /// alone; a value it can't use is an absent field, an alert without a usable id is unreadable.
+    /// Reads one alert, as [`split()`] cut it out, once and borrowed. What it does not know it
+    /// leaves alone; a value it can't use is an absent field, an alert without a usable id is
+    /// unreadable.
     pub fn decode(self, alert: &str) -> Result<Alert<'_>, Unreadable> {
         match self {
             Format::DefenderAlert => defender_alert::decode(alert),

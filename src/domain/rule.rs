@@ -2,7 +2,7 @@
 //! what the rules want; what the store then makes of it is another matter.
 //!
 //! *Invariant:* nothing acts while some value of its absent fields would make the rule not match
-//! (see [`unknown`]).
+//! (`rule/unknown.rs`).
 
 use std::borrow::Cow;
 use std::collections::HashMap;

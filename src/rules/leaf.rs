@@ -164,11 +164,15 @@ fn read_value(
         Node::Text(text) if numeric => format!("{name} is a number, and {text:?} is none"),
         Node::Text(text) => {
             check_spelling(notes, field, modifiers, value, text)?;
-            let text = match modifiers.contains(&Modifier::Re) {
-                true => SigmaString::from_raw(text),
-                false => SigmaString::new(text),
-            };
-            return Some(SigmaValue::String(text));
+            if modifiers.contains(&Modifier::Re) {
+                return Some(SigmaValue::from_raw_string(text));
+            }
+            if let Some(star) = escaped_wildcard(text) {
+                let why = format!("\\{star} is a plain {star} in Sigma, no wildcard");
+                let how = format!("write \\\\{star} for a backslash and then anything");
+                notes.warning(&value.place, format!("{why}; {how}"));
+            }
+            return Some(SigmaValue::String(SigmaString::new(text)));
         }
         Node::Integer(number) => return Some(SigmaValue::Integer(*number)),
         Node::Float(number) => return Some(SigmaValue::Float(*number)),
@@ -176,6 +180,20 @@ fn read_value(
         Node::List(_) | Node::Map(_) => format!("{name} can't match {}", value.value.kind()),
     };
     notes.error(&value.place, message);
+    None
+}
+
+/// The wildcard that a single backslash before it makes a plain character: right in a few names,
+/// and in a path such as `C:\Windows\*` a filter that filters nothing.
+fn escaped_wildcard(text: &str) -> Option<char> {
+    let mut backslashes = 0;
+    for c in text.chars() {
+        match c {
+            '\\' => backslashes += 1,
+            '*' | '?' if backslashes % 2 == 1 => return Some(c),
+            _ => backslashes = 0,
+        }
+    }
     None
 }
 

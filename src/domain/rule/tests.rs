@@ -151,6 +151,12 @@ fn the_class_comes_from_the_severity() {
 }
 
 #[test]
+fn a_set_is_shared_by_all_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Ruleset>();
+}
+
+#[test]
 fn failed_selections_are_those_that_stand_against_the_rule() {
     let rules = set(vec![(rule("a"), malware(" and not blocked and named"))]);
     let blocked = fields(&[MALWARE, (Field::FileDetectionStatus, "Blocked")]);
@@ -323,7 +329,7 @@ fn as_fields(known: &[Known]) -> Fields<'static> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Invariant 13, and that nothing is held without need where everything is known.
     #[test]

@@ -72,6 +72,13 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
         "file.entity: Fil",
         "r.yml:7:23: error: \"Fil\" is no known value of file.entity; did you mean File?",
     );
+    wrong_at(
+        "file.entity: File",
+        r"file.path: 'C:\Windows\*'",
+        r"r.yml:7:21: warning: \* is a plain * in Sigma, no wildcard; write \\* for",
+    );
+    let right = RIGHT.replace("file.entity: File", r"file.entity: File, file.path: 'C:\Users\\*'");
+    assert_eq!(problems(&right), Vec::<String>::new());
     let exists = RIGHT
         .replace("alert.category: Malware", "alert.category: Malware, machine.os|exists: false");
     assert_eq!(problems(&exists), Vec::<String>::new(), "|exists is always known");
