@@ -274,6 +274,9 @@ impl Config {
                 }
             }
         }
+        if let Some(token) = self.listen.admin.tokens.iter().find(|token| is_own(&token.name)) {
+            return refuse(format!("tokens: {} is the service's own name", token.name));
+        }
         for source in &self.sources {
             source.check(self).or_else(|why| refuse(format!("source {}: {why}", source.name)))?;
         }
@@ -282,6 +285,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Names that stand on the record for the service itself and for its local token.
+fn is_own(name: &str) -> bool {
+    ["lazaret", "local"].contains(&name)
 }
 
 /// A name may stand in paths, headers, metrics and file names.

@@ -150,6 +150,9 @@ pub enum Scope {
     Tenant(TenantName),
 }
 
+/// Who pauses, where it is the service and no person. No token may have this name.
+pub const ITSELF: &str = "lazaret";
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     pub scope: Scope,

@@ -22,7 +22,7 @@ use crate::domain::audit::Change;
 use crate::domain::dispatcher::{Dispatcher, DispatcherSettings, Effect, Event};
 use crate::domain::ids::TenantName;
 use crate::domain::time::Clocks;
-use crate::io::{Api, Clock, Pause, Scope, Store, StoreError};
+use crate::io::{Api, Clock, ITSELF, Pause, Scope, Store, StoreError};
 use crate::limits;
 use hands::Hands;
 pub use status::{Answers, RelayStatus};
@@ -190,7 +190,7 @@ impl Line {
                     tracing::error!(%tenant, ?reason, "paused until a person resumes it");
                     let pause = Pause {
                         scope: Scope::Tenant(tenant.clone()),
-                        by: "lazaret".to_owned(),
+                        by: ITSELF.to_owned(),
                         reason,
                         at: clock.now().wall,
                     };

@@ -136,6 +136,8 @@ impl Listening {
         let Self { listener, shared, .. } = self;
         let mut open = JoinSet::new();
         let mut look = interval(limits::CERTIFICATE_POLL);
+        // The first look is due one interval from now, not at once.
+        look.reset();
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {

@@ -21,7 +21,7 @@ use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
 use crate::io::kafka::{KafkaSource, StoredOffsets};
 use crate::io::webhook::{self, Webhooks};
-use crate::io::{Clock as _, Delivery, Pause, Retention, Scope, Store as _, StoreError};
+use crate::io::{Clock as _, Delivery, ITSELF, Pause, Retention, Scope, Store as _, StoreError};
 use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
 use crate::relay::{Relay, RelayStatus};
 use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
@@ -263,7 +263,7 @@ pub(super) fn housekeeping(
                     }
                     let foreign = reporter.foreign_member();
                     if let (Some(reason), false) = (&foreign, held) {
-                        let (by, at) = ("lazaret".to_owned(), clock.now().wall);
+                        let (by, at) = (ITSELF.to_owned(), clock.now().wall);
                         let pause = Pause { scope: Scope::All, by, reason: reason.clone(), at };
                         match store.pause(pause).await {
                             Ok(()) => tracing::error!(reason, "paused until a person resumes"),

@@ -20,15 +20,25 @@ const RETURNS_HELD: u32 = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
     pub owner: Owner,
-    /// Blocks new actions until then; `None` while the owner is open.
+    /// An owner that was refused or rejected blocks everything until then; `None` while it is
+    /// open.
     pub blocks_until: Option<Wall>,
-    /// Defender's own last-update time, where the owner succeeded.
-    pub completed: Option<Wall>,
+    /// The last quarantine that succeeded, whoever owned the effect since.
+    pub success: Option<Success>,
     /// The longest window of the rules that matched, fixed when the owner was decided.
     pub window: Duration,
     /// When the first action of this count was decided, and how many there were since.
     pub first: Wall,
     pub times: u32,
+}
+
+/// A quarantine that Defender has confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Success {
+    /// Defender's own last-update time.
+    pub completed: Wall,
+    /// Until then, evidence from before it is a duplicate.
+    pub blocks_until: Wall,
 }
 
 /// What the decision needs to know of the owner.
@@ -39,8 +49,6 @@ pub struct Owner {
     pub class: Class,
     /// Held only because fields were unknown.
     pub held_unknown: bool,
-    /// When it would expire as queued, once released.
-    pub expires_queued: Wall,
 }
 
 /// What becomes of a draft, given the effect's row.
@@ -52,7 +60,9 @@ pub enum Verdict {
         times: u32,
     },
     /// The owner is held as unknown, and this evidence settles it.
-    Release,
+    Release {
+        raise_to: Option<Class>,
+    },
     Duplicate {
         why: String,
         raise_to: Option<Class>,
@@ -60,7 +70,8 @@ pub enum Verdict {
 }
 
 /// Decides a draft against its effect's row. An evidence time that is missing counts as before
-/// completion.
+/// completion. Evidence that a quarantine has dealt with comes first: it neither acts nor releases
+/// what newer evidence has made.
 pub fn judge(effect: Option<&Effect>, draft: &Draft, now: Wall) -> Verdict {
     let hold = match &draft.intent {
         Intent::Act => None,
@@ -69,67 +80,65 @@ pub fn judge(effect: Option<&Effect>, draft: &Draft, now: Wall) -> Verdict {
     let Some(effect) = effect else {
         return Verdict::New { hold, first: now, times: 1 };
     };
+    let success = effect.success.filter(|success| now < success.blocks_until);
+    if let Some(Success { completed, .. }) = success
+        && draft.evidence.is_none_or(|at| at <= completed)
+    {
+        let why = match draft.evidence {
+            Some(at) => format!("quarantined at {completed}, after this evidence of {at}"),
+            None => format!("quarantined at {completed}; this evidence has no time"),
+        };
+        return Verdict::Duplicate { why, raise_to: None };
+    }
     if effect.owner.state.is_open() {
-        if draft.intent == Intent::Act && effect.owner.held_unknown {
-            return Verdict::Release;
-        }
         let raise_to = (draft.class < effect.owner.class).then_some(draft.class);
+        if draft.intent == Intent::Act && effect.owner.held_unknown {
+            return Verdict::Release { raise_to };
+        }
         let why = format!("the same file on the same machine is {}", effect.owner.state);
         return Verdict::Duplicate { why, raise_to };
+    }
+    if let Some(until) = effect.blocks_until.filter(|until| now < *until) {
+        let why = format!("{} before; asked again after {until}", effect.owner.state);
+        return Verdict::Duplicate { why, raise_to: None };
     }
     let counted_anew = now >= effect.first + effect.window;
     let (first, times) =
         if counted_anew { (now, 1) } else { (effect.first, effect.times.saturating_add(1)) };
-    let blocks = effect.blocks_until.is_some_and(|until| now < until);
-    if !blocks {
-        return Verdict::New { hold, first, times };
-    }
-    match effect.completed {
-        Some(completed) if draft.evidence.is_some_and(|at| at > completed) => {
-            let hold = if times >= RETURNS_HELD { Some(HoldWhy::Returns) } else { hold };
-            Verdict::New { hold, first, times }
-        }
-        Some(completed) => {
-            let why = match draft.evidence {
-                Some(at) => format!("quarantined at {completed}, after this evidence of {at}"),
-                None => format!("quarantined at {completed}; this evidence has no time"),
-            };
-            Verdict::Duplicate { why, raise_to: None }
-        }
-        None => {
-            let until = effect.blocks_until.unwrap_or(now);
-            let why = format!("{} before; asked again after {until}", effect.owner.state);
-            Verdict::Duplicate { why, raise_to: None }
-        }
-    }
+    let returns = success.is_some() && times >= RETURNS_HELD;
+    let hold = if returns { Some(HoldWhy::Returns) } else { hold };
+    Verdict::New { hold, first, times }
 }
 
 impl Effect {
-    fn owned_by(new: &NewAction, window: Duration, first: Wall, times: u32) -> Self {
+    fn owned_by(new: &NewAction, before: Option<&Effect>, window: Duration, count: Count) -> Self {
         let owner = Owner {
             id: new.action.id,
             state: new.state.name(),
             class: new.action.class,
             held_unknown: matches!(new.state, State::Held { why: HoldWhy::Unknown { .. } }),
-            expires_queued: new.expires_queued,
         };
-        Self { owner, blocks_until: None, completed: None, window, first, times }
+        let success = before.and_then(|before| before.success);
+        Self { owner, blocks_until: None, success, window, first: count.first, times: count.times }
     }
 
     /// What the row becomes when its owner ends at `at`.
     pub fn ended(&mut self, end: &State, at: Wall) {
         self.owner.state = end.name();
         self.owner.held_unknown = false;
-        self.completed = None;
+        if let State::Succeeded { completed } = end {
+            self.success = Some(Success { completed: *completed, blocks_until: at + self.window });
+        }
         self.blocks_until = Some(match end {
-            State::Succeeded { completed } => {
-                self.completed = Some(*completed);
-                at + self.window
-            }
             State::Refused { .. } | State::Rejected { .. } => at + self.window,
             _ => at,
         });
     }
+}
+
+struct Count {
+    first: Wall,
+    times: u32,
 }
 
 /// Everything one delivery changes, decided against the rows it touches.
@@ -137,18 +146,14 @@ impl Effect {
 pub struct Decided {
     pub answer: Answered,
     pub actions: Vec<NewAction>,
-    /// The rows of effects that changed.
-    pub effects: Vec<EffectKey>,
     pub changes: Vec<Change>,
-    /// Class raises of owners: also in `changes`.
-    pub raised: Vec<(ActionId, Class)>,
 }
 
 #[derive(Clone, Debug)]
 pub struct NewAction {
     pub action: Action,
     pub state: State,
-    /// When it expires once a hold is released.
+    /// When it expires if it is queued now; a hold that is released later has as long from then.
     pub expires_queued: Wall,
 }
 
@@ -237,22 +242,27 @@ fn decide_draft(
             let reason = format!("alert {}, rule {}", receipt.alert_id, draft.rules.join(", "));
             let what = What::Created { action: id, state: new.state.clone() };
             decided.changes.push(change(reason, what));
-            let effect = Effect::owned_by(&new, draft.window, first, times);
+            let before = effects.get(&draft.key);
+            let effect = Effect::owned_by(&new, before, draft.window, Count { first, times });
             effects.insert(draft.key.clone(), effect);
-            decided.effects.push(draft.key.clone());
             decided.actions.push(new);
             Ok(decision)
         }
-        Verdict::Release => {
+        Verdict::Release { raise_to } => {
             let effect = effects.get_mut(&draft.key).expect("a released owner has a row");
             let action = effect.owner.id;
             effect.owner.state = StateName::Queued;
             effect.owner.held_unknown = false;
-            decided.effects.push(draft.key.clone());
             let to = State::Queued { not_before: now, tries: 0, busy_since: None };
             let what = What::Moved { action, from: StateName::Held, to };
-            let reason = format!("settled by the evidence of alert {}", receipt.alert_id);
+            let (alert, rules) = (&receipt.alert_id, draft.rules.join(", "));
+            let reason = format!("settled by the evidence of alert {alert}, rule {rules}");
             decided.changes.push(change(reason, what));
+            if let Some(to) = raise_to {
+                effect.owner.class = to;
+                let reason = format!("alert {alert} is of a higher class");
+                decided.changes.push(change(reason, What::ClassRaised { action, to }));
+            }
             Ok(Decision::Act { action, rules: draft.rules.clone(), released: true })
         }
         Verdict::Duplicate { why, raise_to } => {
@@ -264,7 +274,6 @@ fn decide_draft(
                 effect.owner.class = to;
                 let reason = format!("alert {} is of a higher class", receipt.alert_id);
                 decided.changes.push(change(reason, What::ClassRaised { action: of, to }));
-                decided.raised.push((of, to));
             }
             Ok(Decision::Duplicate { of, why })
         }

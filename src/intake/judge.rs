@@ -12,7 +12,7 @@ use crate::domain::rule::{Judgement, Ruleset};
 use crate::domain::time::Wall;
 use crate::formats::{self, Format, Refused};
 use crate::io::{Delivery, NotTaken};
-use crate::limits::UNREADABLE_HEAD_BYTES;
+use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
 
 /// What one source delivers, and for whom it speaks.
 #[derive(Clone, Debug)]
@@ -136,6 +136,10 @@ impl Intake {
             let what = "the alert names no creation time, so its age is unknown".to_owned();
             return Some(Decision::Incomplete { what });
         };
+        if created > now + CLOCK_SKEW {
+            let what = format!("the alert says that it was created in the future, at {created}");
+            return Some(Decision::Incomplete { what });
+        }
         let (age, limit) = (now.since(created), self.settings.alert_age_max);
         (age > limit).then(|| {
             let (age, limit) = (age.as_secs(), limit.as_secs());
@@ -185,7 +189,8 @@ impl Intake {
             expires_queued: now + self.settings.expire_queued,
             expires_held: now + self.settings.expire_held,
         });
-        let evidence = candidate.evidence;
+        // A time in the future would count as newer than any quarantine; it is no time.
+        let evidence = candidate.evidence.filter(|at| *at <= now + CLOCK_SKEW);
         let draft = Draft { key, evidence, class, window, intent, rules, prepared };
         Outcome::Draft(Box::new(draft))
     }

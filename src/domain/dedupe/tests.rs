@@ -23,15 +23,10 @@ fn draft(evidence: Option<Wall>) -> Draft {
 }
 
 fn open(state: StateName) -> Effect {
-    let owner = Owner {
-        id: ActionId(Uuid::nil()),
-        state,
-        class: Class::Normal,
-        held_unknown: false,
-        expires_queued: NOON + 24 * HOUR,
-    };
+    let owner =
+        Owner { id: ActionId(Uuid::nil()), state, class: Class::Normal, held_unknown: false };
     let window = 24 * HOUR;
-    Effect { owner, blocks_until: None, completed: None, window, first: NOON, times: 1 }
+    Effect { owner, blocks_until: None, success: None, window, first: NOON, times: 1 }
 }
 
 fn ended(end: &State) -> Effect {
@@ -108,7 +103,7 @@ fn a_file_that_comes_back_the_third_time_within_the_window_is_held() {
 fn the_count_starts_anew_once_the_window_has_passed() {
     let mut effect = quarantined_at(NOON + 23 * HOUR);
     effect.times = 2;
-    effect.blocks_until = Some(NOON + 48 * HOUR);
+    effect.success = Some(Success { completed: NOON + 23 * HOUR, blocks_until: NOON + 48 * HOUR });
     let later = NOON + 30 * HOUR;
     let verdict = judge(Some(&effect), &draft(Some(later)), later);
     assert_eq!(verdict, Verdict::New { hold: None, first: later, times: 1 });
@@ -133,8 +128,28 @@ fn evidence_that_settles_the_unknown_releases_only_what_waits_for_that() {
     let mut effect = open(StateName::Held);
     assert!(is_duplicate(&judge(Some(&effect), &draft(None), NOON)), "held for another reason");
     effect.owner.held_unknown = true;
-    assert_eq!(judge(Some(&effect), &draft(None), NOON), Verdict::Release);
+    let released = Verdict::Release { raise_to: None };
+    assert_eq!(judge(Some(&effect), &draft(None), NOON), released);
+    let urgent = Draft { class: Class::Urgent, ..draft(None) };
+    let raised = Verdict::Release { raise_to: Some(Class::Urgent) };
+    assert_eq!(judge(Some(&effect), &urgent, NOON), raised, "urgent evidence makes it urgent");
     let still = Intent::Hold(HoldWhy::Unknown { rule: "r".into(), fields: vec![] });
     let unsettled = Draft { intent: still, ..draft(None) };
     assert!(is_duplicate(&judge(Some(&effect), &unsettled, NOON)));
+}
+
+#[test]
+fn evidence_that_a_quarantine_has_dealt_with_releases_nothing_and_stays_dealt_with() {
+    let mut effect = open(StateName::Held);
+    effect.owner.held_unknown = true;
+    effect.success = Some(Success { completed: NOON, blocks_until: NOON + 24 * HOUR });
+    let old = draft(Some(NOON - HOUR));
+    assert!(is_duplicate(&judge(Some(&effect), &old, NOON + 2 * HOUR)));
+    let newer = draft(Some(NOON + HOUR));
+    let verdict = judge(Some(&effect), &newer, NOON + 2 * HOUR);
+    assert_eq!(verdict, Verdict::Release { raise_to: None });
+
+    effect.ended(&State::Expired, NOON + 3 * HOUR);
+    assert!(is_duplicate(&judge(Some(&effect), &old, NOON + 4 * HOUR)), "also after another end");
+    assert!(is_new(&judge(Some(&effect), &newer, NOON + 4 * HOUR)));
 }

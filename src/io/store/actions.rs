@@ -205,7 +205,8 @@ fn shift(
     let mut update = db.prepare_cached(
         "UPDATE actions SET state = ?2, detail = ?3, not_before = ?4, changed = ?5,
              machine_action = COALESCE(?6, machine_action),
-             expires = CASE WHEN state = 'held' AND ?2 = 'queued' THEN expires_queued
+             expires = CASE WHEN state = 'held' AND ?2 = 'queued'
+                            THEN ?5 + expires_queued - created
                             ELSE expires END
          WHERE sequence = ?1",
     )?;

@@ -7,15 +7,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::fault::Fault;
 use super::sql::Json;
 use crate::domain::action::{Class, HoldWhy, State, StateName};
-use crate::domain::dedupe::{Effect, Owner};
+use crate::domain::dedupe::{Effect, Owner, Success};
 use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::time::Wall;
 
 /// The row of one effect as it stands. Of an open owner everything is read from its own row.
 pub(super) fn load(db: &Connection, key: &EffectKey) -> Result<Option<Effect>, Fault> {
     let mut select = db.prepare_cached(
-        "SELECT e.owner, e.ended, e.blocks_until, e.completed, e.window, e.first, e.times,
-                a.detail, a.class, a.expires_queued
+        "SELECT e.owner, e.ended, e.blocks_until, e.completed, e.success_until, e.window, e.first,
+                e.times, a.detail, a.class
          FROM effects e LEFT JOIN actions a ON e.ended IS NULL AND a.id = e.owner
          WHERE e.tenant = ?1 AND e.machine = ?2 AND e.sha1 = ?3",
     )?;
@@ -29,8 +29,7 @@ pub(super) fn own(db: &Connection, key: &EffectKey, effect: &Effect) -> Result<(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (tenant, machine, sha1) DO UPDATE
          SET owner = excluded.owner, window = excluded.window, first = excluded.first,
-             times = excluded.times, ended = NULL, blocks_until = NULL, completed = NULL,
-             forget = NULL
+             times = excluded.times, ended = NULL, blocks_until = NULL, forget = NULL
          WHERE ended IS NOT NULL",
     )?;
     let written = upsert.execute(params![
@@ -65,9 +64,11 @@ pub(super) fn end(
     };
     effect.ended(end, at);
     let counted_until = effect.first + effect.window;
-    let forget = effect.blocks_until.map_or(counted_until, |until| until.max(counted_until));
+    let success_until = effect.success.map(|success| success.blocks_until);
+    let forget = effect.blocks_until.max(success_until).max(Some(counted_until));
     let mut update = db.prepare_cached(
-        "UPDATE effects SET ended = ?4, blocks_until = ?5, completed = ?6, forget = ?7
+        "UPDATE effects
+         SET ended = ?4, blocks_until = ?5, completed = ?6, success_until = ?7, forget = ?8
          WHERE tenant = ?1 AND machine = ?2 AND sha1 = ?3",
     )?;
     update.execute(params![
@@ -76,7 +77,8 @@ pub(super) fn end(
         key.sha1,
         effect.owner.state,
         effect.blocks_until,
-        effect.completed,
+        effect.success.map(|success| success.completed),
+        success_until,
         forget
     ])?;
     Ok(())
@@ -91,7 +93,7 @@ pub(super) fn blocking(
     // The ids of owners are version 7 UUIDs, so their order is that of time.
     let mut select = db.prepare_cached(
         "SELECT tenant, machine, sha1, owner FROM effects
-         WHERE ended IS NULL OR blocks_until > ?1 ORDER BY owner DESC LIMIT ?2",
+         WHERE ended IS NULL OR blocks_until > ?1 OR success_until > ?1 ORDER BY owner DESC LIMIT ?2",
     )?;
     let rows = select.query_map(params![now, super::limit(limit)], |row| {
         let key = EffectKey { tenant: row.get(0)?, machine: row.get(1)?, sha1: row.get(2)? };
@@ -103,32 +105,27 @@ pub(super) fn blocking(
 fn read(row: &Row<'_>) -> rusqlite::Result<Effect> {
     let id = row.get(0)?;
     let owner = match row.get::<_, Option<StateName>>(1)? {
-        // Nobody asks for class and expiry of an owner that has ended.
-        Some(state) => Owner {
-            id,
-            state,
-            class: Class::Bulk,
-            held_unknown: false,
-            expires_queued: Wall(i64::MIN),
-        },
+        // Nobody asks for the class of an owner that has ended.
+        Some(state) => Owner { id, state, class: Class::Bulk, held_unknown: false },
         None => {
-            let Json(state) = row.get::<_, Json<State>>(7)?;
+            let Json(state) = row.get::<_, Json<State>>(8)?;
             Owner {
                 id,
                 state: state.name(),
-                class: row.get(8)?,
+                class: row.get(9)?,
                 held_unknown: matches!(state, State::Held { why: HoldWhy::Unknown { .. } }),
-                expires_queued: row.get(9)?,
             }
         }
     };
+    let (completed, until) = (row.get::<_, Option<Wall>>(3)?, row.get::<_, Option<Wall>>(4)?);
+    let success = completed.zip(until);
     Ok(Effect {
         owner,
         blocks_until: row.get(2)?,
-        completed: row.get(3)?,
-        window: Duration::from_micros(u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0)),
-        first: row.get(5)?,
-        times: row.get(6)?,
+        success: success.map(|(completed, blocks_until)| Success { completed, blocks_until }),
+        window: Duration::from_micros(u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0)),
+        first: row.get(6)?,
+        times: row.get(7)?,
     })
 }
 

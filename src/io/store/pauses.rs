@@ -7,13 +7,17 @@ use super::fault::Fault;
 use crate::domain::audit::{Actor, Change, NO_TENANT, What};
 use crate::domain::ids::TenantName;
 use crate::domain::time::Wall;
-use crate::io::{Pause, Scope};
+use crate::io::{ITSELF, Pause, Scope};
 
-/// Writes a pause. One that is there already stays as it is.
+/// Writes a pause. Where there is one already, by somebody else or for another reason, both are
+/// shown from then on, so that whoever resumes knows of both.
 pub(super) fn pause(db: &Connection, pause: &Pause) -> Result<(), Fault> {
     let Pause { scope, by, reason, at } = pause;
     let mut insert = db.prepare_cached(
-        "INSERT OR IGNORE INTO pauses (tenant, by, reason, at) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO pauses (tenant, by, reason, at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (tenant) DO UPDATE
+         SET reason = reason || '; also by ' || excluded.by || ': ' || excluded.reason
+         WHERE instr(reason, excluded.reason) = 0 AND length(reason) < 4000",
     )?;
     if insert.execute(params![name(scope), by, reason, at])? == 0 {
         return Ok(());
@@ -69,5 +73,9 @@ fn change(scope: &Scope, by: &str, reason: &str, at: Wall, what: What) -> Change
         Scope::All => None,
         Scope::Tenant(tenant) => Some(tenant.clone()),
     };
-    Change { tenant, actor: Actor::Person(by.to_owned()), reason: reason.to_owned(), at, what }
+    let actor = match by {
+        ITSELF => Actor::Lazaret,
+        by => Actor::Person(by.to_owned()),
+    };
+    Change { tenant, actor, reason: reason.to_owned(), at, what }
 }

@@ -55,7 +55,9 @@ CREATE TABLE effects (
     owner        BLOB NOT NULL,
     ended        TEXT,
     blocks_until INTEGER,
-    completed    INTEGER,
+    -- Of the last success, whoever owned the effect since: when, and until when it blocks.
+    completed     INTEGER,
+    success_until INTEGER,
     window       INTEGER NOT NULL,
     first        INTEGER NOT NULL,
     times        INTEGER NOT NULL,

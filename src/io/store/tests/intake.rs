@@ -55,6 +55,29 @@ fn evidence_that_settles_releases_what_is_held_as_unknown() {
 }
 
 #[test]
+fn a_hold_that_is_released_late_has_as_long_as_a_new_action() {
+    let mut world = World::new();
+    world.take(brings(holds(1, effect(1, 1), unknown_os())));
+    world.decide(later(2 * DAY, brings(acts(2, effect(1, 1)))));
+    let released = world.db.action(&id(1).to_string()).unwrap().unwrap();
+    assert_eq!(released.expires, wall() + 3 * DAY);
+}
+
+#[test]
+fn evidence_that_a_quarantine_has_dealt_with_does_not_release_what_came_after() {
+    let mut world = World::new();
+    world.take(brings(acts(1, effect(1, 1))));
+    world.ended(id(1), State::Succeeded { completed: wall() + MINUTE });
+    let newer =
+        Draft { evidence: Some(wall() + 2 * MINUTE), ..holds(2, effect(1, 1), unknown_os()) };
+    world.take(brings(newer));
+    assert_eq!(world.state(id(2)), State::Held { why: unknown_os() });
+    let old = Draft { evidence: Some(wall()), ..acts(3, effect(1, 1)) };
+    assert!(is_duplicate(&world.decide(brings(old)), id(2)));
+    assert_eq!(world.state(id(2)), State::Held { why: unknown_os() });
+}
+
+#[test]
 fn what_is_held_for_its_returns_stays_held() {
     let mut world = World::new();
     world.take(brings(holds(1, effect(1, 1), HoldWhy::Returns)));
