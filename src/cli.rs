@@ -59,6 +59,13 @@ pub enum Failure {
     Wrong(String),
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Failure::Usage(why) | Failure::Wrong(why)) = self;
+        f.pad(why)
+    }
+}
+
 impl Failure {
     fn usage(why: impl std::fmt::Display) -> Self {
         Failure::Usage(why.to_string())

@@ -68,18 +68,19 @@ impl Format {
         })
     }
 
-    /// Reads one alert, as [`split`] cut it out, once and borrowed. What it does not know it leaves
-    /// alone; a value it can't use is an absent field, an alert without a usable id is unreadable.
+    /// Reads one alert, as [`split()`] cut it out, once and borrowed. What it does not know it
+    /// leaves alone; a value it can't use is an absent field, an alert without a usable id is
+    /// unreadable.
     pub fn decode(self, alert: &str) -> Result<Alert<'_>, Unreadable> {
         match self {
             Format::DefenderAlert => defender_alert::decode(alert),
         }
     }
 
-    /// The fields that an alert of this format can have, those that [`came_by`] adds included.
-    pub fn gives(self) -> &'static [Field] {
+    /// Whether an alert of this format can have that field; those that [`came_by`] adds it has.
+    pub fn gives(self, field: Field) -> bool {
         match self {
-            Format::DefenderAlert => defender_alert::GIVES,
+            Format::DefenderAlert => defender_alert::GIVES.contains(&field),
         }
     }
 }
@@ -88,6 +89,11 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// Whether some format of this version gives that field.
+pub fn given(field: Field) -> bool {
+    Format::ALL.into_iter().any(|format| format.gives(field))
 }
 
 /// Sets what the payload can't know: `alert.tenant` and `alert.source` by their configured names,

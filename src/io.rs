@@ -86,6 +86,9 @@ pub enum NotTaken {
     /// becomes an `unreadable` row.
     #[error("the body is not JSON: {0}")]
     NotJson(String),
+    /// More alerts than one delivery may bring. As above.
+    #[error("{0}")]
+    TooMany(String),
     #[error("the queue is full")]
     Full,
     #[error("the store failed: {0}")]

@@ -24,41 +24,41 @@
 //! | Where is a 429 decided? | `domain::dispatcher::verdict`, from [`domain::answer::Answer`] |
 //! | Where is a lost answer resolved? | [`domain::tracker`] |
 
-/// What is decided: pure, in the order of the line.
+// What is decided: pure, in the order of the line.
 pub mod domain;
 
-/// How payloads read.
+// How payloads read.
 pub mod formats;
 
-/// Rule files: read, checked, tested.
+// Rule files: read, checked, tested.
 pub mod rules;
 
-/// The ports, and what stands behind them.
+// The ports, and what stands behind them.
 pub mod io;
 
-/// The first loop: from deliveries to actions.
+// The first loop: from deliveries to actions.
 pub mod intake;
 
-/// The second loop: from actions to outcomes.
+// The second loop: from actions to outcomes.
 pub mod relay;
 
-/// Builds, starts and stops all parts.
+// Builds, starts and stops all parts.
 pub mod app;
 
-/// What people set.
+// What people set.
 pub mod config;
 
-/// What nobody should.
+// What nobody should.
 pub mod limits;
 
-/// What is counted.
+// What is counted.
 pub mod metrics;
 
-/// Serving HTTP to strangers.
+// Serving HTTP to strangers.
 pub mod serve;
 
-/// The command line.
+// The command line.
 pub mod cli;
 
-/// A strict Defender on loopback.
+// A strict Defender on loopback.
 pub mod simulator;

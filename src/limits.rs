@@ -260,3 +260,12 @@ pub const RESUME_ATTEMPTS_MIN: usize = 4096;
 
 /// Faults of rows and chains that one verification names.
 pub const FAULTS_NAMED: usize = 100;
+
+/// A rule file, or a sample that its tests read: people write these by hand.
+pub const RULE_FILE_BYTES: usize = 1024 * 1024;
+
+/// Rule files in a directory: more than anyone has, few enough that a wrong path ends at once.
+pub const RULE_FILES: usize = 100_000;
+
+/// The longest window a rule may ask for: actions are kept about that long.
+pub const RULE_WINDOW: Duration = Duration::from_secs(366 * 24 * 3600);

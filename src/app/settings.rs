@@ -28,7 +28,11 @@ type Settled<T> = Result<T, String>;
 
 /// Reads the rules and runs their tests. The text of an error names every mistake.
 pub fn rules(config: &Config) -> Settled<Ruleset> {
-    rules::load(&config.rules).map_err(|errors| errors.to_string())
+    let loaded = rules::load(&config.rules).map_err(|problems| problems.to_string())?;
+    for warning in &loaded.warnings {
+        tracing::warn!(rules = %config.rules.display(), "{}", warning.message);
+    }
+    Ok(loaded.ruleset)
 }
 
 /// A webhook source's scheme with its secrets.

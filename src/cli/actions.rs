@@ -203,8 +203,12 @@ fn change_text(change: &Change) -> String {
         What::DuplicateLinked { alert, .. } => format!("duplicate: alert {alert}"),
         other => format!("{other:?}"),
     };
-    match &change.actor {
-        Actor::Lazaret => format!("{what} ({})", change.reason),
-        Actor::Person(name) => format!("{what} by {name} ({})", change.reason),
+    let by = match &change.actor {
+        Actor::Lazaret => String::new(),
+        Actor::Person(name) => format!(" by {name}"),
+    };
+    if what.contains(&change.reason) {
+        return format!("{what}{by}");
     }
+    format!("{what}{by} ({})", change.reason)
 }

@@ -105,7 +105,12 @@ fn print(args: &Args, direction: Direction, summary: &Summary) {
         count(Accepted),
         count(Queued)
     );
-    for pause in &summary.pauses {
+    let own = |scope: &Scope| match (scope, &args.tenant) {
+        (Scope::All, None) => true,
+        (Scope::Tenant(tenant), Some(name)) => tenant.as_str() == name,
+        _ => false,
+    };
+    for pause in summary.pauses.iter().filter(|pause| !own(&pause.scope)) {
         let scope = match &pause.scope {
             Scope::All => "everything".to_owned(),
             Scope::Tenant(tenant) => format!("tenant {tenant}"),

@@ -45,8 +45,15 @@ pub fn run(args: Args) -> Outcome {
         let ca = args.ca.as_ref().map(std::fs::read).transpose().map_err(Failure::usage)?;
         post(webhook, &url, body, ca).await
     })?;
-    println!("{status}\n{answer}");
+    println!("{status}\n{}", pretty(&answer));
     if status.is_success() { Ok(()) } else { Err(Failure::wrong("the alert was not taken")) }
+}
+
+/// Indented, where it is JSON.
+fn pretty(answer: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(answer)
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .unwrap_or_else(|_| answer.to_owned())
 }
 
 fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Webhook, Failure> {

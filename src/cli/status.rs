@@ -57,7 +57,7 @@ fn print_json(value: &impl serde::Serialize) {
 
 fn screen(style: Style, report: &Report) -> String {
     let mut text = format!(
-        "{} {} on {}, up {}; mode {}, {} rules ({})\n",
+        "{} {} on {}, up {}; mode {}, rules in force: {} ({})\n",
         style.bold("lazaret"),
         report.version,
         clean(&report.node),
@@ -69,7 +69,7 @@ fn screen(style: Style, report: &Report) -> String {
     for problem in &report.problems {
         _ = writeln!(text, "{} {}", style.bad("!"), clean(problem));
     }
-    text.push_str(&summary_screen(style, &report.summary, report.now));
+    text.push_str(&tables(&report.summary, report.now));
     for relay in &report.relays {
         let windows: Vec<_> = relay
             .windows
@@ -102,6 +102,12 @@ fn summary_screen(style: Style, summary: &Summary, now: Wall) -> String {
         let why = format!("paused: {scope}, by {} at {}: {}", pause.by, pause.at, pause.reason);
         _ = writeln!(text, "{} {}", style.notice("!"), clean(&why));
     }
+    text.push_str(&tables(summary, now));
+    text
+}
+
+fn tables(summary: &Summary, now: Wall) -> String {
+    let mut text = String::new();
     let mut rows = vec![vec!["received".into(), "".into(), "last".into()]];
     for (source, count) in &summary.received {
         let last = summary.last_received.iter().find(|(name, _)| name == source);

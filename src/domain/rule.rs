@@ -2,7 +2,7 @@
 //! what the rules want; what the store then makes of it is another matter.
 //!
 //! *Invariant:* nothing acts while some value of its absent fields would make the rule not match
-//! (see [`unknown`]).
+//! (`rule/unknown.rs`).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -195,8 +195,8 @@ impl Ruleset {
     }
 
     /// Selections that stand against a rule for this candidate: those it needs that did not match
-    /// and those under a `not` that did; absent fields count against acting. Empty for an id that is
-    /// not in the set.
+    /// and those under a `not` that did; absent fields count against acting. Empty for an id that
+    /// is not in the set.
     pub fn failed_selections(&self, rule: &str, fields: &Fields<'_>) -> Vec<String> {
         let Some(&place) = self.places.get(rule) else { return Vec::new() };
         unknown::failed_selections(&explain_rule(&self.engine.rules()[place], fields))
@@ -207,8 +207,8 @@ impl Ruleset {
         &self.rules
     }
 
-    /// SHA-256, in hex, over names and contents of the rule files: two sets with the same hash judge
-    /// alike.
+    /// SHA-256, in hex, over names and contents of the rule files: two sets with the same hash
+    /// judge alike.
     pub fn hash(&self) -> &str {
         &self.hash
     }

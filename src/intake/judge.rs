@@ -10,7 +10,7 @@ use crate::domain::decision::{
 use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
 use crate::domain::rule::{Judgement, Ruleset};
 use crate::domain::time::Wall;
-use crate::formats::{self, Format};
+use crate::formats::{self, Format, Refused};
 use crate::io::{Delivery, NotTaken};
 use crate::limits::UNREADABLE_HEAD_BYTES;
 
@@ -78,6 +78,7 @@ impl Intake {
             Err(why) if matches!(delivery.coordinates, Coordinates::Kafka { .. }) => {
                 judged.receipts.push(unreadable(why.to_string(), &delivery.body));
             }
+            Err(why @ Refused::TooMany) => return Err(NotTaken::TooMany(why.to_string())),
             Err(why) => return Err(NotTaken::NotJson(why.to_string())),
         }
         Ok(judged)

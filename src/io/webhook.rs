@@ -236,6 +236,7 @@ impl Receiver {
         match timeout(limits::ANSWER_WITHIN, answer).await {
             Ok(Ok(Ok(acknowledged))) => Ok(acknowledged),
             Ok(Ok(Err(NotTaken::NotJson(why)))) => Err(Refusal::NotJson(why)),
+            Ok(Ok(Err(NotTaken::TooMany(_)))) => Err(Refusal::TooLarge),
             // Full, failed, dropped or late: the sender brings it again.
             Ok(Ok(Err(NotTaken::Full | NotTaken::Store(_))) | Err(_)) | Err(_) => {
                 Err(Refusal::Busy)

@@ -1,3 +1,4 @@
+#![allow(clippy::disallowed_methods, reason = "these tests wait for real sockets and tasks")]
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Instant;

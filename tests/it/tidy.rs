@@ -43,8 +43,14 @@ fn imports(text: &str) -> Vec<(usize, String)> {
         for (at, _) in code.match_indices("crate::") {
             let path = &code[at + "crate::".len()..];
             let end = path.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
-            let path = &path[..end.unwrap_or(path.len())];
-            found.push((line, path.trim_end_matches(':').to_owned()));
+            let (path, rest) = path.split_at(end.unwrap_or(path.len()));
+            if !path.is_empty() {
+                found.push((line, path.trim_end_matches(':').to_owned()));
+                continue;
+            }
+            let group = rest.trim_start_matches('{').split('}').next().unwrap_or_default();
+            let names = group.split(',').map(|name| name.trim().to_owned());
+            found.extend(names.filter(|name| !name.is_empty()).map(|name| (line, name)));
         }
     }
     found

@@ -62,9 +62,11 @@ fn rules(config: &Config) -> Finding {
             let text = format!("{} holds no rule: nothing will match", config.rules.display());
             Finding::new("rules", Health::Warn, text)
         }
-        Ok(rules) => {
-            Finding::new("rules", Health::Ok, format!("{} rules, tests pass", rules.len()))
-        }
+        Ok(rules) => Finding::new(
+            "rules",
+            Health::Ok,
+            format!("{}: {} in force, their tests pass", config.rules.display(), rules.len()),
+        ),
         Err(why) => {
             let text = format!("run `lazaret rules check {}`: {why}", config.rules.display());
             Finding::new("rules", Health::Fail, text.lines().next().unwrap_or_default())
@@ -93,11 +95,11 @@ async fn store(config: &Config) -> Vec<Finding> {
                     let warn = |text| Finding::new("service", Health::Warn, text);
                     return report.problems.iter().map(warn).collect();
                 }
-                Err(why) => return vec![Finding::new("service", Health::Fail, format!("{why:?}"))],
+                Err(why) => return vec![Finding::new("service", Health::Fail, why)],
             }
         }
         Ok(Service::Stopped) => {}
-        Err(why) => return vec![Finding::new("service", Health::Fail, format!("{why:?}"))],
+        Err(why) => return vec![Finding::new("service", Health::Fail, why)],
     }
     let mut findings = vec![Finding::new("service", Health::Ok, "stopped")];
     findings.push(match verify(config) {

@@ -151,6 +151,12 @@ fn the_class_comes_from_the_severity() {
 }
 
 #[test]
+fn a_set_is_shared_by_all_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Ruleset>();
+}
+
+#[test]
 fn failed_selections_are_those_that_stand_against_the_rule() {
     let rules = set(vec![(rule("a"), malware(" and not blocked and named"))]);
     let blocked = fields(&[MALWARE, (Field::FileDetectionStatus, "Blocked")]);
@@ -323,11 +329,11 @@ fn as_fields(known: &[Known]) -> Fields<'static> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Invariant 13, and that nothing is held without need where everything is known.
     #[test]
-    fn what_acts_would_match_whatever_the_absent_fields_hold((selections, condition, given) in case()) {
+    fn what_acts_would_match_whatever_is_absent((selections, condition, given) in case()) {
         let rules = set(vec![(rule("a"), written(&selections, &condition))]);
         let says = |values: &[Known]| holds(&selections, &condition, values, &given);
         match rules.judge(&as_fields(&given), Mode::Enforce) {
@@ -348,5 +354,35 @@ proptest! {
             Judgement::NoMatch { .. } => prop_assert!(!says(&given)),
             other => prop_assert!(false, "{other:?}"),
         }
+    }
+
+    /// The index leaves no rule out: a set says what its rules say one by one.
+    #[test]
+    fn a_set_judges_as_its_rules_alone_do(cases in prop::collection::vec(case(), 2..5)) {
+        let fields = as_fields(&cases[0].2);
+        let written: Vec<(Rule, serde_json::Value)> = cases
+            .iter()
+            .enumerate()
+            .map(|(i, (selections, condition, _))| {
+                (rule(&format!("r{i}")), written(selections, condition))
+            })
+            .collect();
+        let matching: Vec<String> = written
+            .iter()
+            .filter(|one| {
+                let alone = set(vec![(*one).clone()]);
+                !matches!(alone.judge(&fields, Mode::Enforce), Judgement::NoMatch { .. })
+            })
+            .map(|(rule, _)| rule.id.clone())
+            .collect();
+        let all = set(written);
+        let mut judged = match all.judge(&fields, Mode::Enforce) {
+            Judgement::NoMatch { .. } => Vec::new(),
+            Judgement::Observe { rules }
+            | Judgement::Act { rules, .. }
+            | Judgement::Hold { rules, .. } => rules,
+        };
+        judged.sort_unstable();
+        prop_assert_eq!(judged, matching);
     }
 }

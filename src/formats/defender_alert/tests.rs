@@ -133,6 +133,7 @@ fn a_hash_or_a_machine_of_another_kind_is_a_reason_and_not_a_crash() {
     let hash = |sha1: &str| {
         let json = alert_with(&format!(r#","evidence":[{{"entityType":"File","sha1":{sha1}}}]"#));
         let alert = decode(&json).unwrap();
+        assert_eq!(*alert.candidates[0].fields.get(Field::FileSha1), Value::Absent);
         alert.candidates[0].sha1.clone().unwrap_err().0
     };
     assert_eq!(hash(&format!("\"{}\"", "a".repeat(64))), "sha1 is a SHA-256 where a SHA-1 belongs");

@@ -1,5 +1,7 @@
 //! The client against the simulator, and against raw sockets where the simulator is too polite.
 
+#![allow(clippy::disallowed_methods, reason = "these tests wait for real sockets and tasks")]
+
 mod answers;
 
 mod tokens;

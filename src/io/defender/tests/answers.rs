@@ -6,10 +6,6 @@ use crate::simulator::{App, Effect, Ending, Endpoint, Fault, Machine, Trouble};
 
 const NOW: Wall = Wall(1_700_000_000_000_000);
 
-fn error(code: &str) -> String {
-    format!(r#"{{"error": {{"code": "{code}", "message": "why", "target": "7"}}}}"#)
-}
-
 #[tokio::test]
 async fn an_accepted_call_names_its_machine_action() {
     let world = World::new().await;

@@ -1,0 +1,209 @@
+//! `lazaret rules check|test|list`: rule files on the command line, with no service and no store.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Subcommand;
+
+use super::{Failure, Outcome};
+use crate::rules::{self, Checked, Listed, Look, Severity, Trial};
+
+/// Check, test or list the rules of a directory
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say everything that is wrong with the rules, with file, line and column
+    Check {
+        /// Directory of *.yml rule files
+        #[arg(default_value = "./rules")]
+        dir: PathBuf,
+    },
+    /// Run the tests inside the rule files
+    Test {
+        /// Directory of *.yml rule files
+        #[arg(default_value = "./rules")]
+        dir: PathBuf,
+    },
+    /// Show the rules: what each does, and how far it may go
+    List {
+        /// Directory of *.yml rule files
+        #[arg(default_value = "./rules")]
+        dir: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Exit code 0: all is well; 1: a rule is wrong; 2: there is no such directory.
+pub fn run(args: Args) -> Outcome {
+    let (Command::Check { dir } | Command::Test { dir } | Command::List { dir, .. }) =
+        &args.command;
+    let checked = rules::check(dir);
+    let stderr = match std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        true => Look::Coloured,
+        false => Look::Plain,
+    };
+    let stdout = match &args.command {
+        Command::Check { .. } => verdict(&checked),
+        Command::Test { .. } => trials(&checked.trials),
+        Command::List { json: true, .. } => json(&checked.rules),
+        Command::List { json: false, .. } => table(&checked.rules),
+    };
+    let written = std::io::stderr()
+        .write_all(problems(&checked, stderr).as_bytes())
+        .and_then(|()| std::io::stdout().write_all(stdout.as_bytes()));
+    written.map_err(Failure::wrong)?;
+    outcome(dir, &checked)
+}
+
+/// What is wrong has been said already.
+fn outcome(dir: &Path, checked: &Checked) -> Outcome {
+    if !dir.is_dir() {
+        Err(Failure::usage(format!("there is no directory {}", dir.display())))
+    } else if checked.is_sound() {
+        Ok(())
+    } else {
+        Err(Failure::wrong(""))
+    }
+}
+
+/// All problems, each with its line and a caret.
+fn problems(checked: &Checked, look: Look) -> String {
+    checked.problems.iter().fold(String::new(), |mut text, problem| {
+        let _ = writeln!(text, "{}\n", problem.render(look));
+        text
+    })
+}
+
+/// One line that says how it went.
+fn verdict(checked: &Checked) -> String {
+    let count = |severity| checked.problems.iter().filter(|p| p.severity == severity).count();
+    format!(
+        "{}, {}, {}, {}\n",
+        counted(checked.rules.len(), "rule"),
+        counted(checked.trials.len(), "test"),
+        counted(count(Severity::Error), "error"),
+        counted(count(Severity::Warning), "warning"),
+    )
+}
+
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Each test by its file, and what came out of those that failed.
+fn trials(trials: &[Trial]) -> String {
+    let mut text = String::new();
+    let mut file = "";
+    for trial in trials {
+        if trial.file != file {
+            file = &trial.file;
+            let _ = writeln!(text, "{file}");
+        }
+        let _ = match &trial.outcome {
+            Ok(()) => writeln!(text, "  ok      {}", trial.name),
+            Err(why) => writeln!(text, "  FAILED  {}: {why}", trial.name),
+        };
+    }
+    let failed = trials.iter().filter(|trial| trial.outcome.is_err()).count();
+    let _ = writeln!(text, "{} passed, {failed} failed", trials.len() - failed);
+    text
+}
+
+/// A table of the rules that read well, as wide as its widest title.
+fn table(rules: &[Listed]) -> String {
+    let wide = rules.iter().map(|rule| rule.title.chars().count()).max().unwrap_or(0).max(5);
+    let mut text = format!(
+        "{:8}  {:7}  {:7}  {:6}  {:5}  {:wide$}\n",
+        "ID", "MODE", "UNKNOWN", "WINDOW", "TESTS", "TITLE"
+    );
+    for rule in rules {
+        let _ = writeln!(
+            text,
+            "{:8}  {:7}  {:7}  {:6}  {:5}  {:wide$}",
+            rule.id.get(..8).unwrap_or(&rule.id),
+            rule.mode.as_str(),
+            rule.unknown.as_str(),
+            duration(rule.window),
+            rule.tests,
+            rule.title,
+        );
+    }
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// In the largest unit that is exact, as a rule writes it.
+fn duration(span: Duration) -> String {
+    let seconds = span.as_secs();
+    for (unit, length) in [('d', 24 * 3600), ('h', 3600), ('m', 60)] {
+        if seconds.is_multiple_of(length) && (seconds > length || unit != 'd') && seconds > 0 {
+            return format!("{}{unit}", seconds / length);
+        }
+    }
+    format!("{seconds}s")
+}
+
+fn json(rules: &[Listed]) -> String {
+    let one = |rule: &Listed| {
+        serde_json::json!({
+            "file": rule.file,
+            "id": rule.id,
+            "title": rule.title,
+            "level": rule.level,
+            "mode": rule.mode.as_str(),
+            "unknown": rule.unknown.as_str(),
+            "window_seconds": rule.window.as_secs(),
+            "tests": rule.tests,
+        })
+    };
+    let all: Vec<serde_json::Value> = rules.iter().map(one).collect();
+    format!("{:#}\n", serde_json::Value::Array(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> Checked {
+        rules::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules"))
+    }
+
+    #[test]
+    fn the_shipped_rules_show_as_a_table() {
+        let shown = table(&shipped().rules);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[0], "ID        MODE     UNKNOWN  WINDOW  TESTS  TITLE");
+        assert_eq!(
+            lines[1],
+            "5d6a1f0e  observe  hold     24h         6  Quarantine active malware files"
+        );
+        assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn tests_show_by_file_and_a_failure_says_what_came_out() {
+        let outcome = Err("it acts on []".to_owned());
+        let trial = Trial { file: "a.yml".to_owned(), name: "x".to_owned(), outcome };
+        let passed = Trial { name: "y".to_owned(), outcome: Ok(()), ..trial.clone() };
+        assert_eq!(
+            trials(&[trial, passed]),
+            "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed\n"
+        );
+        assert_eq!(verdict(&shipped()), "3 rules, 13 tests, 0 errors, 0 warnings\n");
+    }
+
+    #[test]
+    fn a_span_shows_as_a_rule_writes_it() {
+        for (seconds, shown) in [(86_400, "24h"), (604_800, "7d"), (1800, "30m"), (90, "90s")] {
+            assert_eq!(duration(Duration::from_secs(seconds)), shown);
+        }
+    }
+}

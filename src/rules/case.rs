@@ -1,0 +1,220 @@
+//! The `tests` section: what a rule has to do with a sample alert.
+
+use std::ops::Range;
+
+use super::notes::{Entries, Notes, find};
+use super::suggest::did_you_mean;
+use super::yaml::{At, Node};
+use crate::domain::candidate::Field;
+use crate::domain::ids::{MachineId, Sha1};
+
+/// One test of a rule.
+pub(super) struct Case {
+    pub name: String,
+    /// The sample's path, relative to the rules.
+    pub alert: At<String>,
+    /// Fields that every candidate of the sample gets, or loses, before it is judged.
+    pub set: Vec<(Field, Set)>,
+    pub expect: Expect,
+    pub place: Range<usize>,
+}
+
+/// What a test makes of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Set {
+    Absent,
+    /// Known to be empty.
+    Empty,
+    Text(String),
+    Number(i64),
+    List(Vec<String>),
+}
+
+/// What has to come out. A key that is not given is an empty list: nothing else may act or be held.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Expect {
+    pub act: Vec<(MachineId, Sha1)>,
+    /// The fields over which candidates are held.
+    pub hold: Vec<Field>,
+    pub no_match: Option<NoMatch>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum NoMatch {
+    /// Nothing acts and nothing is held.
+    Any,
+    /// The same, and this selection is among those that stand against the rule.
+    Because(String),
+}
+
+const KEYS: [&str; 5] = ["name", "alert", "set", "absent", "expect"];
+
+/// Reads the section; `selections` are the names a `no_match` can give.
+pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Vec<Case> {
+    let items = notes.items(node, "tests").unwrap_or_default();
+    items.iter().filter_map(|item| read_case(notes, item, selections)).collect()
+}
+
+fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Option<Case> {
+    let entries = notes.entries(node, "a test")?;
+    for (key, _) in entries {
+        if !KEYS.contains(&key.value.as_str()) {
+            notes.unknown_key(key, "a test", &KEYS);
+        }
+    }
+    let name = required(notes, node, entries, "name").and_then(|n| notes.text(n, "name"));
+    let alert = required(notes, node, entries, "alert").and_then(|n| read_path(notes, n));
+    let mut set = Vec::new();
+    if let Some(node) = find(entries, "set") {
+        for (key, value) in notes.entries(node, "set").unwrap_or_default() {
+            if let Some(field) = read_field(notes, &key.value, &key.place)
+                && let Some(value) = read_set(notes, field, value)
+            {
+                set.push((field, value));
+            }
+        }
+    }
+    if let Some(node) = find(entries, "absent") {
+        for field in read_fields(notes, node, "absent") {
+            set.push((field, Set::Absent));
+        }
+    }
+    let expect = required(notes, node, entries, "expect")
+        .and_then(|n| read_expect(notes, n, selections).map(|expect| (expect, n.place.clone())));
+    let (expect, place) = expect?;
+    Some(Case { name: name?.to_owned(), alert: alert?, set, expect, place })
+}
+
+fn required<'n>(
+    notes: &mut Notes<'_>,
+    node: &At<Node>,
+    entries: &'n Entries,
+    key: &str,
+) -> Option<&'n At<Node>> {
+    let found = find(entries, key);
+    if found.is_none() {
+        notes.error(&node.place, format!("the test has no {key}"));
+    }
+    found
+}
+
+/// A relative path that stays below the rules: a rule file comes from elsewhere as often as not.
+fn read_path(notes: &mut Notes<'_>, node: &At<Node>) -> Option<At<String>> {
+    let path = notes.text(node, "alert")?;
+    let inside = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']);
+    if !path.split('/').all(inside) {
+        let why = "alert is a path below the rules, such as samples/defender-malware.json";
+        notes.error(&node.place, why);
+        return None;
+    }
+    Some(At { value: path.to_owned(), place: node.place.clone() })
+}
+
+fn read_field(notes: &mut Notes<'_>, name: &str, place: &Range<usize>) -> Option<Field> {
+    let found = Field::parse(name);
+    if found.is_none() {
+        let names = Field::ALL.iter().map(|field| field.name());
+        notes.error(place, format!("there is no field {name}{}", did_you_mean(name, names)));
+    }
+    found
+}
+
+fn read_fields(notes: &mut Notes<'_>, node: &At<Node>, what: &str) -> Vec<Field> {
+    let items = notes.items(node, what).unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| {
+            let name = notes.text(item, "a field's name")?;
+            read_field(notes, name, &item.place)
+        })
+        .collect()
+}
+
+fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> Option<Set> {
+    match &node.value {
+        Node::Null => Some(Set::Empty),
+        Node::List(items) if items.is_empty() => Some(Set::Empty),
+        Node::Text(text) if !text.is_empty() => Some(Set::Text(text.clone())),
+        Node::Integer(number) => Some(Set::Number(*number)),
+        Node::List(items) => {
+            let texts: Vec<Option<&str>> =
+                items.iter().map(|item| notes.text(item, field.name())).collect();
+            let texts: Option<Vec<&str>> = texts.into_iter().collect();
+            Some(Set::List(texts?.into_iter().map(str::to_owned).collect()))
+        }
+        other => {
+            let kind = other.kind();
+            let why =
+                format!("{} can't be set to {kind}; null means known and empty", field.name());
+            notes.error(&node.place, why);
+            None
+        }
+    }
+}
+
+fn read_expect(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Option<Expect> {
+    const KEYS: [&str; 3] = ["act", "hold", "no_match"];
+    let entries = notes.entries(node, "expect")?;
+    let mut expect = Expect::default();
+    let before = notes.problems.len();
+    for (key, value) in entries {
+        match key.value.as_str() {
+            "act" => {
+                let items = notes.items(value, "act").unwrap_or_default();
+                expect.act = items.iter().filter_map(|item| read_target(notes, item)).collect();
+            }
+            "hold" => expect.hold = read_fields(notes, value, "hold"),
+            "no_match" => expect.no_match = read_no_match(notes, value, selections),
+            "enrich" => notes.error(&key.place, "enrich is not in this version"),
+            "observe" => {
+                notes.error(&key.place, "tests judge in enforce: nothing is only observed");
+            }
+            _ => notes.unknown_key(key, "expect", &KEYS),
+        }
+    }
+    if expect.no_match.is_some() && !(expect.act.is_empty() && expect.hold.is_empty()) {
+        notes.error(&node.place, "no_match says that nothing acts and nothing is held");
+    }
+    (notes.problems.len() == before).then_some(expect)
+}
+
+fn read_target(notes: &mut Notes<'_>, node: &At<Node>) -> Option<(MachineId, Sha1)> {
+    let entries = notes.entries(node, "act")?;
+    for (key, _) in entries {
+        if !["machine", "sha1"].contains(&key.value.as_str()) {
+            notes.unknown_key(key, "act", &["machine", "sha1"]);
+        }
+    }
+    let machine = required(notes, node, entries, "machine")
+        .and_then(|n| notes.text(n, "machine").map(|text| (n, MachineId::parse(text))));
+    let sha1 = required(notes, node, entries, "sha1")
+        .and_then(|n| notes.text(n, "sha1").map(|text| (n, Sha1::parse(text))));
+    for (node, what, why) in [
+        machine.as_ref().and_then(|(n, m)| Some((*n, "machine", m.as_ref().err()?))),
+        sha1.as_ref().and_then(|(n, s)| Some((*n, "sha1", s.as_ref().err()?))),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        notes.error(&node.place, format!("{what} {why}"));
+    }
+    Some((machine?.1.ok()?, sha1?.1.ok()?))
+}
+
+fn read_no_match(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Option<NoMatch> {
+    match &node.value {
+        Node::Bool(true) => Some(NoMatch::Any),
+        Node::Text(name) if selections.contains(&name.as_str()) => {
+            Some(NoMatch::Because(name.clone()))
+        }
+        Node::Text(name) => {
+            let meant = did_you_mean(name, selections.iter().copied());
+            notes.error(&node.place, format!("there is no selection {name}{meant}"));
+            None
+        }
+        _ => {
+            notes.error(&node.place, "no_match is true or the name of a selection");
+            None
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! One rule file: Sigma's own keys, `response` and `tests`. Every key is checked; one that this
+//! version does not carry out is refused, never parsed and ignored.
+
+use std::ops::Range;
+
+use rsigma_parser::{Detections, LogSource, SigmaRule};
+use uuid::Uuid;
+
+use super::case::{self, Case};
+use super::notes::{Entries, Notes, find};
+use super::problem::{Problem, Source};
+use super::yaml::{self, At, Node};
+use super::{detection, response};
+use crate::domain::rule::Rule;
+
+/// Longer titles are refused, as Sigma does.
+const TITLE_CHARS: usize = 256;
+
+/// A rule file that reads well.
+pub(super) struct RuleFile {
+    pub rule: Rule,
+    pub detection: SigmaRule,
+    pub level: Option<&'static str>,
+    pub cases: Vec<Case>,
+    pub places: Places,
+}
+
+/// Where to point at for what only shows later.
+pub(super) struct Places {
+    pub id: Range<usize>,
+    pub title: Range<usize>,
+    pub detection: Range<usize>,
+}
+
+const KEYS: [&str; 22] = [
+    "title",
+    "id",
+    "name",
+    "status",
+    "description",
+    "author",
+    "license",
+    "date",
+    "modified",
+    "references",
+    "related",
+    "taxonomy",
+    "scope",
+    "tags",
+    "fields",
+    "falsepositives",
+    "level",
+    "logsource",
+    "detection",
+    "response",
+    "tests",
+    "sigma-version",
+];
+
+/// Sigma documents of other kinds.
+const NOT_YET: [&str; 3] = ["correlation", "filter", "action"];
+
+const LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
+
+const STATUSES: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];
+
+/// Reads a rule file and says everything that is wrong with it. `None` comes with an error.
+pub(super) fn read(source: &Source) -> (Option<RuleFile>, Vec<Problem>) {
+    let root = match yaml::parse(source) {
+        Ok(root) => root,
+        Err(problem) => return (None, vec![problem]),
+    };
+    let mut notes = Notes::new(source);
+    let file = read_root(&mut notes, &root);
+    (file, notes.problems)
+}
+
+fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
+    let entries = notes.entries(root, "the rule")?;
+    for (key, _) in entries {
+        if NOT_YET.contains(&key.value.as_str()) {
+            notes.error(&key.place, format!("{:?} is not in this version", key.value));
+        } else if !KEYS.contains(&key.value.as_str()) {
+            notes.unknown_key(key, "a rule", &KEYS);
+        }
+    }
+    check_described(notes, entries);
+    let level = find(entries, "level").and_then(|node| notes.one_of(node, "level", &LEVELS));
+    // All sections are read before any gives up, so that one run tells all.
+    let title = required(notes, root, entries, "title").and_then(|node| {
+        let title = notes.text(node, "title")?;
+        if title.chars().count() > TITLE_CHARS {
+            notes.error(&node.place, format!("the title is longer than {TITLE_CHARS} characters"));
+        }
+        Some((title, node.place.clone()))
+    });
+    let id = required(notes, root, entries, "id").and_then(|node| read_id(notes, node));
+    if let Some(node) = required(notes, root, entries, "logsource") {
+        check_logsource(notes, node);
+    }
+    let detection_node = required(notes, root, entries, "detection");
+    let detections = detection_node.and_then(|node| detection::read(notes, node));
+    let response =
+        required(notes, root, entries, "response").and_then(|node| response::read(notes, node));
+    let names: Vec<&str> = detections.iter().flat_map(|d| d.named.keys().map(|k| &**k)).collect();
+    let cases = find(entries, "tests").map(|node| case::read(notes, node, &names));
+    let (title, title_place) = title?;
+    let (id, id_place) = id?;
+    Some(RuleFile {
+        detection: sigma_rule(title, &id, detections?),
+        rule: Rule { id, title: title.to_owned(), response: response? },
+        level,
+        cases: cases.unwrap_or_default(),
+        places: Places {
+            id: id_place,
+            title: title_place,
+            detection: detection_node?.place.clone(),
+        },
+    })
+}
+
+fn required<'n>(
+    notes: &mut Notes<'_>,
+    root: &At<Node>,
+    entries: &'n Entries,
+    key: &str,
+) -> Option<&'n At<Node>> {
+    let found = find(entries, key);
+    if found.is_none() {
+        let how = match key {
+            "id" => "; make one with uuidgen",
+            "response" => "; it says what to do, such as action: StopAndQuarantineFile",
+            _ => "",
+        };
+        notes.error(&root.place, format!("the rule has no {key}{how}"));
+    }
+    found
+}
+
+fn read_id(notes: &mut Notes<'_>, node: &At<Node>) -> Option<(String, Range<usize>)> {
+    let text = notes.text(node, "id")?;
+    match Uuid::try_parse(text) {
+        Ok(id) => Some((id.to_string(), node.place.clone())),
+        Err(_) => {
+            notes.error(&node.place, format!("id {text:?} is no UUID; make one with uuidgen"));
+            None
+        }
+    }
+}
+
+/// Keys that say something to people and nothing to Lazaret.
+fn check_described(notes: &mut Notes<'_>, entries: &Entries) {
+    for (key, node) in entries {
+        match key.value.as_str() {
+            "status" => {
+                notes.one_of(node, "status", &STATUSES);
+            }
+            name @ ("description" | "author" | "license" | "date" | "modified" | "name"
+            | "taxonomy") => {
+                notes.text(node, name);
+            }
+            name @ ("references" | "tags" | "scope" | "fields" | "falsepositives") => {
+                for item in notes.items(node, name).unwrap_or_default() {
+                    notes.text(item, name);
+                }
+            }
+            "related" => {
+                notes.items(node, "related");
+            }
+            "sigma-version" => check_version(notes, node),
+            _ => {}
+        }
+    }
+}
+
+/// From 3 on, brackets in field names select array members, which candidates do not have.
+fn check_version(notes: &mut Notes<'_>, node: &At<Node>) {
+    let major = match &node.value {
+        Node::Integer(version) => Some(*version),
+        Node::Float(version) => Some(*version as i64),
+        Node::Text(text) => text.split('.').next().and_then(|major| major.parse().ok()),
+        _ => None,
+    };
+    if !matches!(major, Some(1 | 2)) {
+        notes.error(
+            &node.place,
+            "sigma-version has to be 1 or 2; rules here are written in Sigma 2",
+        );
+    }
+}
+
+/// Candidates come from formats, not log sources: any is right, for people and other tools.
+fn check_logsource(notes: &mut Notes<'_>, node: &At<Node>) {
+    const LOGSOURCE: [&str; 4] = ["product", "category", "service", "definition"];
+    for (key, value) in notes.entries(node, "logsource").unwrap_or_default() {
+        if LOGSOURCE.contains(&key.value.as_str()) {
+            notes.text(value, &key.value);
+        } else {
+            notes.unknown_key(key, "logsource", &LOGSOURCE);
+        }
+    }
+}
+
+/// The rule as the engine takes it. What only people read stays in the file.
+fn sigma_rule(title: &str, id: &str, detection: Detections) -> SigmaRule {
+    SigmaRule {
+        title: title.to_owned(),
+        id: Some(id.to_owned()),
+        detection,
+        logsource: LogSource::default(),
+        sigma_version: None,
+        name: None,
+        related: Vec::new(),
+        taxonomy: None,
+        status: None,
+        description: None,
+        license: None,
+        author: None,
+        references: Vec::new(),
+        date: None,
+        modified: None,
+        fields: Vec::new(),
+        falsepositives: Vec::new(),
+        level: None,
+        tags: Vec::new(),
+        scope: Vec::new(),
+        custom_attributes: Default::default(),
+    }
+}

@@ -1,0 +1,226 @@
+//! One leaf of a selection: field, modifiers, values.
+
+use rsigma_parser::ast::Modifier;
+use rsigma_parser::{DetectionItem, FieldSpec, SigmaString, SigmaValue};
+
+use super::notes::Notes;
+use super::suggest::did_you_mean;
+use super::yaml::{At, Node};
+use crate::domain::candidate::Field;
+use crate::formats::{self, spelling};
+
+/// Sigma's modifiers, as far as a candidate's fields have a use for them.
+const MODIFIERS: [&str; 29] = [
+    "contains",
+    "startswith",
+    "endswith",
+    "all",
+    "cased",
+    "exists",
+    "re",
+    "i",
+    "ignorecase",
+    "m",
+    "multiline",
+    "s",
+    "dotall",
+    "neq",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "minute",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "year",
+    "windash",
+    "cidr",
+    "wide",
+    "base64",
+    "base64offset",
+];
+
+/// Fields that are numbers, so that they can be compared.
+const NUMBERS: [Field; 6] = [
+    Field::AlertSeverityRank,
+    Field::AlertAge,
+    Field::AlertMachines,
+    Field::AlertFiles,
+    Field::FilePrevalence,
+    Field::FileSize,
+];
+
+/// Reads `field|modifier|…: value`. `None` comes with an error.
+pub(super) fn read(
+    notes: &mut Notes<'_>,
+    key: &At<String>,
+    value: &At<Node>,
+) -> Option<DetectionItem> {
+    let mut parts = key.value.split('|');
+    let name = parts.next().unwrap_or_default();
+    let field = read_field(notes, key, name);
+    let mut modifiers = Vec::new();
+    for written in parts {
+        modifiers.push(read_modifier(notes, key, written)?);
+    }
+    let field = field?;
+    let has = |modifier| modifiers.contains(&modifier);
+    if !formats::given(field) && !has(Modifier::Exists) {
+        let why = format!("no format of this version gives {name}, so the rule would never act");
+        notes.error(&key.place, format!("{why}; only {name}|exists can be asked"));
+        return None;
+    }
+    if has(Modifier::Exists) {
+        return exists(notes, name, &modifiers, key, value);
+    }
+    let compares = [Modifier::Gt, Modifier::Gte, Modifier::Lt, Modifier::Lte];
+    let compares = compares.into_iter().any(has);
+    if compares && !NUMBERS.contains(&field) {
+        let rank = match field {
+            Field::AlertSeverity => "; use alert.severity_rank (3 Medium, 4 High)",
+            _ => "",
+        };
+        notes.error(&key.place, format!("{name} is no number{rank}"));
+        return None;
+    }
+    let values = match &value.value {
+        Node::List(items) if items.is_empty() => {
+            notes.error(&value.place, format!("{name} has no value to match"));
+            return None;
+        }
+        Node::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(value),
+    };
+    let values: Vec<Option<SigmaValue>> =
+        values.iter().map(|value| read_value(notes, field, &modifiers, value)).collect();
+    let values = values.into_iter().collect::<Option<Vec<_>>>()?;
+    Some(DetectionItem { field: FieldSpec::new(Some(name.to_owned()), modifiers), values })
+}
+
+fn read_field(notes: &mut Notes<'_>, key: &At<String>, name: &str) -> Option<Field> {
+    let found = Field::parse(name);
+    if found.is_none() {
+        let message = match name {
+            "" | "." => "a leaf has to name a field".to_owned(),
+            _ if name.contains(['[', ']']) => {
+                format!("{name:?} selects from a list; a list field matches if one item does")
+            }
+            _ => {
+                let names = Field::ALL.iter().map(|field| field.name());
+                format!("there is no field {name}{}", did_you_mean(name, names))
+            }
+        };
+        notes.error(&key.place, message);
+    }
+    found
+}
+
+fn read_modifier(notes: &mut Notes<'_>, key: &At<String>, written: &str) -> Option<Modifier> {
+    let message = match written {
+        "not" => "not is no modifier; negate in the condition: … and not selection".to_owned(),
+        "fieldref" => "|fieldref is refused: fields are compared with values only".to_owned(),
+        "expand" => "|expand is not in this version: there are no lists yet".to_owned(),
+        _ if MODIFIERS.contains(&written) => return written.parse().ok(),
+        _ => format!("there is no modifier {written:?}{}", did_you_mean(written, MODIFIERS)),
+    };
+    notes.error(&key.place, message);
+    None
+}
+
+fn exists(
+    notes: &mut Notes<'_>,
+    name: &str,
+    modifiers: &[Modifier],
+    key: &At<String>,
+    value: &At<Node>,
+) -> Option<DetectionItem> {
+    if modifiers.len() > 1 {
+        notes.error(&key.place, "|exists goes with no other modifier");
+        return None;
+    }
+    let Node::Bool(expected) = value.value else {
+        notes.error(&value.place, format!("{name}|exists is true or false"));
+        return None;
+    };
+    let field = FieldSpec::new(Some(name.to_owned()), modifiers.to_vec());
+    Some(DetectionItem { field, values: vec![SigmaValue::Bool(expected)] })
+}
+
+fn read_value(
+    notes: &mut Notes<'_>,
+    field: Field,
+    modifiers: &[Modifier],
+    value: &At<Node>,
+) -> Option<SigmaValue> {
+    let name = field.name();
+    let numeric = NUMBERS.contains(&field);
+    let message = match &value.value {
+        Node::Null => format!("null matches what is not known; use {name}|exists: false"),
+        Node::Text(text) if text.is_empty() => {
+            format!("no field is an empty text; use {name}|exists: false")
+        }
+        Node::Text(text) if numeric => format!("{name} is a number, and {text:?} is none"),
+        Node::Text(text) => {
+            check_spelling(notes, field, modifiers, value, text)?;
+            if modifiers.contains(&Modifier::Re) {
+                return Some(SigmaValue::from_raw_string(text));
+            }
+            if let Some(star) = escaped_wildcard(text) {
+                let why = format!("\\{star} is a plain {star} in Sigma, no wildcard");
+                let how = format!("write \\\\{star} for a backslash and then anything");
+                notes.warning(&value.place, format!("{why}; {how}"));
+            }
+            return Some(SigmaValue::String(SigmaString::new(text)));
+        }
+        Node::Integer(number) => return Some(SigmaValue::Integer(*number)),
+        Node::Float(number) => return Some(SigmaValue::Float(*number)),
+        Node::Bool(_) => format!("{name} is never true or false; write the value in quotes"),
+        Node::List(_) | Node::Map(_) => format!("{name} can't match {}", value.value.kind()),
+    };
+    notes.error(&value.place, message);
+    None
+}
+
+/// The wildcard that a single backslash before it makes a plain character: right in a few names,
+/// and in a path such as `C:\Windows\*` a filter that filters nothing.
+fn escaped_wildcard(text: &str) -> Option<char> {
+    let mut backslashes = 0;
+    for c in text.chars() {
+        match c {
+            '\\' => backslashes += 1,
+            '*' | '?' if backslashes % 2 == 1 => return Some(c),
+            _ => backslashes = 0,
+        }
+    }
+    None
+}
+
+/// An equality with a value that no payload is known to have is a typing error more often than not.
+fn check_spelling(
+    notes: &mut Notes<'_>,
+    field: Field,
+    modifiers: &[Modifier],
+    value: &At<Node>,
+    text: &str,
+) -> Option<()> {
+    let known = spelling::known(field);
+    let plain = |modifier: &Modifier| matches!(modifier, Modifier::Cased | Modifier::Neq);
+    let equality = modifiers.iter().all(plain) && SigmaString::new(text).is_plain();
+    if known.is_empty() || !equality || known.iter().any(|one| one.eq_ignore_ascii_case(text)) {
+        return Some(());
+    }
+    let meant = match text.eq_ignore_ascii_case("unspecified") {
+        true => "; UnSpecified is read as Unknown".to_owned(),
+        false => did_you_mean(text, known.iter().copied()),
+    };
+    let message = format!("{text:?} is no known value of {}{meant}", field.name());
+    // Other fields keep values they don't know; an entity is one of two, or there is no candidate.
+    if field == Field::FileEntity {
+        notes.error(&value.place, message);
+        return None;
+    }
+    notes.warning(&value.place, message);
+    Some(())
+}

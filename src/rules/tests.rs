@@ -1,0 +1,157 @@
+use super::*;
+use crate::domain::rule::Judgement;
+use crate::formats::{self, Format};
+
+mod refused;
+
+const SAMPLE: &str = include_str!("../../rules/samples/defender-malware.json");
+
+/// A rule that is right, with one thing made wrong.
+const RIGHT: &str = "\
+title: T
+id: 5d6a1f0e-3c52-4c3b-9d0a-6f0f6b7d5a11
+status: stable
+logsource: {product: x}
+detection:
+  malware: {alert.category: Malware}
+  file: {file.entity: File}
+  condition: malware and file
+level: high
+response:
+  action: StopAndQuarantineFile
+  comment: due to {{alert.id}}
+  mode: enforce
+tests:
+  - name: acts
+    alert: samples/a.json
+    expect: {act: [{machine: 5f0c2a1be87d94f3360ba1c7d28e6495b03f7a1c,
+      sha1: c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13}]}
+";
+
+fn load_text(text: &str) -> Result<Loaded, Problems> {
+    let sample = |path: &str| (path == "samples/a.json").then(|| SAMPLE.to_owned());
+    load_from(&[("r.yml", text)], &sample)
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let problems = match load_text(text) {
+        Ok(loaded) => loaded.warnings,
+        Err(problems) => problems.0,
+    };
+    let first_line = |problem: Problem| {
+        let shown = problem.to_string();
+        shown.lines().next().unwrap_or_default().to_owned()
+    };
+    problems.into_iter().map(first_line).collect()
+}
+
+#[test]
+fn a_right_rule_loads() {
+    assert_eq!(problems(RIGHT), Vec::<String>::new());
+}
+
+#[test]
+fn all_errors_of_all_files_are_told_at_once_with_line_and_caret() {
+    let wrong =
+        RIGHT.replace("mode: enforce", "mode: approve").replace("alert.category", "alert.cat");
+    let files = [("a.yml", wrong.as_str()), ("b.yml", "title: [")];
+    let Err(problems) = load_from(&files, &|_| None) else { panic!("has to fail") };
+    assert_eq!(problems.0.len(), 3, "{problems}");
+    let shown = problems.0[0].to_string();
+    assert_eq!(
+        shown,
+        "\
+a.yml:6:13: error: there is no field alert.cat; did you mean alert.category?
+  |
+6 |   malware: {alert.cat: Malware}
+  |             ^^^^^^^^^",
+        "{shown}"
+    );
+    assert!(problems.0[0].render(Look::Coloured).contains("\u{1b}["));
+}
+
+#[test]
+fn two_rules_with_one_id_or_one_title_do_not_load() {
+    let other = RIGHT.replace("title: T", "title: U");
+    let files = [("a.yml", RIGHT), ("b.yml", other.as_str())];
+    let sample = |_: &str| Some(SAMPLE.to_owned());
+    let Err(problems) = load_from(&files, &sample) else { panic!("has to fail") };
+    assert!(
+        problems.to_string().starts_with("b.yml:2:5: error: the rule in a.yml has the same id")
+    );
+    let other = RIGHT.replace("5d6a1f0e", "5d6a1f0f");
+    let files = [("a.yml", RIGHT), ("b.yml", other.as_str())];
+    let Err(problems) = load_from(&files, &sample) else { panic!("has to fail") };
+    assert!(
+        problems.to_string().starts_with("b.yml:1:8: error: the rule in a.yml has the same title")
+    );
+}
+
+#[test]
+fn the_hash_names_the_content_of_all_files_and_not_their_order() {
+    let other = RIGHT.replace("title: T", "title: U").replace("5d6a1f0e", "5d6a1f0f");
+    let sample = |_: &str| Some(SAMPLE.to_owned());
+    let hash = |files: &[(&str, &str)]| {
+        load_from(files, &sample).map(|loaded| loaded.ruleset.hash().to_owned()).unwrap()
+    };
+    let (a, b) = (("a.yml", RIGHT), ("b.yml", other.as_str()));
+    assert_eq!(hash(&[a, b]), hash(&[b, a]));
+    assert_ne!(hash(&[a, b]), hash(&[a]));
+    assert_ne!(hash(&[a]), hash(&[("c.yml", RIGHT)]));
+    let touched = format!("{RIGHT}# a word\n");
+    assert_ne!(hash(&[a]), hash(&[("a.yml", touched.as_str())]));
+}
+
+#[test]
+fn a_directory_without_rules_loads_with_a_warning_and_none_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let loaded = load(dir.path()).ok().unwrap();
+    assert!(loaded.ruleset.is_empty());
+    assert!(loaded.warnings[0].message.contains("no rules"));
+    assert!(load(&dir.path().join("none")).is_err());
+    fs::write(dir.path().join("r.yml"), "x".repeat(limits::RULE_FILE_BYTES + 1)).unwrap();
+    assert!(load(dir.path()).is_err(), "too large");
+}
+
+fn shipped(dir: &str) -> Checked {
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir))
+}
+
+#[test]
+fn the_shipped_rules_pass_their_tests_and_only_observe() {
+    let checked = shipped("rules");
+    assert!(checked.problems.is_empty(), "{}", Problems(checked.problems));
+    assert_eq!(checked.rules.len(), 3);
+    for rule in &checked.rules {
+        assert_eq!(rule.mode, Mode::Observe, "{}", rule.file);
+        assert!(rule.tests >= 2, "{}", rule.file);
+    }
+    assert!(checked.trials.iter().all(|trial| trial.outcome.is_ok()));
+}
+
+#[test]
+fn the_demonstration_acts_on_its_file_and_on_nothing_else() {
+    let checked = shipped("rules/demo");
+    assert!(checked.problems.is_empty(), "{}", Problems(checked.problems));
+    let ruleset = checked.ruleset.unwrap();
+    let json = include_str!("../../rules/demo/samples/demo-alert.json");
+    let alerts = formats::split(json.as_bytes()).unwrap();
+    let alert = Format::DefenderAlert.decode(alerts[0]).unwrap();
+    let mut acted = Vec::new();
+    for candidate in &alert.candidates {
+        if let Judgement::Act { by, .. } = ruleset.judge(&candidate.fields, Mode::Enforce) {
+            let machine = candidate.machine.as_ref().unwrap().to_string();
+            let sha1 = candidate.sha1.as_ref().unwrap().to_string();
+            acted.push((machine, sha1, by.comment(&candidate.fields)));
+        }
+    }
+    assert_eq!(
+        acted,
+        [(
+            "1e5bc9d7e413ddd7902c2932e418702b84d0cc07".to_owned(),
+            "87662bc3d60e4200ceaf7aae249d1c343f4b83c9".to_owned(),
+            "Stop and quarantine file on machine due to alert 441688558380765161_2136280442"
+                .to_owned()
+        )]
+    );
+}

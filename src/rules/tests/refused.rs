@@ -1,0 +1,284 @@
+//! Rules made wrong, one thing at a time, and the place that each error names.
+
+use super::*;
+
+#[track_caller]
+fn wrong_at(from: &str, to: &str, wanted: &str) {
+    assert!(RIGHT.contains(from), "{from:?} is not in the right rule");
+    let found = problems(&RIGHT.replacen(from, to, 1));
+    assert!(
+        found.iter().any(|f| f.starts_with(wanted)),
+        "{to:?}\nwanted {wanted}\n found {found:#?}"
+    );
+}
+
+#[test]
+fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
+    let leaf = "alert.category: Malware";
+    for (to, wanted) in [
+        (
+            "alert.categry: Malware",
+            "r.yml:6:13: error: there is no field alert.categry; did you mean alert.category?",
+        ),
+        (
+            "alert.category|contain: M",
+            "r.yml:6:13: error: there is no modifier \"contain\"; did you mean contains?",
+        ),
+        ("alert.category|not: M", "r.yml:6:13: error: not is no modifier"),
+        ("alert.category|fieldref: alert.title", "r.yml:6:13: error: |fieldref is refused"),
+        ("alert.category|expand: '%list%'", "r.yml:6:13: error: |expand is not in this version"),
+        (
+            "'alert.techniques[any]': T1",
+            "r.yml:6:13: error: \"alert.techniques[any]\" selects from a list",
+        ),
+        (
+            "alert.category: null",
+            "r.yml:6:29: error: null matches what is not known; use alert.category|exists",
+        ),
+        ("alert.category: [Malware, null]", "r.yml:6:39: error: null matches"),
+        ("alert.category: ''", "r.yml:6:29: error: no field is an empty text"),
+        ("alert.category: []", "r.yml:6:29: error: alert.category has no value"),
+        ("alert.category: yes", "r.yml:6:29: warning: \"yes\" is no known value of alert.category"),
+        ("alert.category: true", "r.yml:6:29: error: alert.category is never true or false"),
+        ("alert.category: {a: b}", "r.yml:6:29: error: alert.category can't match a mapping"),
+        (
+            "alert.category|exists: 'yes'",
+            "r.yml:6:36: error: alert.category|exists is true or false",
+        ),
+        ("alert.category|exists|contains: true", "r.yml:6:13: error: |exists goes with no other"),
+        (
+            "alert.severity|gte: Medium",
+            "r.yml:6:13: error: alert.severity is no number; use alert.severity_rank",
+        ),
+        ("alert.severity_rank: High", "r.yml:6:34: error: alert.severity_rank is a number"),
+        ("alert.severity_rank|gte: High", "r.yml:6:38: error: alert.severity_rank is a number"),
+        ("alert.category|re: '('", "r.yml:6:13: error: "),
+        (
+            "alert.category: Malwar",
+            "r.yml:6:29: warning: \"Malwar\" is no known value of alert.category; \
+             did you mean Malware?",
+        ),
+        (
+            "alert.severity: UnSpecified",
+            "r.yml:6:29: warning: \"UnSpecified\" is no known value of alert.severity; \
+             UnSpecified is read as Unknown",
+        ),
+        ("machine.os: Windows11", "r.yml:6:13: error: no format of this version gives machine.os"),
+    ] {
+        wrong_at(leaf, to, wanted);
+    }
+    wrong_at(
+        "file.entity: File",
+        "file.entity: Fil",
+        "r.yml:7:23: error: \"Fil\" is no known value of file.entity; did you mean File?",
+    );
+    wrong_at(
+        "file.entity: File",
+        r"file.path: 'C:\Windows\*'",
+        r"r.yml:7:21: warning: \* is a plain * in Sigma, no wildcard; write \\* for",
+    );
+    let right = RIGHT.replace("file.entity: File", r"file.entity: File, file.path: 'C:\Users\\*'");
+    assert_eq!(problems(&right), Vec::<String>::new());
+    let exists = RIGHT
+        .replace("alert.category: Malware", "alert.category: Malware, machine.os|exists: false");
+    assert_eq!(problems(&exists), Vec::<String>::new(), "|exists is always known");
+}
+
+#[test]
+fn selections_and_conditions_are_checked_against_each_other() {
+    let condition = "condition: malware and file";
+    for (to, wanted) in [
+        (
+            "condition: malwar and file",
+            "r.yml:8:14: error: there is no selection malwar; did you mean malware?",
+        ),
+        ("condition: malware", "r.yml:7:3: error: selection file is not used"),
+        ("condition: malware and", "r.yml:8:"),
+        ("condition: \"malware and ) file\"", "r.yml:8:27: error: the condition does not read: "),
+        ("condition: 3 of them", "r.yml:8:14: error: 3 of them can't be: there are 2"),
+        ("condition: 0 of them", "r.yml:8:14: error: 0 of them is always true"),
+        (
+            "condition: 1 of sel* and malware and file",
+            "r.yml:8:19: error: no selection is named sel*",
+        ),
+        ("condition: [malware, file]", "r.yml:8:14: error: condition is a list"),
+        ("other: {}", "r.yml:6:3: error: detection has no condition"),
+        ("timeframe: 5m\n  condition: malware and file", "r.yml:8:3: error: timeframe"),
+        ("k: [a, b]\n  condition: malware and file and k", "r.yml:8:7: error: keywords"),
+        ("k: a\n  condition: malware and file and k", "r.yml:8:6: error: keywords"),
+        ("k: {}\n  condition: malware and file and k", "r.yml:8:6: error: the selection is empty"),
+    ] {
+        wrong_at(condition, to, wanted);
+    }
+}
+
+#[test]
+fn a_key_that_is_not_carried_out_is_refused() {
+    for (from, to, wanted) in [
+        (
+            "title: T",
+            "titel: T",
+            "r.yml:1:1: error: a rule has no key \"titel\"; did you mean title?",
+        ),
+        ("title: T", "title: [T]", "r.yml:1:8: error: title is a list"),
+        ("title: T\n", "", "r.yml:1:1: error: the rule has no title"),
+        ("id: 5d6a1f0e-3c52-4c3b-9d0a-6f0f6b7d5a11\n", "", "r.yml:1:1: error: the rule has no id"),
+        (
+            "id: 5d6a1f0e-3c52-4c3b-9d0a-6f0f6b7d5a11",
+            "id: x",
+            "r.yml:2:5: error: id \"x\" is no UUID",
+        ),
+        (
+            "status: stable",
+            "status: stabel",
+            "r.yml:3:9: error: status is \"stabel\"; it has to be one of",
+        ),
+        ("status: stable", "sigma-version: 3", "r.yml:3:16: error: sigma-version has to be 1 or 2"),
+        (
+            "status: stable",
+            "correlation: {}",
+            "r.yml:3:1: error: \"correlation\" is not in this version",
+        ),
+        ("status: stable", "title: again", "r.yml:3:1: error: "),
+        ("level: high", "level: hihg", "r.yml:9:8: error: level is \"hihg\"; it has to be one of"),
+        (
+            "logsource: {product: x}",
+            "logsource: {produkt: x}",
+            "r.yml:4:13: error: logsource has no key",
+        ),
+        ("title: T", "title: T\n  x: y", "r.yml:"),
+        ("title: T", "title: 'T", "r.yml:"),
+        ("title: T", "--- \ntitle: T\n---", "r.yml:"),
+    ] {
+        wrong_at(from, to, wanted);
+    }
+    assert!(problems("").iter().any(|p| p.contains("error")), "an empty file");
+    assert!(problems("[]").iter().any(|p| p.starts_with("r.yml:1:1: error: the rule is a list")));
+}
+
+#[test]
+fn a_response_promises_only_what_is_kept() {
+    for (from, to, wanted) in [
+        (
+            "mode: enforce",
+            "mode: approve",
+            "r.yml:13:9: error: mode: approve is not in this version",
+        ),
+        (
+            "mode: enforce",
+            "unknown: enrich",
+            "r.yml:13:12: error: unknown: enrich is not in this version",
+        ),
+        (
+            "mode: enforce",
+            "breakers: {actions: 3/1h}",
+            "r.yml:13:3: error: breakers are not in this version",
+        ),
+        ("mode: enforce", "window: 24", "r.yml:13:11: error: window is a number"),
+        ("mode: enforce", "window: 24x", "r.yml:13:11: error: window \"24x\" is no duration"),
+        ("mode: enforce", "window: 0s", "r.yml:13:11: error: window has to lie between"),
+        (
+            "mode: enforce",
+            "mod: enforce",
+            "r.yml:13:3: error: response has no key \"mod\"; did you mean mode?",
+        ),
+        ("mode: enforce", "priority: High", "r.yml:13:13: error: priority is \"High\""),
+        (
+            "action: StopAndQuarantineFile",
+            "action: deny",
+            "r.yml:11:11: error: action: deny is not in this version",
+        ),
+        (
+            "action: StopAndQuarantineFile",
+            "action: Isolate",
+            "r.yml:11:11: error: action is \"Isolate\"",
+        ),
+        ("  comment: due to {{alert.id}}\n", "", "r.yml:11:3: error: response has no comment"),
+        (
+            "{{alert.id}}",
+            "{{alert.idd}}",
+            "r.yml:12:19: error: there is no field \"alert.idd\"; did you mean alert.id?",
+        ),
+        (
+            "{{alert.id}}",
+            "{{machine.os}}",
+            "r.yml:12:12: error: no format of this version gives machine.os",
+        ),
+        ("{{alert.id}}", "{{alert.id", "r.yml:12:19: error: {{ is not closed"),
+    ] {
+        wrong_at(from, to, wanted);
+    }
+}
+
+#[test]
+fn a_rule_that_fails_its_own_tests_does_not_load() {
+    for (from, to, wanted) in [
+        (
+            "file: {file.entity: File}",
+            "file: {file.entity: Process}",
+            "r.yml:17:13: error: test \"acts\" fails: it should act on [{machine: 5f0c",
+        ),
+        ("samples/a.json", "samples/b.json", "r.yml:16:12: error: samples/b.json can't be read"),
+        ("samples/a.json", "../a.json", "r.yml:16:12: error: alert is a path below the rules"),
+        ("samples/a.json", "/etc/passwd", "r.yml:16:12: error: alert is a path below the rules"),
+        (
+            "    expect:",
+            "    absent: [file.entity]\n    expect:",
+            "r.yml:18:13: error: test \"acts\" fails: it should act on",
+        ),
+        (
+            "    expect:",
+            "    set: {file.entty: x}\n    expect:",
+            "r.yml:17:11: error: there is no field file.entty",
+        ),
+        ("expect: {act", "expect: {acts", "r.yml:17:14: error: expect has no key \"acts\""),
+        (
+            "sha1: c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13",
+            "sha1: xx",
+            "r.yml:18:13: error: sha1 is not 40 hex digits",
+        ),
+        (
+            "expect: {act",
+            "expect: {no_match: file, act",
+            "r.yml:17:13: error: no_match says that nothing acts",
+        ),
+    ] {
+        wrong_at(from, to, wanted);
+    }
+    let case = |expect: &str| {
+        let start = RIGHT.find("    expect:").unwrap();
+        problems(&format!("{}{expect}\n", &RIGHT[..start]))
+    };
+    assert_eq!(
+        case("    set: {alert.category: Exploit}\n    expect: {no_match: malware}"),
+        [""; 0]
+    );
+    assert_eq!(case("    set: {file.entity: Process}\n    expect: {no_match: file}"), [""; 0]);
+    let wrong = case("    set: {alert.category: Exploit}\n    expect: {no_match: true, hold: []}");
+    assert_eq!(wrong, [""; 0]);
+    let other =
+        case("    set: {alert.category: Exploit, file.entity: File}\n    expect: {no_match: file}");
+    assert!(
+        other[0].contains("file should stand against it, and what does is [malware]"),
+        "{other:?}"
+    );
+    let acts = case("    expect: {no_match: true}");
+    assert!(acts[0].contains("it should act on [] and acts on [{machine"), "{acts:?}");
+}
+
+#[test]
+fn a_test_can_say_what_is_held() {
+    let text = RIGHT.replace(
+        "condition: malware and file",
+        "old: {alert.status: Resolved}\n  condition: malware and file and not old",
+    );
+    let held = text.find("    expect:").unwrap();
+    let held = format!(
+        "{}    absent: [alert.status]\n    expect: {{hold: [alert.status]}}\n",
+        &text[..held]
+    );
+    assert_eq!(problems(&held), Vec::<String>::new());
+    let none = held.replace("hold: [alert.status]", "hold: []");
+    let found = problems(&none);
+    assert!(found[0].contains("it should hold for [] and holds for [alert.status]"), "{found:?}");
+}

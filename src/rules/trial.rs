@@ -1,0 +1,132 @@
+//! Runs the tests inside rule files: each rule alone, in `enforce`, on its sample alerts.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::case::{Case, Expect, NoMatch, Set};
+use crate::domain::action::HoldWhy;
+use crate::domain::alert::severity_rank;
+use crate::domain::candidate::{Candidate, Field, Incomplete, Value};
+use crate::domain::ids::{MachineId, Sha1};
+use crate::domain::rule::{Judgement, Mode, Ruleset};
+use crate::domain::time::Wall;
+use crate::formats::{self, Format};
+
+/// What `alert.tenant` and `alert.source` are in a test that does not set them.
+const NAMED: &str = "test";
+
+/// What came out of a sample.
+#[derive(Debug, Default)]
+struct Came {
+    act: BTreeSet<(MachineId, Sha1)>,
+    hold: BTreeSet<Field>,
+    failed: BTreeSet<String>,
+}
+
+/// Runs one test of the only rule in `alone`. `Err` says what came out instead.
+pub(super) fn run(alone: &Ruleset, case: &Case, sample: &str) -> Result<(), String> {
+    let alerts = formats::split(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
+    let mut came = Came::default();
+    for alert in alerts {
+        let mut alert =
+            Format::DefenderAlert.decode(alert).map_err(|e| format!("the sample: {e}"))?;
+        // As if it had come at once, so that `alert.age` is 0 unless the test sets it.
+        let now = alert.created.unwrap_or(Wall(0));
+        formats::came_by(&mut alert, NAMED, NAMED, now);
+        for mut candidate in alert.candidates {
+            prepare(&mut candidate, &case.set);
+            judge(alone, &candidate, &mut came);
+        }
+    }
+    compare(&case.expect, &came)
+}
+
+fn judge(alone: &Ruleset, candidate: &Candidate<'_>, came: &mut Came) {
+    match alone.judge(&candidate.fields, Mode::Enforce) {
+        Judgement::Act { .. } => {
+            // One that is incomplete can't act, whatever the rule says.
+            if let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) {
+                came.act.insert((*machine, *sha1));
+            }
+        }
+        Judgement::Hold { why: HoldWhy::Unknown { fields, .. }, .. } => {
+            came.hold.extend(fields.iter().filter_map(|name| Field::parse(name)));
+        }
+        Judgement::Hold { .. } | Judgement::Observe { .. } | Judgement::NoMatch { .. } => {
+            for rule in alone.rules() {
+                came.failed.extend(alone.failed_selections(&rule.id, &candidate.fields));
+            }
+        }
+    }
+}
+
+/// Applies `set` and `absent`. What follows from a field follows it: the severity's rank, and the
+/// machine and the hash that a call would name.
+fn prepare<'a>(candidate: &mut Candidate<'a>, set: &'a [(Field, Set)]) {
+    for (field, value) in set {
+        let value = match value {
+            Set::Absent => Value::Absent,
+            Set::Empty => Value::Empty,
+            Set::Text(text) => Value::Text(Cow::Borrowed(text)),
+            Set::Number(number) => Value::Number(*number),
+            Set::List(list) => {
+                Value::List(list.iter().map(|item| Cow::Borrowed(item.as_str())).collect())
+            }
+        };
+        let text = match &value {
+            Value::Text(text) => text.clone(),
+            _ => Cow::Borrowed(""),
+        };
+        match field {
+            Field::AlertSeverity => {
+                let rank = match value {
+                    Value::Text(_) => Value::Number(severity_rank(&text)),
+                    _ => Value::Absent,
+                };
+                candidate.fields.set(Field::AlertSeverityRank, rank);
+            }
+            Field::MachineId => {
+                candidate.machine = MachineId::parse(&text).map_err(|e| Incomplete(e.to_string()));
+            }
+            Field::FileSha1 => {
+                candidate.sha1 = Sha1::parse(&text).map_err(|e| Incomplete(e.to_string()));
+            }
+            _ => {}
+        }
+        candidate.fields.set(*field, value);
+    }
+}
+
+fn compare(expect: &Expect, came: &Came) -> Result<(), String> {
+    let mut wrong = String::new();
+    let act: BTreeSet<(MachineId, Sha1)> = expect.act.iter().copied().collect();
+    if act != came.act {
+        let list = |targets: &BTreeSet<(MachineId, Sha1)>| {
+            let one = |(machine, sha1): &(MachineId, Sha1)| {
+                format!("{{machine: {machine}, sha1: {sha1}}}")
+            };
+            targets.iter().map(one).collect::<Vec<_>>().join(", ")
+        };
+        let _ =
+            write!(wrong, "it should act on [{}] and acts on [{}]", list(&act), list(&came.act));
+    }
+    let hold: BTreeSet<Field> = expect.hold.iter().copied().collect();
+    if hold != came.hold {
+        let list = |fields: &BTreeSet<Field>| {
+            fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
+        };
+        let and = if wrong.is_empty() { "" } else { "; " };
+        let (should, does) = (list(&hold), list(&came.hold));
+        let _ = write!(wrong, "{and}it should hold for [{should}] and holds for [{does}]");
+    }
+    if wrong.is_empty()
+        && let Some(NoMatch::Because(name)) = &expect.no_match
+        && !came.failed.contains(name)
+    {
+        let failed: Vec<&str> = came.failed.iter().map(String::as_str).collect();
+        let failed = failed.join(", ");
+        let _ = write!(wrong, "{name} should stand against it, and what does is [{failed}]");
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
