@@ -27,7 +27,8 @@ pub fn run(scale: Scale) {
         .map(|count| {
             let rules = dir.path().join(count.to_string());
             alerts::write_rules(&rules, *count).expect("the rules are written");
-            lazaret::rules::load(&rules).unwrap_or_else(|why| panic!("the rules: {why}"))
+            let loaded = lazaret::rules::load(&rules);
+            loaded.unwrap_or_else(|why| panic!("the rules: {why}")).ruleset
         })
         .collect();
 

@@ -97,7 +97,7 @@ tenants:
     login: {defender}
     credential: {{client_id: 66666666-7777-8888-9999-000000000000, secret: {{file: contoso}}}}
     budgets:
-      quarantine: [{{calls: 1000000, per: 60s}}]
+      quarantine: [{{calls: 100000, per: 60s}}]
 "
         )
     }
