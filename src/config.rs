@@ -274,6 +274,14 @@ impl Config {
                 }
             }
         }
+        for (at, tenant) in self.tenants.iter().enumerate() {
+            if let Some(same) = self.tenants[..at].iter().find(|other| other.id == tenant.id) {
+                return refuse(format!(
+                    "tenants: {} and {} have the same id: one tenant has one budget, one name",
+                    same.name, tenant.name
+                ));
+            }
+        }
         if let Some(token) = self.listen.admin.tokens.iter().find(|token| is_own(&token.name)) {
             return refuse(format!("tokens: {} is the service's own name", token.name));
         }
@@ -307,6 +315,14 @@ fn located(path: &Path, text: &str, why: &serde_saphyr::Error) -> String {
     let (line, column) = (at.line() as usize, at.column() as usize);
     let message = message.split(" at line ").next().unwrap_or(message);
     let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    // Where somebody has written a secret itself, the message must not carry it into a log.
+    if ["secret", "token", "password"].iter().any(|word| source.contains(word)) {
+        return format!(
+            "{}:{line}:{column}: this line names a secret wrongly: write {{file: PATH}} \
+                        or {{env: NAME}}",
+            path.display()
+        );
+    }
     let caret = " ".repeat(column.saturating_sub(1));
     format!("{}:{line}:{column}: {message}\n  | {source}\n  | {caret}^", path.display())
 }

@@ -32,6 +32,9 @@ pub const CANDIDATES_PER_ALERT: usize = 1000;
 /// Alerts in one delivery. More are refused as too large.
 pub const ALERTS_PER_DELIVERY: usize = 10_000;
 
+/// A text in the snapshot that is kept with each action of an alert: a path, at most.
+pub const SNAPSHOT_TEXT_BYTES: usize = 1024;
+
 /// First bytes of an unreadable delivery that its row keeps.
 pub const UNREADABLE_HEAD_BYTES: usize = 256;
 
@@ -269,3 +272,10 @@ pub const RULE_FILES: usize = 100_000;
 
 /// The longest window a rule may ask for: actions are kept about that long.
 pub const RULE_WINDOW: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How long a connection may leave an answer unread before it is cut: clients that never read
+/// would otherwise hold their places for good.
+pub const WRITE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A secret in a file. The longest real ones are keys of some kilobytes.
+pub const SECRET_BYTES: u64 = 64 * 1024;

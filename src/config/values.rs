@@ -7,6 +7,8 @@ use secrecy::SecretString;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::limits::SECRET_BYTES;
+
 /// A length of time: `500ms`, `60s`, `30m`, `24h`, `7d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
@@ -121,12 +123,24 @@ pub enum SecretError {
     Empty(String),
 }
 
+/// The text of a regular file: a device or a pipe could go on for ever.
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(SECRET_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 impl Secret {
     /// Reads the secret. An unset or empty one is an error: it must stop the start.
     pub fn read(&self) -> Result<SecretString, SecretError> {
         let text = match self {
-            Secret::File(path) => std::fs::read_to_string(path)
-                .map_err(|why| SecretError::Unreadable(path.clone(), why))?,
+            Secret::File(path) => {
+                read_bounded(path).map_err(|why| SecretError::Unreadable(path.clone(), why))?
+            }
             Secret::Env(name) => {
                 std::env::var(name).map_err(|_| SecretError::Unset(name.clone()))?
             }

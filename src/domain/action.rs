@@ -1,6 +1,7 @@
 //! An action: one thing to be done to one file on one machine, and the states it passes through.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -247,7 +248,7 @@ pub struct Origin {
     pub ruleset: String,
     pub delivery: Coordinates,
     /// The alert's own bytes, for what did not come from Kafka.
-    pub raw: Option<Vec<u8>>,
+    pub raw: Option<Arc<[u8]>>,
 }
 
 /// Where a delivery came from, so that it can be found again.

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::ids::{MachineId, Sha1};
 use super::time::Wall;
+use crate::limits::SNAPSHOT_TEXT_BYTES;
 
 /// What a field holds. Absent and known-to-be-empty are different things: nothing acts on the
 /// first.
@@ -139,7 +140,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The snapshot kept with an action: present fields by name, known-empty ones as `null`, absent
+/// The snapshot kept with an action, long texts cut: present fields by name, known-empty ones as `null`, absent
 /// ones left out.
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -147,13 +148,18 @@ impl Serialize for Fields<'_> {
         for (field, value) in self.present() {
             match value {
                 Value::Absent | Value::Empty => map.serialize_entry(field.name(), &())?,
-                Value::Text(text) => map.serialize_entry(field.name(), text)?,
+                Value::Text(text) => map.serialize_entry(field.name(), bounded(text))?,
                 Value::Number(number) => map.serialize_entry(field.name(), number)?,
                 Value::List(list) => map.serialize_entry(field.name(), list)?,
             }
         }
         map.end()
     }
+}
+
+/// The start of a text that a person would not read to its end: the alert itself is kept whole.
+fn bounded(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SNAPSHOT_TEXT_BYTES)]
 }
 
 /// What a candidate lacks, so that it can't become an action. Shown as the reason of `incomplete`.

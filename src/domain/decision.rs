@@ -1,5 +1,6 @@
 //! What becomes of a candidate, and of the alert it came with.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -162,7 +163,7 @@ pub struct Receipt {
     pub alert_id: String,
     pub content: Content,
     /// The alert's own bytes: kept with an action that did not come from Kafka.
-    pub raw: Option<Vec<u8>>,
+    pub raw: Option<Arc<[u8]>>,
     /// Whether a `no match` keeps a row: they do up to a rate and are only counted beyond it.
     pub keep_row: bool,
 }

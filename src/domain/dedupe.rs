@@ -25,6 +25,8 @@ pub struct Effect {
     pub blocks_until: Option<Wall>,
     /// The last quarantine that succeeded, whoever owned the effect since.
     pub success: Option<Success>,
+    /// The owner's evidence: that time again, however late by its own clock, brings nothing new.
+    pub evidence: Option<Wall>,
     /// The longest window of the rules that matched, fixed when the owner was decided.
     pub window: Duration,
     /// When the first action of this count was decided, and how many there were since.
@@ -82,10 +84,10 @@ pub fn judge(effect: Option<&Effect>, draft: &Draft, now: Wall) -> Verdict {
     };
     let success = effect.success.filter(|success| now < success.blocks_until);
     if let Some(Success { completed, .. }) = success
-        && draft.evidence.is_none_or(|at| at <= completed)
+        && draft.evidence.is_none_or(|at| at <= completed || Some(at) <= effect.evidence)
     {
         let why = match draft.evidence {
-            Some(at) => format!("quarantined at {completed}, after this evidence of {at}"),
+            Some(at) => format!("quarantined at {completed}, for evidence of {at} or later"),
             None => format!("quarantined at {completed}; this evidence has no time"),
         };
         return Verdict::Duplicate { why, raise_to: None };
@@ -119,7 +121,8 @@ impl Effect {
             held_unknown: matches!(new.state, State::Held { why: HoldWhy::Unknown { .. } }),
         };
         let success = before.and_then(|before| before.success);
-        Self { owner, blocks_until: None, success, window, first: count.first, times: count.times }
+        let Count { first, times, evidence } = count;
+        Self { owner, blocks_until: None, success, evidence, window, first, times }
     }
 
     /// What the row becomes when its owner ends at `at`.
@@ -139,6 +142,7 @@ impl Effect {
 struct Count {
     first: Wall,
     times: u32,
+    evidence: Option<Wall>,
 }
 
 /// Everything one delivery changes, decided against the rows it touches.
@@ -243,7 +247,12 @@ fn decide_draft(
             let what = What::Created { action: id, state: new.state.clone() };
             decided.changes.push(change(reason, what));
             let before = effects.get(&draft.key);
-            let effect = Effect::owned_by(&new, before, draft.window, Count { first, times });
+            let effect = Effect::owned_by(
+                &new,
+                before,
+                draft.window,
+                Count { first, times, evidence: draft.evidence },
+            );
             effects.insert(draft.key.clone(), effect);
             decided.actions.push(new);
             Ok(decision)

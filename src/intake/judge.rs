@@ -1,5 +1,7 @@
 //! From a delivery's bytes to judged receipts: split, decode, judge, guard. Touches no store.
 
+use std::sync::Arc;
+
 use super::{Intake, Predict};
 use crate::domain::action::Coordinates;
 use crate::domain::alert::Alert;
@@ -123,7 +125,7 @@ impl Intake {
         Receipt {
             tenant: Some(tenant.clone()),
             alert_id,
-            raw: (by_webhook && drafted).then(|| text.as_bytes().to_vec()),
+            raw: (by_webhook && drafted).then(|| Arc::from(text.as_bytes())),
             keep_row: !matched_nothing || self.rows.take(now),
             content: Content::Judged(judged),
         }

@@ -70,6 +70,7 @@ fn refuse(status: StatusCode, why: impl Into<String>) -> Response {
 fn failed(why: &StoreError) -> Response {
     let status = match why {
         StoreError::NoAction(_) => StatusCode::NOT_FOUND,
+        StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     refuse(status, why.to_string())

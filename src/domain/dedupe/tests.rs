@@ -26,7 +26,15 @@ fn open(state: StateName) -> Effect {
     let owner =
         Owner { id: ActionId(Uuid::nil()), state, class: Class::Normal, held_unknown: false };
     let window = 24 * HOUR;
-    Effect { owner, blocks_until: None, success: None, window, first: NOON, times: 1 }
+    Effect {
+        owner,
+        blocks_until: None,
+        success: None,
+        evidence: None,
+        window,
+        first: NOON,
+        times: 1,
+    }
 }
 
 fn ended(end: &State) -> Effect {
@@ -152,4 +160,14 @@ fn evidence_that_a_quarantine_has_dealt_with_releases_nothing_and_stays_dealt_wi
     effect.ended(&State::Expired, NOON + 3 * HOUR);
     assert!(is_duplicate(&judge(Some(&effect), &old, NOON + 4 * HOUR)), "also after another end");
     assert!(is_new(&judge(Some(&effect), &newer, NOON + 4 * HOUR)));
+}
+
+#[test]
+fn a_sender_whose_clock_is_ahead_does_not_bring_the_same_evidence_back() {
+    let mut effect = quarantined_at(NOON);
+    let ahead = draft(Some(NOON + HOUR));
+    assert!(is_new(&judge(Some(&effect), &ahead, NOON + 2 * HOUR)));
+    effect.evidence = ahead.evidence;
+    assert!(is_duplicate(&judge(Some(&effect), &ahead, NOON + 2 * HOUR)), "it was decided on");
+    assert!(is_new(&judge(Some(&effect), &draft(Some(NOON + 2 * HOUR)), NOON + 2 * HOUR)));
 }

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use sha2::{Digest as _, Sha256};
+
 use super::fault::Fault;
 use super::sql::Json;
 use super::{chain, effects};
@@ -46,8 +48,9 @@ pub(super) fn insert(db: &Connection, new: &NewAction) -> Result<(), Fault> {
         checksum
     ])?;
     count(db, &key.tenant, new.state.name(), 1)?;
+    let payload = origin.raw.as_deref().map(|raw| keep(db, raw)).transpose()?;
     let mut insert = db.prepare_cached(
-        "INSERT INTO origins (sequence, candidate, rules, ruleset, delivery, raw)
+        "INSERT INTO origins (sequence, candidate, rules, ruleset, delivery, payload)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     insert.execute(params![
@@ -56,9 +59,18 @@ pub(super) fn insert(db: &Connection, new: &NewAction) -> Result<(), Fault> {
         Json(&origin.rules),
         origin.ruleset,
         Json(&origin.delivery),
-        origin.raw
+        payload
     ])?;
     Ok(())
+}
+
+/// Keeps an alert's own bytes under their hash, once for all actions that it leads to.
+fn keep(db: &Connection, raw: &[u8]) -> Result<[u8; 32], Fault> {
+    let hash: [u8; 32] = Sha256::digest(raw).into();
+    let mut insert =
+        db.prepare_cached("INSERT OR IGNORE INTO payloads (hash, body) VALUES (?1, ?2)")?;
+    insert.execute(params![hash, raw])?;
+    Ok(hash)
 }
 
 /// Applies a change to its action and appends it to its chain; neither where it is left out.

@@ -15,7 +15,7 @@ use crate::domain::time::Wall;
 pub(super) fn load(db: &Connection, key: &EffectKey) -> Result<Option<Effect>, Fault> {
     let mut select = db.prepare_cached(
         "SELECT e.owner, e.ended, e.blocks_until, e.completed, e.success_until, e.window, e.first,
-                e.times, a.detail, a.class
+                e.times, a.detail, a.class, e.evidence
          FROM effects e LEFT JOIN actions a ON e.ended IS NULL AND a.id = e.owner
          WHERE e.tenant = ?1 AND e.machine = ?2 AND e.sha1 = ?3",
     )?;
@@ -25,11 +25,12 @@ pub(super) fn load(db: &Connection, key: &EffectKey) -> Result<Option<Effect>, F
 /// Writes the row of a new action, where no open one owns it.
 pub(super) fn own(db: &Connection, key: &EffectKey, effect: &Effect) -> Result<(), Fault> {
     let mut upsert = db.prepare_cached(
-        "INSERT INTO effects (tenant, machine, sha1, owner, window, first, times)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO effects (tenant, machine, sha1, owner, window, first, times, evidence)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (tenant, machine, sha1) DO UPDATE
          SET owner = excluded.owner, window = excluded.window, first = excluded.first,
-             times = excluded.times, ended = NULL, blocks_until = NULL, forget = NULL
+             times = excluded.times, evidence = excluded.evidence, ended = NULL,
+             blocks_until = NULL, forget = NULL
          WHERE ended IS NOT NULL",
     )?;
     let written = upsert.execute(params![
@@ -39,7 +40,8 @@ pub(super) fn own(db: &Connection, key: &EffectKey, effect: &Effect) -> Result<(
         effect.owner.id,
         micros(effect.window),
         effect.first,
-        effect.times
+        effect.times,
+        effect.evidence
     ])?;
     match written {
         1 => Ok(()),
@@ -122,6 +124,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Effect> {
     Ok(Effect {
         owner,
         blocks_until: row.get(2)?,
+        evidence: row.get(10)?,
         success: success.map(|(completed, blocks_until)| Success { completed, blocks_until }),
         window: Duration::from_micros(u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0)),
         first: row.get(6)?,

@@ -48,6 +48,13 @@ fn ended_actions(db: &Connection, before: Wall) -> Result<u64, Fault> {
         gone += attempts.execute([id])? + origins.execute([sequence])?;
         gone += actions.execute([sequence])?;
     }
+    if gone > 0 {
+        db.execute(
+            "DELETE FROM payloads WHERE NOT EXISTS
+             (SELECT 1 FROM origins WHERE payload = payloads.hash)",
+            [],
+        )?;
+    }
     Ok(gone as u64)
 }
 

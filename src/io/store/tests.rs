@@ -118,7 +118,7 @@ fn alert(judged: Vec<Judged>) -> Receipt {
         tenant: Some(contoso()),
         alert_id: "a-1".to_owned(),
         content: Content::Judged(judged),
-        raw: Some(b"{\"id\":\"a-1\"}".to_vec()),
+        raw: Some((*b"{\"id\":\"a-1\"}").into()),
         keep_row: true,
     }
 }

@@ -43,8 +43,15 @@ CREATE TABLE origins (
     rules     TEXT NOT NULL,
     ruleset   TEXT NOT NULL,
     delivery  TEXT NOT NULL,
-    raw       BLOB
+    payload   BLOB                 -- hash of the alert's own bytes
 ) STRICT;
+CREATE INDEX origins_payload ON origins (payload) WHERE payload IS NOT NULL;
+
+-- The alert's own bytes, once for all actions that it led to. By their SHA-256.
+CREATE TABLE payloads (
+    hash BLOB PRIMARY KEY,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- One row for each file on a machine. While the owner is open, `ended` is null and its state
 -- stands in its own row alone.
@@ -58,6 +65,7 @@ CREATE TABLE effects (
     -- Of the last success, whoever owned the effect since: when, and until when it blocks.
     completed     INTEGER,
     success_until INTEGER,
+    evidence      INTEGER, -- of the owner
     window       INTEGER NOT NULL,
     first        INTEGER NOT NULL,
     times        INTEGER NOT NULL,

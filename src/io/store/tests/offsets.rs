@@ -87,7 +87,10 @@ fn a_batch_that_fails_whole_is_not_passed_by_the_next_one() {
     let pages: i64 =
         world.db.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
     world.db.connection.pragma_update(None, "max_page_count", pages).unwrap();
-    let big = Receipt { raw: Some(vec![0; 100_000]), ..alert(vec![judged(acts(5, effect(5, 5)))]) };
+    let big = Receipt {
+        raw: Some(vec![0; 100_000].into()),
+        ..alert(vec![judged(acts(5, effect(5, 5)))])
+    };
     let failing = || from_kafka(5, webhook(vec![big.clone()]));
     let failed = world.db.intake(&[failing(), from_kafka(6, webhook(vec![big.clone()]))]);
     assert!(!matches!(&failed, Ok(taken) if taken.iter().any(done)), "{failed:?}");
