@@ -79,6 +79,11 @@ impl Failure {
 type Outcome = Result<(), Failure>;
 
 impl Cli {
+    /// Whether the command prints something and ends, unlike those that serve.
+    pub fn only_prints(&self) -> bool {
+        !matches!(self.command, Command::Demo(_) | Command::Run(_) | Command::Simulate(_))
+    }
+
     /// Runs the command to its end.
     pub fn run(self) -> ExitCode {
         let outcome = match self.command {

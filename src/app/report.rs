@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use super::Parts;
 use super::start::Relays;
 use crate::config::Config;
+use crate::domain::action::StateName;
 use crate::domain::ids::TenantName;
 use crate::domain::rule::Ruleset;
 use crate::domain::time::Wall;
@@ -133,6 +134,14 @@ fn problems(report: &Report) -> Vec<String> {
             Scope::Tenant(tenant) => format!("tenant {tenant}"),
         };
         problems.push(format!("{what} is paused by {}: {}", pause.by, pause.reason));
+    }
+    for of in &report.summary.states {
+        if of.state == StateName::Held && of.count > 0 {
+            problems.push(format!(
+                "{} actions of tenant {} are held for a person: lazaret actions list --state held",
+                of.count, of.tenant
+            ));
+        }
     }
     for relay in &report.relays {
         if let Some(why) = &relay.held {

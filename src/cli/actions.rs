@@ -8,7 +8,8 @@ use super::{Failure, Outcome, runtime};
 use crate::app;
 use crate::domain::action::{State, StateName};
 use crate::domain::audit::{Actor, Change, Role, What};
-use crate::io::{ActionFilter, ActionLine, ActionReport, Store as _};
+use crate::domain::decision::Fate;
+use crate::io::{ActionFilter, ActionLine, ActionReport, ReceiptFilter, ReceiptLine, Store as _};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -28,6 +29,23 @@ enum Command {
         /// Only those in this state, such as queued, held or succeeded
         #[arg(long)]
         state: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists what became of alerts, newest first: also of those that led to no action
+    Receipts {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Only of this alert, by its id
+        #[arg(long)]
+        alert: Option<String>,
+        /// Only with this fate, such as observed, duplicate or unreadable
+        #[arg(long)]
+        fate: Option<String>,
         /// At most this many
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -59,6 +77,16 @@ pub fn run(args: Args) -> Outcome {
                     print!("{}", listing(&lines));
                 }
             }
+            Command::Receipts { config, alert, fate, limit, json } => {
+                let fate = fate.map(parse_fate).transpose()?;
+                let filter = ReceiptFilter { alert_id: alert, fate, source: None, limit };
+                let lines = receipts(&config, filter).await?;
+                if json {
+                    print_json(&lines);
+                } else {
+                    print!("{}", receipt_listing(&lines));
+                }
+            }
             Command::Show { config, id, json } => {
                 let report = show(&config, &id).await?;
                 if json {
@@ -76,6 +104,13 @@ fn parse_state(name: String) -> Result<StateName, Failure> {
     StateName::parse(&name.replace([' ', '-'], "_")).ok_or_else(|| {
         let known: Vec<_> = StateName::ALL.iter().map(|s| s.as_str()).collect();
         Failure::usage(format!("there is no state {name:?}; there are {}", known.join(", ")))
+    })
+}
+
+fn parse_fate(name: String) -> Result<Fate, Failure> {
+    Fate::parse(&name.replace([' ', '-'], "_")).ok_or_else(|| {
+        let known: Vec<_> = Fate::ALL.iter().map(|fate| fate.as_str()).collect();
+        Failure::usage(format!("there is no fate {name:?}; there are {}", known.join(", ")))
     })
 }
 
@@ -122,14 +157,54 @@ fn listing(lines: &[ActionLine]) -> String {
     let mut rows = vec![["id", "state", "machine", "sha1", "alert"].map(String::from).to_vec()];
     rows.extend(lines.iter().map(|line| {
         vec![
-            line.id.to_string(),
+            format!("{:.18}", line.id.to_string()),
             line.state.name().to_string(),
             format!("{:.8}…", line.key.machine.to_string()),
             format!("{:.8}…", line.key.sha1.to_string()),
-            line.alert_id.clone(),
+            shortened(&line.alert_id, 26),
         ]
     }));
     table(&rows)
+}
+
+fn shortened(text: &str, chars: usize) -> String {
+    if text.chars().count() <= chars {
+        return text.to_owned();
+    }
+    text.chars().take(chars - 1).chain(['…']).collect()
+}
+
+/// What became of alerts: the reason of each stands in a row of its own.
+async fn receipts(config: &ConfigArg, filter: ReceiptFilter) -> Result<Vec<ReceiptLine>, Failure> {
+    let config = config.load()?;
+    match client::find(&config, Role::View).await? {
+        Service::Running(service) => {
+            let mut query = vec![("limit", filter.limit.to_string())];
+            query.extend(filter.alert_id.map(|alert| ("alert", alert)));
+            query.extend(filter.fate.map(|fate| ("fate", fate.as_str().to_owned())));
+            service.get("/receipts", &query).await
+        }
+        Service::Stopped => {
+            let store = app::open_store(&config).map_err(Failure::usage)?;
+            store.receipts(filter).await.map_err(Failure::wrong)
+        }
+    }
+}
+
+fn receipt_listing(lines: &[ReceiptLine]) -> String {
+    if lines.is_empty() {
+        return "no alerts\n".into();
+    }
+    let head = ["received", "fate", "alert", "why"].map(String::from).to_vec();
+    let rows = lines.iter().map(|line| {
+        vec![
+            format!("{:.19}", line.at.to_string()),
+            line.fate.as_str().replace('_', " "),
+            shortened(&line.alert, 26),
+            line.reason.clone(),
+        ]
+    });
+    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
 fn page(style: Style, report: &ActionReport) -> String {

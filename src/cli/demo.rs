@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::style::Style;
 use super::{Failure, Outcome, runtime};
@@ -36,8 +37,11 @@ pub fn run(args: Args) -> Outcome {
         let outcome = show.play(&stage).await;
         if outcome.is_ok() && !args.once {
             show.invite(&stage);
-            _ = tokio::signal::ctrl_c().await;
-            println!();
+            let mut terminate = signal(SignalKind::terminate()).map_err(Failure::usage)?;
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => println!(),
+                _ = terminate.recv() => {}
+            }
         }
         stage.strike().await;
         outcome

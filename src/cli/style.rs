@@ -66,7 +66,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 /// Untrusted text for a terminal.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(crate::domain::rule::harmless).collect()
 }
 
 /// A length of time as people say it: `45 s`, `12 min`, `3 h`, `2 d`.

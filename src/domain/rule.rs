@@ -22,7 +22,7 @@ mod event;
 
 mod unknown;
 
-pub use comment::{BadTemplate, Template};
+pub use comment::{BadTemplate, Template, harmless};
 
 /// How far a rule, or the whole service, may go. The lower of the two counts.
 #[derive(

@@ -28,6 +28,8 @@ pub struct Stage {
 impl Stage {
     /// Sets everything up. Ports are whatever is free.
     pub async fn set() -> Result<Self, Failure> {
+        // There are secrets among the files, though only of the demo.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let home = tempfile::Builder::new()
             .prefix("lazaret-demo-")
             .tempdir()

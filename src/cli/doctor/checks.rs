@@ -14,6 +14,7 @@ use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
 use crate::io::store::Db;
 use crate::io::{Clock as _, Report, kafka};
+use crate::serve::{Certificate, CertificateFiles};
 
 /// The roles without which no call works: the first, and one of the others.
 const QUARANTINE: &str = "Machine.StopAndQuarantine";
@@ -22,6 +23,7 @@ const READ: [&str; 2] = ["Machine.Read.All", "Machine.ReadWrite.All"];
 pub async fn all(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::new("configuration", Health::Ok, "readable, every key known")];
     findings.extend(secrets(config));
+    findings.extend(webhooks(config));
     findings.push(rules(config));
     findings.push(clock());
     findings.extend(store(config).await);
@@ -54,6 +56,26 @@ fn check_secret(secret: &Secret) -> Finding {
         return Finding::new("secret", Health::Warn, text);
     }
     Finding::new("secret", Health::Ok, secret.place())
+}
+
+/// What `run` would refuse at the webhook listener: secrets that do not fit, certificates.
+fn webhooks(config: &Config) -> Option<Finding> {
+    let listen = config.listen.webhooks.as_ref()?;
+    if let Err(why) = settings::seals(config) {
+        return Some(Finding::new("webhooks", Health::Fail, why));
+    }
+    let tls = [listen.tls.as_ref(), config.listen.admin.tls.as_ref()];
+    for tls in tls.into_iter().flatten() {
+        let files = CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() };
+        if let Err(why) = Certificate::load(files) {
+            return Some(Finding::new("webhooks", Health::Fail, why));
+        }
+    }
+    if listen.tls.is_none() && !listen.address.ip().is_loopback() {
+        let text = "served without TLS beyond loopback: put TLS before it, or name a certificate";
+        return Some(Finding::new("webhooks", Health::Warn, text));
+    }
+    Some(Finding::new("webhooks", Health::Ok, "every secret fits its scheme"))
 }
 
 fn rules(config: &Config) -> Finding {
@@ -102,6 +124,10 @@ async fn store(config: &Config) -> Vec<Finding> {
         Err(why) => return vec![Finding::new("service", Health::Fail, why)],
     }
     let mut findings = vec![Finding::new("service", Health::Ok, "stopped")];
+    if !config.store.sqlite.join("lazaret.db").exists() {
+        findings.push(Finding::new("store", Health::Ok, "none yet; `lazaret run` makes it"));
+        return findings;
+    }
     findings.push(match verify(config) {
         Ok(()) => Finding::new("store", Health::Ok, "every checksum and every chain verifies"),
         Err(why) => Finding::new("store", Health::Fail, why),

@@ -107,11 +107,12 @@ impl Bounded {
 
 /// Control characters, line and paragraph separators, and what has no width or turns the direction
 /// of writing, give U+FFFD.
-fn harmless(c: char) -> char {
+pub fn harmless(c: char) -> char {
     let hides = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}');
+        | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{e0000}'..='\u{e01ef}');
     if c.is_control() || hides { char::REPLACEMENT_CHARACTER } else { c }
 }
 
