@@ -104,7 +104,8 @@ pub enum Judgement<'r> {
     Observe {
         rules: Vec<String>,
     },
-    /// `by` decided; its comment goes with the action. `window` is the longest of all that matched.
+    /// `by` decided; its comment goes with the action. `window` is the longest of those that
+    /// act.
     Act {
         by: &'r Rule,
         rules: Vec<String>,
@@ -239,13 +240,13 @@ fn merge<'r>(matches: Vec<Match<'r>>, fields: &Fields<'_>, ceiling: Mode) -> Jud
         Value::Number(rank) => *rank,
         _ => 0,
     };
-    let class = matches
-        .iter()
-        .filter(|m| rank(m, ceiling) == decided)
+    // Those that only watch change nothing, not even how the others act.
+    let deciding = || matches.iter().filter(|m| rank(m, ceiling) == decided);
+    let class = deciding()
         .map(|m| m.rule.response.priority.unwrap_or(Class::of_severity(severity)))
         .min()
         .unwrap_or(Class::Bulk);
-    let window = matches.iter().map(|m| m.rule.response.window).max().unwrap_or_default();
+    let window = deciding().map(|m| m.rule.response.window).max().unwrap_or_default();
     match &first.unknown {
         None => Judgement::Act { by, rules, class, window },
         Some(fields) => {

@@ -5,7 +5,8 @@
 //! never a process's parent. What each key becomes is in [`decode`]. Of these keys, `null` or `[]`
 //! means "none" and gives a known-empty field: `classification`, `determination`,
 //! `threatFamilyName`, `threatName`, `mitreTechniques`. Any other `null` means "not said" and gives
-//! an absent field, as does a key that is not there. Two equal keys that are read here make the
+//! an absent field, as does a key that is not there, and a value of no use (see
+//! [`super::spelling`]), which a `not` must not act on. Two equal keys that are read here make the
 //! alert unreadable: no one can know which was meant.
 
 use std::borrow::Cow;
@@ -127,7 +128,7 @@ struct Evidence<'a> {
 pub(super) fn decode(alert: &str) -> Result<Alert<'_>, Unreadable> {
     let Object(mut raw) = serde_json::from_str::<Object<Raw>>(alert).map_err(unreadable)?;
     let id = read_id(std::mem::take(&mut raw.id))?;
-    let tenant_id = std::mem::take(&mut raw.aad_tenant_id).known();
+    let tenant_id = read_tenant(std::mem::take(&mut raw.aad_tenant_id));
     let machine = read_machine(&raw.machine_id);
     let mut files = std::mem::take(&mut raw.evidence).0;
     files.retain(|item| entity(&item.entity_type).is_some());
@@ -136,10 +137,10 @@ pub(super) fn decode(alert: &str) -> Result<Alert<'_>, Unreadable> {
         return Err(Unreadable(format!("{} files; no real alert has over {most}", files.len())));
     }
     let created = read_time(&raw.alert_creation_time);
+    let machines = i64::from(raw.machine_id.clone().known().is_some());
     let mut shared = shared_fields(raw, created);
     shared.set(Field::AlertId, Value::Text(id.clone()));
     shared.set(Field::AlertFiles, Value::Number(i64::try_from(files.len()).unwrap_or(i64::MAX)));
-    let machines = i64::from(matches!(shared.get(Field::MachineId), Value::Text(_)));
     shared.set(Field::AlertMachines, Value::Number(machines));
     let candidates =
         files.into_iter().map(|file| candidate(file, &shared, &machine, created)).collect();
@@ -155,6 +156,7 @@ fn shared_fields(raw: Raw<'_>, created: Option<Wall>) -> Fields<'_> {
         (Field::AlertTitle, raw.title),
         (Field::AlertDetector, raw.detector_id),
         (Field::AlertUpdated, raw.last_update_time),
+        (Field::MachineId, raw.machine_id),
         (Field::MachineName, raw.computer_dns_name),
         (Field::MachineGroup, raw.rbac_group_name),
     ] {
@@ -163,7 +165,6 @@ fn shared_fields(raw: Raw<'_>, created: Option<Wall>) -> Fields<'_> {
     if created.is_some() {
         set_known(&mut fields, Field::AlertCreated, raw.alert_creation_time);
     }
-    set_hex(&mut fields, Field::MachineId, raw.machine_id);
     for (field, text) in [
         (Field::AlertClassification, &raw.classification),
         (Field::AlertDetermination, &raw.determination),
@@ -185,7 +186,7 @@ fn shared_fields(raw: Raw<'_>, created: Option<Wall>) -> Fields<'_> {
         (Field::AlertFamily, raw.threat_family_name),
         (Field::AlertThreat, raw.threat_name),
     ] {
-        set_spelled(&mut fields, field, text);
+        set_known(&mut fields, field, text);
     }
     match raw.mitre_techniques {
         Texts::Null => fields.set(Field::AlertTechniques, Value::Empty),
@@ -215,19 +216,18 @@ fn candidate<'a>(
     if since.is_some() {
         set_known(&mut fields, Field::FileCreated, file.evidence_creation_time);
     }
-    if sha1.is_ok() {
-        set_hex(&mut fields, Field::FileSha1, file.sha1);
-    }
-    set_hex(&mut fields, Field::FileSha256, file.sha256);
+    set_known(&mut fields, Field::FileSha1, file.sha1);
+    set_known(&mut fields, Field::FileSha256, file.sha256);
     set_known(&mut fields, Field::FileName, file.file_name);
     set_known(&mut fields, Field::FilePath, file.file_path);
-    set_spelled(&mut fields, Field::FileDetectionStatus, file.detection_status);
+    set_known(&mut fields, Field::FileDetectionStatus, file.detection_status);
     Candidate { machine: machine.clone(), sha1, evidence: since.or(created), fields }
 }
 
 fn entity(text: &Text<'_>) -> Option<&'static str> {
-    let Text::Is(text) = text else { return None };
-    spelling::known(Field::FileEntity).iter().copied().find(|one| one.eq_ignore_ascii_case(text))
+    let text = text.clone().known()?;
+    let known = spelling::known(Field::FileEntity);
+    known.iter().copied().find(|one| one.eq_ignore_ascii_case(&text))
 }
 
 fn read_id(id: Text<'_>) -> Result<Cow<'_, str>, Unreadable> {
@@ -241,6 +241,15 @@ fn read_id(id: Text<'_>) -> Result<Cow<'_, str>, Unreadable> {
         return Err(Unreadable(format!("{:?} is no alert id: letters, digits and _.:- only", id)));
     }
     Ok(id)
+}
+
+/// What is no text names a tenant all the same, one that nobody knows: only an alert that is silent
+/// about it may fall to the only tenant there is.
+fn read_tenant(text: Text<'_>) -> Option<Cow<'_, str>> {
+    match text {
+        Text::Other => Some(Cow::Borrowed("(not a text)")),
+        text => text.known(),
+    }
 }
 
 fn read_time(text: &Text<'_>) -> Option<Wall> {
@@ -269,34 +278,16 @@ fn read_machine(text: &Text<'_>) -> Result<MachineId, Incomplete> {
 }
 
 fn read_sha1(text: &Text<'_>) -> Result<Sha1, Incomplete> {
-    match text {
-        Text::Is(hash) if !hash.is_empty() => {
-            Sha1::parse(hash).map_err(|why| Incomplete(format!("sha1 {why}")))
-        }
-        _ => Err(Incomplete("sha1 is missing".to_owned())),
+    match text.clone().known() {
+        Some(hash) => Sha1::parse(&hash).map_err(|why| Incomplete(format!("sha1 {why}"))),
+        None => Err(Incomplete("sha1 is missing".to_owned())),
     }
 }
 
+/// Sets a field, unless nothing usable stands there: that is unknown, and unknown never acts.
 fn set_known<'a>(fields: &mut Fields<'a>, field: Field, text: Text<'a>) {
-    if let Some(text) = text.known() {
+    if let Some(text) = text.known().and_then(|text| spelling::one(field, text)) {
         fields.set(field, Value::Text(text));
-    }
-}
-
-fn set_spelled<'a>(fields: &mut Fields<'a>, field: Field, text: Text<'a>) {
-    if let Some(text) = text.known() {
-        fields.set(field, Value::Text(spelling::one(field, text)));
-    }
-}
-
-/// Hex digits in lower case.
-fn set_hex<'a>(fields: &mut Fields<'a>, field: Field, text: Text<'a>) {
-    if let Some(text) = text.known() {
-        let folded = match text.bytes().any(|b| b.is_ascii_uppercase()) {
-            true => Cow::Owned(text.to_ascii_lowercase()),
-            false => text,
-        };
-        fields.set(field, Value::Text(folded));
     }
 }
 

@@ -29,18 +29,31 @@ pub(super) enum Texts<'a> {
     Missing,
     Null,
     Are(Vec<Cow<'a, str>>),
-    /// Not a list of scalars.
+    /// Not a list of usable scalars.
     Other,
 }
 
+impl<'a> Texts<'a> {
+    fn one(text: Text<'a>) -> Self {
+        text.known().map_or(Texts::Other, |text| Texts::Are(vec![text]))
+    }
+}
+
 impl<'a> Text<'a> {
-    /// The text, unless it is missing, `null`, empty, or says "null" in so many letters, which some
-    /// relays write for it.
+    /// The text without blanks around it, unless it is missing, `null`, blank, or says "null" in so
+    /// many letters, which some relays write for it.
     pub(super) fn known(self) -> Option<Cow<'a, str>> {
-        match self {
-            Text::Is(text) if !text.is_empty() && text != "null" => Some(text),
-            _ => None,
-        }
+        let Text::Is(text) = self else { return None };
+        let text = trimmed(text);
+        (!text.is_empty() && !text.eq_ignore_ascii_case("null")).then_some(text)
+    }
+}
+
+fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) if text.trim().len() < text.len() => Cow::Owned(text.trim().to_owned()),
+        owned => owned,
     }
 }
 
@@ -108,11 +121,11 @@ impl<'de> Visitor<'de> for TextsVisitor {
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Texts::Are(vec![Cow::Borrowed(text)]))
+        Ok(Texts::one(Text::Is(Cow::Borrowed(text))))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Texts::Are(vec![Cow::Owned(text.to_owned())]))
+        Ok(Texts::one(Text::Is(Cow::Owned(text.to_owned()))))
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
@@ -139,9 +152,9 @@ impl<'de> Visitor<'de> for TextsVisitor {
         let mut texts = Vec::new();
         let mut readable = true;
         while let Some(element) = seq.next_element::<Text<'de>>()? {
-            match element {
-                Text::Is(text) => texts.push(text),
-                _ => readable = false,
+            match element.known() {
+                Some(text) => texts.push(text),
+                None => readable = false,
             }
         }
         // Part of a list is not the list: a rule that says "not one of these" must not act on it.
@@ -160,7 +173,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
     }
 }
 
-/// The items of a list of objects; one object counts as a list of one, `null` as none.
+/// The objects of a list, without what is no object in it; one object counts as a list of one,
+/// `null` as none.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct OneOrMany<T>(pub(super) Vec<T>);
 
@@ -193,6 +207,58 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// An element of a list: an object, or something else, which is read over.
+struct Element<T>(Option<T>);
+
+struct ElementVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ElementVisitor<T> {
+    type Value = Element<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(|item| Element(Some(item)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Element(None))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ElementVisitor(PhantomData))
+    }
+}
+
 struct OneOrManyVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
@@ -208,8 +274,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(Object(item)) = seq.next_element()? {
-            items.push(item);
+        while let Some(Element(item)) = seq.next_element()? {
+            items.extend(item);
         }
         Ok(OneOrMany(items))
     }

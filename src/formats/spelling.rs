@@ -1,8 +1,9 @@
-//! One spelling for each value of an enumeration, whatever case or old name a payload writes.
+//! One spelling for each value, whatever case, separators or old name a payload writes.
 
 use std::borrow::Cow;
 
 use crate::domain::candidate::Field;
+use crate::domain::ids::{MachineId, Sha1};
 
 /// The values that are known for a field; empty for a field that is no enumeration. Others may
 /// come, and are kept as they came. From the Defender for Endpoint alert API reference.
@@ -99,14 +100,64 @@ const DETECTION_SOURCES: &[&str] = &[
     "Unknown",
 ];
 
-/// The one spelling of a value; `UnSpecified` is `Unknown` everywhere. A value that is not known
-/// comes back as it is.
-pub(super) fn one<'a>(field: Field, value: Cow<'a, str>) -> Cow<'a, str> {
-    if value.eq_ignore_ascii_case("unspecified") {
-        return Cow::Borrowed("Unknown");
+/// The one spelling of a value, or `None` for one of no use there, which is an absent field: a
+/// number in place of an enumeration's word, a hash or an id that is none, a path that is none.
+/// Enumerations are told by their letters, whatever case, blanks, `_` and `-` a payload writes;
+/// `UnSpecified` is `Unknown` everywhere; a word that is not known comes back as it is.
+pub fn one(field: Field, value: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    match field {
+        Field::FilePath => path(value),
+        Field::FileSha1 => Sha1::parse(&value).is_ok().then(|| lower(value)),
+        Field::MachineId => MachineId::parse(&value).is_ok().then(|| lower(value)),
+        Field::FileSha256 => is_sha256(&value).then(|| lower(value)),
+        _ => word(field, value),
     }
-    match known(field).iter().find(|known| known.eq_ignore_ascii_case(&value)) {
-        Some(known) => Cow::Borrowed(known),
-        None => value,
+}
+
+fn word(field: Field, value: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    if alike(&value, "unspecified") {
+        return Some(Cow::Borrowed("Unknown"));
+    }
+    let known = known(field);
+    match known.iter().find(|known| alike(known, &value)) {
+        Some(known) => Some(Cow::Borrowed(known)),
+        None if !known.is_empty() && value.parse::<f64>().is_ok() => None,
+        None => Some(value),
+    }
+}
+
+fn alike(a: &str, b: &str) -> bool {
+    let letters = |text: &'_ str| {
+        let told = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-'));
+        told.map(|c| c.to_ascii_lowercase()).collect::<String>()
+    };
+    a.eq_ignore_ascii_case(b) || letters(a) == letters(b)
+}
+
+/// With `\` between its parts and none at its end, so that a directory has one spelling; a drive
+/// keeps its own. Only what starts like a path is one: `N/A` is not.
+fn path(value: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let drive = value.as_bytes().get(1) == Some(&b':');
+    if !drive && !value.starts_with(['\\', '/', '%']) {
+        return None;
+    }
+    let value = match value.contains('/') {
+        true => Cow::Owned(value.replace('/', "\\")),
+        false => value,
+    };
+    let bare = value.trim_end_matches('\\');
+    let whole = bare.is_empty() || bare.ends_with(':') || bare.len() == value.len();
+    Some(if whole { value } else { Cow::Owned(bare.to_owned()) })
+}
+
+fn is_sha256(text: &str) -> bool {
+    let digits = text.bytes().all(|b| b.is_ascii_hexdigit());
+    text.len() == 64 && digits && text.bytes().any(|b| b != b'0')
+}
+
+fn lower(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => Cow::Owned(text.to_ascii_lowercase()),
+        false => text,
     }
 }

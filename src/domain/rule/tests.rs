@@ -111,7 +111,7 @@ fn act_beats_hold_beats_observe_whatever_the_order() {
     };
     let observes = (with("a", Mode::Observe, 48, Some(Class::Urgent)), malware(""));
     let holds = (with("b", Mode::Enforce, 2, Some(Class::Urgent)), malware(" and not blocked"));
-    let acts = (with("d", Mode::Enforce, 1, None), malware(""));
+    let acts = (with("d", Mode::Enforce, 3, None), malware(""));
     let also = (with("c", Mode::Enforce, 1, Some(Class::Normal)), malware(""));
     let fields = fields(&[MALWARE]);
 
@@ -122,7 +122,7 @@ fn act_beats_hold_beats_observe_whatever_the_order() {
     assert_eq!(by.id, "c");
     assert_eq!(rules, ["c", "a", "b", "d"], "the deciding one, then by id");
     assert_eq!(class, Class::Normal, "of the acting rules only");
-    assert_eq!(window, Duration::from_secs(48 * 3600), "the longest of all");
+    assert_eq!(window, Duration::from_secs(3 * 3600), "the longest of the acting rules");
 
     let rules = set(vec![observes.clone(), holds.clone()]);
     let Judgement::Hold { by, rules, class, .. } = rules.judge(&fields, Mode::Enforce) else {

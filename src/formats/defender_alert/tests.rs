@@ -39,7 +39,7 @@ fn an_alert_gives_a_candidate_for_each_file_and_process() {
            "parentProcessSha1":"00836cfb1af40252bd2a2ea843032e99a5b262ed",
            "detectionStatus":"Detected"},
           {"entityType":"file","sha1":"87662bc3d60e4200ceaf7aae249d1c343f4b83c9",
-           "sha256":"ABCD","fileName":"evil\u002eexe","filePath":"c:\\temp","detectionStatus":null}
+           "sha256":"ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789","fileName":"evil\u002eexe","filePath":"c:\\temp","detectionStatus":null}
         ]"#,
     );
     let alert = decode(&json).unwrap();
@@ -59,7 +59,7 @@ fn an_alert_gives_a_candidate_for_each_file_and_process() {
     assert_eq!(text(file, Field::FileEntity), Some("File"));
     assert_eq!(text(file, Field::FileName), Some("evil.exe"));
     assert_eq!(text(file, Field::FilePath), Some("c:\\temp"));
-    assert_eq!(text(file, Field::FileSha256), Some("abcd"));
+    assert_eq!(text(file, Field::FileSha256), Some(&*"abcdef0123456789".repeat(4)));
     assert_eq!(*file.fields.get(Field::FileDetectionStatus), Value::Absent);
     assert_eq!(file.evidence, Wall::parse("2026-01-26T20:33:57.7220239Z"), "the alert's");
     assert_eq!(text(file, Field::AlertIncident), Some("1126093"));
@@ -129,6 +129,76 @@ fn values_have_one_spelling_and_unknown_ones_stay() {
 }
 
 #[test]
+fn only_an_alert_that_is_silent_about_its_tenant_names_none() {
+    let named = |tenant: &str| {
+        let json = alert_with(&format!(r#","aadTenantId":{tenant}"#));
+        decode(&json).unwrap().tenant_id.map(|id| id.into_owned())
+    };
+    for silent in ["null", "\"\"", "\" \""] {
+        assert_eq!(named(silent), None, "{silent}");
+    }
+    for odd in ["[]", "[\"a\"]", "{\"id\":\"a\"}", "true", "7", "\"x\""] {
+        assert!(named(odd).is_some(), "{odd}");
+    }
+}
+
+/// The alert's field for a value of one of its keys, as the first candidate has it.
+fn field_of(key: &str, value: &str, field: Field) -> Value<'static> {
+    let item = format!(r#""evidence":[{{"entityType":"File","{key}":{value}}}]"#);
+    let json = format!(r#"{{"id":"da1","{key}":{value},{item}}}"#);
+    match decode(&json).unwrap().candidates[0].fields.get(field) {
+        Value::Text(text) => Value::Text(Cow::Owned(text.to_string())),
+        Value::Absent => Value::Absent,
+        other => panic!("{key} {value} gives {other:?}"),
+    }
+}
+
+#[test]
+fn a_value_of_no_use_is_absent_so_that_no_not_acts_on_it() {
+    for (key, values, field) in [
+        ("filePath", &["\" \"", "\"N/A\"", "\"Null\"", "\"-\""][..], Field::FilePath),
+        ("rbacGroupName", &["\"  \"", "\"NULL\"", "[]"], Field::MachineGroup),
+        ("classification", &["\" \"", "\"NULL\"", "2", "\"2\""], Field::AlertClassification),
+        ("severity", &["3", "\"\"", "true"], Field::AlertSeverity),
+        ("mitreTechniques", &["\"\"", "\"null\"", "[\"null\",\"\"]"], Field::AlertTechniques),
+        ("sha256", &["\"REDACTED\"", "\"00\""], Field::FileSha256),
+        ("machineId", &["\"pc1.contoso.com\""], Field::MachineId),
+    ] {
+        for value in values {
+            assert_eq!(field_of(key, value, field), Value::Absent, "{key} {value}");
+        }
+    }
+    let zeros = format!("\"{}\"", "0".repeat(64));
+    assert_eq!(field_of("sha256", &zeros, Field::FileSha256), Value::Absent);
+}
+
+#[test]
+fn what_is_written_in_other_ways_reads_as_the_same() {
+    for (key, written, field, read) in [
+        ("severity", " Low", Field::AlertSeverity, "Low"),
+        ("status", " resolved", Field::AlertStatus, "Resolved"),
+        ("classification", "FalsePositive ", Field::AlertClassification, "FalsePositive"),
+        ("classification", "False positive", Field::AlertClassification, "FalsePositive"),
+        ("classification", "false_positive", Field::AlertClassification, "FalsePositive"),
+        ("status", "in-progress", Field::AlertStatus, "InProgress"),
+        ("filePath", "C:/Windows/System32/", Field::FilePath, "C:\\Windows\\System32"),
+        ("filePath", "C:\\\\Windows\\\\", Field::FilePath, "C:\\Windows"),
+        ("filePath", "C:\\\\", Field::FilePath, "C:\\"),
+        ("filePath", "%SystemRoot%/System32", Field::FilePath, "%SystemRoot%\\System32"),
+    ] {
+        let value = field_of(key, &format!("\"{written}\""), field);
+        assert_eq!(value, Value::Text(Cow::Borrowed(read)), "{key} {written}");
+    }
+}
+
+#[test]
+fn evidence_that_is_no_object_does_not_lose_the_files_beside_it() {
+    let file = format!(r#"{{"entityType":"File","sha1":"{SHA1}"}}"#);
+    let json = alert_with(&format!(r#","evidence":[null,"x",1,-1,1.5,true,["File"],{file}]"#));
+    assert_eq!(decode(&json).unwrap().candidates.len(), 1);
+}
+
+#[test]
 fn a_hash_or_a_machine_of_another_kind_is_a_reason_and_not_a_crash() {
     let hash = |sha1: &str| {
         let json = alert_with(&format!(r#","evidence":[{{"entityType":"File","sha1":{sha1}}}]"#));
@@ -173,7 +243,6 @@ fn what_can_be_meant_in_two_ways_is_unreadable() {
         r#"{"id":"a\nb"}"#.to_owned(),
         format!(r#"{{"id":"{}"}}"#, "a".repeat(129)),
         alert_with(r#","evidence":"File""#),
-        alert_with(r#","evidence":[["File"]]"#),
     ] {
         let why = decode(&json).unwrap_err().0;
         assert!(why.len() < 400 && !why.chars().any(char::is_control), "{why}");
