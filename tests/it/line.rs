@@ -99,6 +99,9 @@ async fn in_observe_everything_happens_but_the_call() {
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["alerts"][0]["fate"], "observed");
     assert_eq!(json(&run(&world, &["actions", "list", "--json"]).await), Value::Array(vec![]));
+    let listed = json(&run(&world, &["actions", "receipts", "--json"]).await);
+    assert_eq!(listed[0]["fate"], "observed");
+    assert!(listed[0]["reason"].as_str().unwrap().contains("5f4d8d0a"), "names the rule");
     world.stop();
     assert!(world.calls().is_empty());
 }
