@@ -294,6 +294,10 @@ fn read_dir(dir: &Path) -> Result<(Vec<Source>, Vec<Problem>), Problem> {
 fn read_bounded(path: &Path) -> std::io::Result<String> {
     let most = limits::RULE_FILE_BYTES;
     let mut text = String::new();
+    // A pipe could keep the reader waiting for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
     fs::File::open(path)?.take(most as u64 + 1).read_to_string(&mut text)?;
     if text.len() > most {
         return Err(std::io::Error::other(format!("it is larger than {most} bytes")));

@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(lines[0], "ID        MODE     UNKNOWN  WINDOW  TESTS  TITLE");
         assert_eq!(
             lines[1],
-            "5d6a1f0e  observe  hold     24h         6  Quarantine active malware files"
+            "5d6a1f0e  observe  hold     24h        13  Quarantine active malware files"
         );
         assert_eq!(lines.len(), 4);
     }
@@ -197,7 +197,7 @@ mod tests {
             trials(&[trial, passed]),
             "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed\n"
         );
-        assert_eq!(verdict(&shipped()), "3 rules, 13 tests, 0 errors, 0 warnings\n");
+        assert_eq!(verdict(&shipped()), "3 rules, 34 tests, 0 errors, 0 warnings\n");
     }
 
     #[test]

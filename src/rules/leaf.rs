@@ -174,6 +174,10 @@ fn read_value(
             }
             return Some(SigmaValue::String(SigmaString::new(text)));
         }
+        Node::Integer(_) | Node::Float(_) if !numeric && !parts_of_time(modifiers) => {
+            // As a number, 1.10 is 1.1 and a hash of digits is one of many.
+            format!("{name} is no number; write the value in quotes")
+        }
         Node::Integer(number) => return Some(SigmaValue::Integer(*number)),
         Node::Float(number) => return Some(SigmaValue::Float(*number)),
         Node::Bool(_) => format!("{name} is never true or false; write the value in quotes"),
@@ -181,6 +185,12 @@ fn read_value(
     };
     notes.error(&value.place, message);
     None
+}
+
+/// Whether a number is asked of a text after all: the hour, or another part of a time.
+fn parts_of_time(modifiers: &[Modifier]) -> bool {
+    use Modifier::{Day, Hour, Minute, Month, Week, Year};
+    [Minute, Hour, Day, Week, Month, Year].iter().any(|part| modifiers.contains(part))
 }
 
 /// The wildcard that a single backslash before it makes a plain character: right in a few names,

@@ -113,6 +113,26 @@ fn a_directory_without_rules_loads_with_a_warning_and_none_is_an_error() {
     assert!(load(dir.path()).is_err(), "too large");
 }
 
+#[test]
+fn what_is_no_regular_file_is_an_error_and_nothing_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(dir.path().join("x.yml")).unwrap();
+    let Err(problems) = load(dir.path()) else { panic!("has to fail") };
+    assert!(problems.to_string().contains("it is no regular file"), "{problems}");
+    drop(socket);
+}
+
+#[test]
+fn a_sample_without_a_file_tests_nothing() {
+    let empty = r#"{"id":"da1"}"#;
+    let text = RIGHT.split("    expect:").next().unwrap().to_owned();
+    let text = format!("{text}    expect: {{no_match: true}}\n");
+    let Err(problems) = load_from(&[("r.yml", &text)], &|_| Some(empty.to_owned())) else {
+        panic!("has to fail")
+    };
+    assert!(problems.to_string().contains("the sample has no file"), "{problems}");
+}
+
 fn shipped(dir: &str) -> Checked {
     check(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir))
 }

@@ -113,6 +113,30 @@ fn selections_and_conditions_are_checked_against_each_other() {
 }
 
 #[test]
+fn a_number_where_a_text_belongs_wants_quotes() {
+    for (to, wanted) in [
+        ("file.name: 1.10", "r.yml:6:24: error: file.name is no number; write the value in quotes"),
+        ("file.sha1: 44", "r.yml:6:24: error: file.sha1 is no number"),
+        ("alert.id|contains: [7]", "r.yml:6:33: error: alert.id is no number"),
+    ] {
+        wrong_at("alert.category: Malware", to, wanted);
+    }
+}
+
+#[test]
+fn a_condition_that_no_person_wrote_is_refused_before_it_is_parsed() {
+    let condition = "malware and file";
+    let long = format!("malware and file{}", " or file".repeat(13_000));
+    wrong_at(condition, &long, "r.yml:8:14: error: the condition is longer than 4096 bytes");
+    for deep in ["not ".repeat(65), "(".repeat(65), "NOT (".repeat(33)] {
+        let deep = format!("{deep}malware and file");
+        wrong_at(condition, &deep, "r.yml:8:14: error: the condition has more than 64 nots");
+    }
+    let fits = format!("{}malware and file", "not ".repeat(64));
+    assert_eq!(problems(&RIGHT.replace(condition, &fits)), [""; 0]);
+}
+
+#[test]
 fn a_key_that_is_not_carried_out_is_refused() {
     for (from, to, wanted) in [
         (
@@ -262,6 +286,10 @@ fn a_rule_that_fails_its_own_tests_does_not_load() {
         other[0].contains("file should stand against it, and what does is [malware]"),
         "{other:?}"
     );
+    let low = case("    set: {alert.category: ' MALWARE'}\n    expect: {no_match: true}");
+    assert!(low[0].contains("acts on [{machine"), "set is spelled as a payload is: {low:?}");
+    let typo = case("    set: {alert.severity: Hihg}\n    expect: {no_match: true}");
+    assert!(typo[0].contains("\"Hihg\" is no value of alert.severity"), "{typo:?}");
     let acts = case("    expect: {no_match: true}");
     assert!(acts[0].contains("it should act on [] and acts on [{machine"), "{acts:?}");
 }
