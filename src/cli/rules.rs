@@ -108,9 +108,12 @@ fn trials(trials: &[Trial]) -> String {
             file = &trial.file;
             let _ = writeln!(text, "{file}");
         }
+        let name = trial.name.replace(char::is_control, "\u{fffd}");
         let _ = match &trial.outcome {
-            Ok(()) => writeln!(text, "  ok      {}", trial.name),
-            Err(why) => writeln!(text, "  FAILED  {}: {why}", trial.name),
+            Ok(()) => writeln!(text, "  ok      {name}"),
+            Err(why) => {
+                writeln!(text, "  FAILED  {name}: {}", why.replace(char::is_control, "\u{fffd}"))
+            }
         };
     }
     let failed = trials.iter().filter(|trial| trial.outcome.is_err()).count();
@@ -134,7 +137,7 @@ fn table(rules: &[Listed]) -> String {
             rule.unknown.as_str(),
             duration(rule.window),
             rule.tests,
-            rule.title,
+            rule.title.replace(char::is_control, "\u{fffd}"),
         );
     }
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()

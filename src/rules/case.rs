@@ -64,7 +64,13 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Opt
             notes.unknown_key(key, "a test", &KEYS);
         }
     }
-    let name = required(notes, node, entries, "name").and_then(|n| notes.text(n, "name"));
+    let name = required(notes, node, entries, "name").and_then(|n| {
+        let name = notes.text(n, "name")?;
+        if name.chars().any(char::is_control) {
+            notes.error(&n.place, "the name has control characters");
+        }
+        Some(name)
+    });
     let alert = required(notes, node, entries, "alert").and_then(|n| read_path(notes, n));
     let mut set = Vec::new();
     if let Some(node) = find(entries, "set") {

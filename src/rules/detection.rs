@@ -119,10 +119,8 @@ fn read_condition(notes: &mut Notes<'_>, node: &At<Node>, text: &str) -> Option<
                 line + column
             });
             let place = notes.inside(node, text, offset);
-            let why = why.to_string();
-            // The parser draws its own picture; its last line says what it wanted.
-            let why = why.lines().rev().find_map(|l| l.trim().strip_prefix("= ")).unwrap_or(&why);
-            notes.error(&place, format!("the condition does not read: {why}"));
+            let knows = "and, or, not, parentheses, 1 of NAME*, all of NAME*";
+            notes.error(&place, format!("the condition can't be read here; it knows {knows}"));
             None
         }
     }

@@ -123,6 +123,30 @@ fn what_is_no_regular_file_is_an_error_and_nothing_waits_for_it() {
 }
 
 #[test]
+fn files_that_look_like_rules_and_are_not_read_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["team", "samples"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    for name in ["b.YML", "team/x.yml", "samples/y.yml", "samples/a.json"] {
+        fs::write(at(name), SAMPLE).unwrap();
+    }
+    fs::write(at("r.yml"), RIGHT.split("tests:").next().unwrap()).unwrap();
+    let mut told: Vec<String> = load(dir.path())
+        .unwrap_or_else(|why| panic!("{why}"))
+        .warnings
+        .iter()
+        .map(|warning| warning.to_string().lines().next().unwrap().to_owned())
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("b.YML: warning: is not read"), "{told:?}");
+    assert!(told[1].contains("r.yml:1:1: warning: the rule has no tests"), "{told:?}");
+    assert!(told[2].contains("team: warning: the rules in it are not read"), "{told:?}");
+}
+
+#[test]
 fn a_sample_without_a_file_tests_nothing() {
     let empty = r#"{"id":"da1"}"#;
     let text = RIGHT.split("    expect:").next().unwrap().to_owned();

@@ -60,7 +60,7 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
         ),
         (
             "alert.severity: UnSpecified",
-            "r.yml:6:29: warning: \"UnSpecified\" is no known value of alert.severity; \
+            "r.yml:6:29: error: \"UnSpecified\" is no known value of alert.severity; \
              UnSpecified is read as Unknown",
         ),
         ("machine.os: Windows11", "r.yml:6:13: error: no format of this version gives machine.os"),
@@ -94,7 +94,10 @@ fn selections_and_conditions_are_checked_against_each_other() {
         ),
         ("condition: malware", "r.yml:7:3: error: selection file is not used"),
         ("condition: malware and", "r.yml:8:"),
-        ("condition: \"malware and ) file\"", "r.yml:8:27: error: the condition does not read: "),
+        (
+            "condition: \"malware and ) file\"",
+            "r.yml:8:27: error: the condition can't be read here; it knows",
+        ),
         ("condition: 3 of them", "r.yml:8:14: error: 3 of them can't be: there are 2"),
         ("condition: 0 of them", "r.yml:8:14: error: 0 of them is always true"),
         (
@@ -113,9 +116,12 @@ fn selections_and_conditions_are_checked_against_each_other() {
 }
 
 #[test]
-fn a_number_where_a_text_belongs_wants_quotes() {
+fn a_value_that_its_field_can_never_have_is_refused() {
     for (to, wanted) in [
         ("file.name: 1.10", "r.yml:6:24: error: file.name is no number; write the value in quotes"),
+        ("file.sha1: '44'", "r.yml:6:24: error: \"44\" is no file.sha1: 40 hex digits"),
+        ("alert.severity_rank|gte: 6", "r.yml:6:38: error: alert.severity_rank is a whole number"),
+        ("alert.severity_rank: 3.5", "r.yml:6:34: error: alert.severity_rank is a whole number"),
         ("file.sha1: 44", "r.yml:6:24: error: file.sha1 is no number"),
         ("alert.id|contains: [7]", "r.yml:6:33: error: alert.id is no number"),
     ] {
@@ -163,7 +169,8 @@ fn a_key_that_is_not_carried_out_is_refused() {
             "correlation: {}",
             "r.yml:3:1: error: \"correlation\" is not in this version",
         ),
-        ("status: stable", "title: again", "r.yml:3:1: error: "),
+        ("status: stable", "title: again", "r.yml:3:1: error: this key stands twice"),
+        ("title: T", "title: \"T\\e[2J\"", "r.yml:1:8: error: the title has control characters"),
         ("level: high", "level: hihg", "r.yml:9:8: error: level is \"hihg\"; it has to be one of"),
         (
             "logsource: {product: x}",
