@@ -40,7 +40,8 @@ fn an_alert_gives_a_candidate_for_each_file_and_process() {
            "detectionStatus":"Detected"},
           {"entityType":"file","sha1":"87662bc3d60e4200ceaf7aae249d1c343f4b83c9",
            "sha256":
-           "ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789","fileName":"evil\u002eexe","filePath":"c:\\temp","detectionStatus":null}
+           "ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789",
+           "fileName":"evil\u002eexe","filePath":"c:\\temp","detectionStatus":null}
         ]"#,
     );
     let alert = decode(&json).unwrap();
