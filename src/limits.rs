@@ -26,6 +26,12 @@ pub const COMMENT_BYTES: usize = 256;
 /// An alert id: longer ones are no Defender ids.
 pub const ALERT_ID_BYTES: usize = 128;
 
+/// A rule's condition: a parser that recurses must not meet what no person wrote.
+pub const CONDITION_BYTES: usize = 4096;
+
+/// `not` and opening parentheses in one condition, for the same reason: they nest.
+pub const CONDITION_NESTS: usize = 64;
+
 /// Candidates of one alert. More are `unreadable`: no real alert has so many files.
 pub const CANDIDATES_PER_ALERT: usize = 1000;
 

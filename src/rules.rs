@@ -120,7 +120,7 @@ pub fn check(dir: &Path) -> Checked {
         Ok((sources, unread)) => {
             let sample = |path: &str| read_bounded(&dir.join(path)).map_err(|e| e.to_string());
             let mut checked = check_sources(sources, &sample);
-            if !unread.is_empty() {
+            if unread.iter().any(|problem| problem.severity == Severity::Error) {
                 checked.ruleset = None;
             }
             if checked.rules.is_empty() && checked.problems.is_empty() && unread.is_empty() {
@@ -258,17 +258,22 @@ fn hash(sources: &[Source]) -> String {
     hex::encode(hasher.finalize())
 }
 
-/// The rule files of a directory by name, and those that could not be read.
+/// The rule files of a directory by name, and a problem for each file that is not read.
 fn read_dir(dir: &Path) -> Result<(Vec<Source>, Vec<Problem>), Problem> {
     let failed = |e: std::io::Error| {
         whole_file(Severity::Error, dir, &format!("the rules can't be read: {e}"))
     };
-    let mut paths = Vec::new();
+    let (mut paths, mut overlooked) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let is_rule = path.extension().is_some_and(|ext| ext == "yml" || ext == "yaml");
-        if is_rule && !path.is_dir() {
+        if path.is_dir() {
+            overlooked.extend(overlooked_in(&path));
+        } else if is_rule {
             paths.push(path);
+        } else if looks_like_rule(&path) {
+            let why = "is not read: a rule's file ends in .yml or .yaml, in small letters";
+            overlooked.push(whole_file(Severity::Warning, &path, why));
         }
         if paths.len() > limits::RULE_FILES {
             let why = format!("there are more than {} rule files here", limits::RULE_FILES);
@@ -276,7 +281,7 @@ fn read_dir(dir: &Path) -> Result<(Vec<Source>, Vec<Problem>), Problem> {
         }
     }
     paths.sort_unstable();
-    let (mut sources, mut unread) = (Vec::new(), Vec::new());
+    let (mut sources, mut unread) = (Vec::new(), overlooked);
     for path in paths {
         match read_bounded(&path) {
             Ok(text) => {
@@ -291,9 +296,30 @@ fn read_dir(dir: &Path) -> Result<(Vec<Source>, Vec<Problem>), Problem> {
     Ok((sources, unread))
 }
 
+fn looks_like_rule(path: &Path) -> bool {
+    let ends = |end: &str| path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case(end));
+    ends("yml") || ends("yaml")
+}
+
+/// A warning about a directory below the rules that seems to hold rules too.
+fn overlooked_in(dir: &Path) -> Option<Problem> {
+    const OTHERS: [&str; 4] = ["samples", "demo", "lists", "formats"];
+    let mut inside = fs::read_dir(dir).ok()?.take(limits::RULE_FILES).flatten();
+    let known = OTHERS.iter().any(|name| dir.file_name().is_some_and(|dir| dir == *name));
+    if known || !inside.any(|entry| looks_like_rule(&entry.path())) {
+        return None;
+    }
+    let why = "the rules in it are not read: they have to lie in the directory above";
+    Some(whole_file(Severity::Warning, dir, why))
+}
+
 fn read_bounded(path: &Path) -> std::io::Result<String> {
     let most = limits::RULE_FILE_BYTES;
     let mut text = String::new();
+    // A pipe could keep the reader waiting for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
     fs::File::open(path)?.take(most as u64 + 1).read_to_string(&mut text)?;
     if text.len() > most {
         return Err(std::io::Error::other(format!("it is larger than {most} bytes")));

@@ -30,7 +30,9 @@ type Settled<T> = Result<T, String>;
 pub fn rules(config: &Config) -> Settled<Ruleset> {
     let loaded = rules::load(&config.rules).map_err(|problems| problems.to_string())?;
     for warning in &loaded.warnings {
-        tracing::warn!(rules = %config.rules.display(), "{}", warning.message);
+        // The first line has file and place; the rest is for a screen.
+        let shown = warning.to_string();
+        tracing::warn!("{}", shown.lines().next().unwrap_or_default());
     }
     Ok(loaded.ruleset)
 }

@@ -108,9 +108,12 @@ fn trials(trials: &[Trial]) -> String {
             file = &trial.file;
             let _ = writeln!(text, "{file}");
         }
+        let name = trial.name.replace(char::is_control, "\u{fffd}");
         let _ = match &trial.outcome {
-            Ok(()) => writeln!(text, "  ok      {}", trial.name),
-            Err(why) => writeln!(text, "  FAILED  {}: {why}", trial.name),
+            Ok(()) => writeln!(text, "  ok      {name}"),
+            Err(why) => {
+                writeln!(text, "  FAILED  {name}: {}", why.replace(char::is_control, "\u{fffd}"))
+            }
         };
     }
     let failed = trials.iter().filter(|trial| trial.outcome.is_err()).count();
@@ -134,7 +137,7 @@ fn table(rules: &[Listed]) -> String {
             rule.unknown.as_str(),
             duration(rule.window),
             rule.tests,
-            rule.title,
+            rule.title.replace(char::is_control, "\u{fffd}"),
         );
     }
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
@@ -183,7 +186,7 @@ mod tests {
         assert_eq!(lines[0], "ID        MODE     UNKNOWN  WINDOW  TESTS  TITLE");
         assert_eq!(
             lines[1],
-            "5d6a1f0e  observe  hold     24h         6  Quarantine active malware files"
+            "5d6a1f0e  observe  hold     24h        13  Quarantine active malware files"
         );
         assert_eq!(lines.len(), 4);
     }
@@ -197,7 +200,7 @@ mod tests {
             trials(&[trial, passed]),
             "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed\n"
         );
-        assert_eq!(verdict(&shipped()), "3 rules, 13 tests, 0 errors, 0 warnings\n");
+        assert_eq!(verdict(&shipped()), "3 rules, 34 tests, 0 errors, 0 warnings\n");
     }
 
     #[test]

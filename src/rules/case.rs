@@ -1,5 +1,6 @@
 //! The `tests` section: what a rule has to do with a sample alert.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::notes::{Entries, Notes, find};
@@ -7,6 +8,7 @@ use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
 use crate::domain::candidate::Field;
 use crate::domain::ids::{MachineId, Sha1};
+use crate::formats::spelling;
 
 /// One test of a rule.
 pub(super) struct Case {
@@ -62,7 +64,13 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Opt
             notes.unknown_key(key, "a test", &KEYS);
         }
     }
-    let name = required(notes, node, entries, "name").and_then(|n| notes.text(n, "name"));
+    let name = required(notes, node, entries, "name").and_then(|n| {
+        let name = notes.text(n, "name")?;
+        if name.chars().any(char::is_control) {
+            notes.error(&n.place, "the name has control characters");
+        }
+        Some(name)
+    });
     let alert = required(notes, node, entries, "alert").and_then(|n| read_path(notes, n));
     let mut set = Vec::new();
     if let Some(node) = find(entries, "set") {
@@ -134,7 +142,22 @@ fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> Option<Set>
     match &node.value {
         Node::Null => Some(Set::Empty),
         Node::List(items) if items.is_empty() => Some(Set::Empty),
-        Node::Text(text) if !text.is_empty() => Some(Set::Text(text.clone())),
+        Node::Text(text) if !text.trim().is_empty() => {
+            let spelled = spelling::one(field, Cow::Borrowed(text.trim()));
+            let known = spelling::known(field);
+            let closed = field == Field::AlertSeverity;
+            match spelled {
+                Some(value) if !closed || known.contains(&&*value) => {
+                    Some(Set::Text(value.into_owned()))
+                }
+                _ => {
+                    let meant = did_you_mean(text, known.iter().copied());
+                    let why = format!("{text:?} is no value of {}{meant}", field.name());
+                    notes.error(&node.place, why);
+                    None
+                }
+            }
+        }
         Node::Integer(number) => Some(Set::Number(*number)),
         Node::List(items) => {
             let texts: Vec<Option<&str>> =

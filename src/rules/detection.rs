@@ -11,6 +11,7 @@ use super::leaf;
 use super::notes::{Notes, find};
 use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
+use crate::limits;
 
 /// Reads the section. `None` comes with an error.
 pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Detections> {
@@ -94,6 +95,20 @@ fn read_map(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Detection> {
 }
 
 fn read_condition(notes: &mut Notes<'_>, node: &At<Node>, text: &str) -> Option<ConditionExpr> {
+    // Before the engine's parser, which recurses, sees it.
+    if text.len() > limits::CONDITION_BYTES {
+        let most = limits::CONDITION_BYTES;
+        notes.error(&node.place, format!("the condition is longer than {most} bytes"));
+        return None;
+    }
+    let words = text.split(|c: char| !(c.is_alphanumeric() || "_-*.".contains(c)));
+    let nots = words.filter(|word| word.eq_ignore_ascii_case("not")).count();
+    if nots + text.matches('(').count() > limits::CONDITION_NESTS {
+        let most = limits::CONDITION_NESTS;
+        let why = format!("the condition has more than {most} nots and parentheses");
+        notes.error(&node.place, format!("{why}; put more into its selections"));
+        return None;
+    }
     match parse_condition(text) {
         Ok(expression) => Some(expression),
         Err(why) => {
@@ -104,10 +119,8 @@ fn read_condition(notes: &mut Notes<'_>, node: &At<Node>, text: &str) -> Option<
                 line + column
             });
             let place = notes.inside(node, text, offset);
-            let why = why.to_string();
-            // The parser draws its own picture; its last line says what it wanted.
-            let why = why.lines().rev().find_map(|l| l.trim().strip_prefix("= ")).unwrap_or(&why);
-            notes.error(&place, format!("the condition does not read: {why}"));
+            let knows = "and, or, not, parentheses, 1 of NAME*, all of NAME*";
+            notes.error(&place, format!("the condition can't be read here; it knows {knows}"));
             None
         }
     }

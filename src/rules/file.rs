@@ -92,6 +92,9 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
         if title.chars().count() > TITLE_CHARS {
             notes.error(&node.place, format!("the title is longer than {TITLE_CHARS} characters"));
         }
+        if title.chars().any(char::is_control) {
+            notes.error(&node.place, "the title has control characters");
+        }
         Some((title, node.place.clone()))
     });
     let id = required(notes, root, entries, "id").and_then(|node| read_id(notes, node));
@@ -104,6 +107,9 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
         required(notes, root, entries, "response").and_then(|node| response::read(notes, node));
     let names: Vec<&str> = detections.iter().flat_map(|d| d.named.keys().map(|k| &**k)).collect();
     let cases = find(entries, "tests").map(|node| case::read(notes, node, &names));
+    if find(entries, "tests").is_none_or(|node| node.value == Node::List(Vec::new())) {
+        notes.warning(&root.place, "the rule has no tests, so nobody knows what it does");
+    }
     let (title, title_place) = title?;
     let (id, id_place) = id?;
     Some(RuleFile {

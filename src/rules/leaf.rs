@@ -162,6 +162,9 @@ fn read_value(
             format!("no field is an empty text; use {name}|exists: false")
         }
         Node::Text(text) if numeric => format!("{name} is a number, and {text:?} is none"),
+        Node::Text(text) if modifiers.is_empty() && no_id(field, text) => {
+            format!("{text:?} is no {name}: 40 hex digits")
+        }
         Node::Text(text) => {
             check_spelling(notes, field, modifiers, value, text)?;
             if modifiers.contains(&Modifier::Re) {
@@ -174,6 +177,15 @@ fn read_value(
             }
             return Some(SigmaValue::String(SigmaString::new(text)));
         }
+        Node::Integer(_) | Node::Float(_) if !numeric && !parts_of_time(modifiers) => {
+            // As a number, 1.10 is 1.1 and a hash of digits is one of many.
+            format!("{name} is no number; write the value in quotes")
+        }
+        Node::Integer(_) | Node::Float(_)
+            if field == Field::AlertSeverityRank && !is_rank(&value.value) =>
+        {
+            format!("{name} is a whole number from 0 (Unknown) to 5 (Critical)")
+        }
         Node::Integer(number) => return Some(SigmaValue::Integer(*number)),
         Node::Float(number) => return Some(SigmaValue::Float(*number)),
         Node::Bool(_) => format!("{name} is never true or false; write the value in quotes"),
@@ -181,6 +193,23 @@ fn read_value(
     };
     notes.error(&value.place, message);
     None
+}
+
+/// Whether an equality with this text could never be true, since the field is 40 hex digits.
+fn no_id(field: Field, text: &str) -> bool {
+    let digits = |c: char| c.is_ascii_hexdigit() || matches!(c, '*' | '?');
+    let whole = text.len() == 40 || text.contains('*');
+    matches!(field, Field::FileSha1 | Field::MachineId) && !(whole && text.chars().all(digits))
+}
+
+fn is_rank(node: &Node) -> bool {
+    matches!(node, Node::Integer(0..=5))
+}
+
+/// Whether a number is asked of a text after all: the hour, or another part of a time.
+fn parts_of_time(modifiers: &[Modifier]) -> bool {
+    use Modifier::{Day, Hour, Minute, Month, Week, Year};
+    [Minute, Hour, Day, Week, Month, Year].iter().any(|part| modifiers.contains(part))
 }
 
 /// The wildcard that a single backslash before it makes a plain character: right in a few names,
@@ -216,8 +245,8 @@ fn check_spelling(
         false => did_you_mean(text, known.iter().copied()),
     };
     let message = format!("{text:?} is no known value of {}{meant}", field.name());
-    // Other fields keep values they don't know; an entity is one of two, or there is no candidate.
-    if field == Field::FileEntity {
+    // Other fields keep values they don't know; a severity has a rank, and an entity is one of two.
+    if matches!(field, Field::FileEntity | Field::AlertSeverity) {
         notes.error(&value.place, message);
         return None;
     }

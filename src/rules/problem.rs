@@ -75,14 +75,16 @@ impl Problem {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let name = &self.source.name;
+        // Text of a file must not steer the terminal that shows it.
+        let name = self.source.name.replace(char::is_control, "\u{fffd}");
+        let message = self.message.replace(char::is_control, "\u{fffd}");
         match &self.place {
-            None => format!("{name}: {severity}: {}", self.message),
+            None => format!("{name}: {severity}: {message}"),
             Some(place) => {
                 let before = &self.source.text[..place.start];
                 let line = 1 + before.matches('\n').count();
                 let column = 1 + before.chars().rev().take_while(|c| *c != '\n').count();
-                format!("{name}:{line}:{column}: {severity}: {}", self.message)
+                format!("{name}:{line}:{column}: {severity}: {message}")
             }
         }
     }

@@ -113,6 +113,50 @@ fn a_directory_without_rules_loads_with_a_warning_and_none_is_an_error() {
     assert!(load(dir.path()).is_err(), "too large");
 }
 
+#[test]
+fn what_is_no_regular_file_is_an_error_and_nothing_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(dir.path().join("x.yml")).unwrap();
+    let Err(problems) = load(dir.path()) else { panic!("has to fail") };
+    assert!(problems.to_string().contains("it is no regular file"), "{problems}");
+    drop(socket);
+}
+
+#[test]
+fn files_that_look_like_rules_and_are_not_read_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["team", "samples"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    for name in ["b.YML", "team/x.yml", "samples/y.yml", "samples/a.json"] {
+        fs::write(at(name), SAMPLE).unwrap();
+    }
+    fs::write(at("r.yml"), RIGHT.split("tests:").next().unwrap()).unwrap();
+    let mut told: Vec<String> = load(dir.path())
+        .unwrap_or_else(|why| panic!("{why}"))
+        .warnings
+        .iter()
+        .map(|warning| warning.to_string().lines().next().unwrap().to_owned())
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("b.YML: warning: is not read"), "{told:?}");
+    assert!(told[1].contains("r.yml:1:1: warning: the rule has no tests"), "{told:?}");
+    assert!(told[2].contains("team: warning: the rules in it are not read"), "{told:?}");
+}
+
+#[test]
+fn a_sample_without_a_file_tests_nothing() {
+    let empty = r#"{"id":"da1"}"#;
+    let text = RIGHT.split("    expect:").next().unwrap().to_owned();
+    let text = format!("{text}    expect: {{no_match: true}}\n");
+    let Err(problems) = load_from(&[("r.yml", &text)], &|_| Some(empty.to_owned())) else {
+        panic!("has to fail")
+    };
+    assert!(problems.to_string().contains("the sample has no file"), "{problems}");
+}
+
 fn shipped(dir: &str) -> Checked {
     check(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir))
 }

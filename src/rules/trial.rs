@@ -28,16 +28,21 @@ struct Came {
 pub(super) fn run(alone: &Ruleset, case: &Case, sample: &str) -> Result<(), String> {
     let alerts = formats::split(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
     let mut came = Came::default();
+    let mut files = 0;
     for alert in alerts {
         let mut alert =
             Format::DefenderAlert.decode(alert).map_err(|e| format!("the sample: {e}"))?;
         // As if it had come at once, so that `alert.age` is 0 unless the test sets it.
         let now = alert.created.unwrap_or(Wall(0));
         formats::came_by(&mut alert, NAMED, NAMED, now);
+        files += alert.candidates.len();
         for mut candidate in alert.candidates {
             prepare(&mut candidate, &case.set);
             judge(alone, &candidate, &mut came);
         }
+    }
+    if files == 0 {
+        return Err("the sample has no file".to_owned());
     }
     compare(&case.expect, &came)
 }

@@ -57,7 +57,15 @@ pub(super) fn parse(source: &Source) -> Result<At<Node>, Problem> {
             let message = e.to_string();
             // The place is shown by the problem itself.
             let message = message.split(" at line ").next().unwrap_or(&message);
-            Err(Problem::new(Severity::Error, source, place, message.lines().next().unwrap_or("")))
+            let message = match message.lines().next().unwrap_or_default() {
+                // The reader's own words are for those who call it.
+                text if text.contains("DuplicateKeyPolicy") => "this key stands twice",
+                text if text.contains("from_str_multiple") => {
+                    "one rule a file: remove the second document"
+                }
+                text => text,
+            };
+            Err(Problem::new(Severity::Error, source, place, message))
         }
     }
 }

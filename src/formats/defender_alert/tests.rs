@@ -39,7 +39,9 @@ fn an_alert_gives_a_candidate_for_each_file_and_process() {
            "parentProcessSha1":"00836cfb1af40252bd2a2ea843032e99a5b262ed",
            "detectionStatus":"Detected"},
           {"entityType":"file","sha1":"87662bc3d60e4200ceaf7aae249d1c343f4b83c9",
-           "sha256":"ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789","fileName":"evil\u002eexe","filePath":"c:\\temp","detectionStatus":null}
+           "sha256":
+           "ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789",
+           "fileName":"evil\u002eexe","filePath":"c:\\temp","detectionStatus":null}
         ]"#,
     );
     let alert = decode(&json).unwrap();

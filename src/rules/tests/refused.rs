@@ -60,7 +60,7 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
         ),
         (
             "alert.severity: UnSpecified",
-            "r.yml:6:29: warning: \"UnSpecified\" is no known value of alert.severity; \
+            "r.yml:6:29: error: \"UnSpecified\" is no known value of alert.severity; \
              UnSpecified is read as Unknown",
         ),
         ("machine.os: Windows11", "r.yml:6:13: error: no format of this version gives machine.os"),
@@ -94,7 +94,10 @@ fn selections_and_conditions_are_checked_against_each_other() {
         ),
         ("condition: malware", "r.yml:7:3: error: selection file is not used"),
         ("condition: malware and", "r.yml:8:"),
-        ("condition: \"malware and ) file\"", "r.yml:8:27: error: the condition does not read: "),
+        (
+            "condition: \"malware and ) file\"",
+            "r.yml:8:27: error: the condition can't be read here; it knows",
+        ),
         ("condition: 3 of them", "r.yml:8:14: error: 3 of them can't be: there are 2"),
         ("condition: 0 of them", "r.yml:8:14: error: 0 of them is always true"),
         (
@@ -110,6 +113,33 @@ fn selections_and_conditions_are_checked_against_each_other() {
     ] {
         wrong_at(condition, to, wanted);
     }
+}
+
+#[test]
+fn a_value_that_its_field_can_never_have_is_refused() {
+    for (to, wanted) in [
+        ("file.name: 1.10", "r.yml:6:24: error: file.name is no number; write the value in quotes"),
+        ("file.sha1: '44'", "r.yml:6:24: error: \"44\" is no file.sha1: 40 hex digits"),
+        ("alert.severity_rank|gte: 6", "r.yml:6:38: error: alert.severity_rank is a whole number"),
+        ("alert.severity_rank: 3.5", "r.yml:6:34: error: alert.severity_rank is a whole number"),
+        ("file.sha1: 44", "r.yml:6:24: error: file.sha1 is no number"),
+        ("alert.id|contains: [7]", "r.yml:6:33: error: alert.id is no number"),
+    ] {
+        wrong_at("alert.category: Malware", to, wanted);
+    }
+}
+
+#[test]
+fn a_condition_that_no_person_wrote_is_refused_before_it_is_parsed() {
+    let condition = "malware and file";
+    let long = format!("malware and file{}", " or file".repeat(13_000));
+    wrong_at(condition, &long, "r.yml:8:14: error: the condition is longer than 4096 bytes");
+    for deep in ["not ".repeat(65), "(".repeat(65), "NOT (".repeat(33)] {
+        let deep = format!("{deep}malware and file");
+        wrong_at(condition, &deep, "r.yml:8:14: error: the condition has more than 64 nots");
+    }
+    let fits = format!("{}malware and file", "not ".repeat(64));
+    assert_eq!(problems(&RIGHT.replace(condition, &fits)), [""; 0]);
 }
 
 #[test]
@@ -139,7 +169,8 @@ fn a_key_that_is_not_carried_out_is_refused() {
             "correlation: {}",
             "r.yml:3:1: error: \"correlation\" is not in this version",
         ),
-        ("status: stable", "title: again", "r.yml:3:1: error: "),
+        ("status: stable", "title: again", "r.yml:3:1: error: this key stands twice"),
+        ("title: T", "title: \"T\\e[2J\"", "r.yml:1:8: error: the title has control characters"),
         ("level: high", "level: hihg", "r.yml:9:8: error: level is \"hihg\"; it has to be one of"),
         (
             "logsource: {product: x}",
@@ -262,6 +293,10 @@ fn a_rule_that_fails_its_own_tests_does_not_load() {
         other[0].contains("file should stand against it, and what does is [malware]"),
         "{other:?}"
     );
+    let low = case("    set: {alert.category: ' MALWARE'}\n    expect: {no_match: true}");
+    assert!(low[0].contains("acts on [{machine"), "set is spelled as a payload is: {low:?}");
+    let typo = case("    set: {alert.severity: Hihg}\n    expect: {no_match: true}");
+    assert!(typo[0].contains("\"Hihg\" is no value of alert.severity"), "{typo:?}");
     let acts = case("    expect: {no_match: true}");
     assert!(acts[0].contains("it should act on [] and acts on [{machine"), "{acts:?}");
 }
