@@ -19,7 +19,7 @@
 //! | Where is an alert decoded? | [`formats`] |
 //! | Where do rules judge? | [`domain::rule::Ruleset::judge`] |
 //! | Where is a duplicate decided? | [`domain::dedupe::judge`] |
-//! | Where is an offset committed? | `io::store::offsets`, with the actions; the broker gets a hint |
+//! | Where is an offset committed? | `io::store::offsets`, with the actions |
 //! | Where is a slot of the budget taken? | [`domain::limiter::Limiter::take`] |
 //! | Where is a 429 decided? | `domain::dispatcher::endpoint` holds, `verdict` puts back |
 //! | Where is a lost answer resolved? | [`domain::tracker`] |

@@ -140,8 +140,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The snapshot kept with an action, long texts cut: present fields by name, known-empty ones as `null`, absent
-/// ones left out.
+/// The snapshot kept with an action, long texts cut: present fields by name, known-empty ones as
+/// `null`, absent ones left out.
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;

@@ -25,7 +25,7 @@ fn sources(under: &str) -> Vec<(String, String)> {
 
 /// A file's shipped part: what stands before its tests, without comments.
 fn shipped(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let code = |line: &str| !line.trim_start().starts_with("//");
     text[..end].lines().enumerate().map(|(at, line)| (at + 1, line)).filter(move |(_, l)| code(l))
 }

@@ -95,7 +95,8 @@ pub(super) fn blocking(
     // The ids of owners are version 7 UUIDs, so their order is that of time.
     let mut select = db.prepare_cached(
         "SELECT tenant, machine, sha1, owner FROM effects
-         WHERE ended IS NULL OR blocks_until > ?1 OR success_until > ?1 ORDER BY owner DESC LIMIT ?2",
+         WHERE ended IS NULL OR blocks_until > ?1 OR success_until > ?1
+         ORDER BY owner DESC LIMIT ?2",
     )?;
     let rows = select.query_map(params![now, super::limit(limit)], |row| {
         let key = EffectKey { tenant: row.get(0)?, machine: row.get(1)?, sha1: row.get(2)? };
