@@ -77,6 +77,13 @@ impl Format {
         }
     }
 
+    /// Reads a body that is one alert, without cutting it first, and its own text. `None` is any
+    /// other body, also one that is no good: [`split()`] tells.
+    pub fn decode_only(self, body: &[u8]) -> Option<(&str, Alert<'_>)> {
+        let text = split::perhaps_one(body)?;
+        Some((text, self.decode(text).ok()?))
+    }
+
     /// Whether an alert of this format can have that field; those that [`came_by`] adds it has.
     pub fn gives(self, field: Field) -> bool {
         match self {
@@ -114,6 +121,29 @@ pub fn came_by<'a>(alert: &mut Alert<'a>, tenant: &'a str, source: &'a str, now:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_is_one_alert_reads_as_if_it_were_cut_first() {
+        let format = Format::DefenderAlert;
+        let alert = r#"{"id":"a","machineId":"m","evidence":[{"entityType":"File"}]}"#;
+        for body in [alert.to_owned(), format!("\u{feff}\r\n {alert}\t\n")] {
+            let (text, read) = format.decode_only(body.as_bytes()).unwrap();
+            assert_eq!(split(body.as_bytes()).unwrap(), vec![text]);
+            assert_eq!(text, alert);
+            assert_eq!(format!("{read:?}"), format!("{:?}", format.decode(alert).unwrap()));
+        }
+    }
+
+    #[test]
+    fn any_other_body_is_left_to_be_cut() {
+        let alert = r#"{"id":"a"}"#;
+        let enveloped = format!(r#"{{"id":null,"value":[{alert}]}}"#);
+        let lines = format!("{alert}\n{alert}");
+        for body in [&enveloped, &lines, &format!("[{alert}]"), "", "{", "{}", "null"] {
+            assert!(Format::DefenderAlert.decode_only(body.as_bytes()).is_none(), "{body}");
+        }
+        assert!(Format::DefenderAlert.decode_only(b"{\"id\":\"a\"}\xff").is_none());
+    }
 
     #[test]
     fn a_format_of_a_later_version_is_known_and_refused() {

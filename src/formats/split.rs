@@ -41,13 +41,25 @@ pub fn split(body: &[u8]) -> Result<Vec<&str>, Refused> {
     }
 }
 
+/// The text of a body that may be one alert and nothing else, so that it need not be cut; most are.
+/// Whoever decodes it finds out: what is more than one value, or no JSON, is for [`split()`].
+pub(super) fn perhaps_one(body: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(body).ok()?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches(JSON_BLANKS);
+    (text.starts_with('{') && !text.contains(ENVELOPE_KEY)).then_some(text)
+}
+
+const JSON_BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// What an envelope always has. A search is far cheaper than a second parse.
+const ENVELOPE_KEY: &str = "\"value\"";
+
 /// The alerts of an array or of `{"value": […]}`; any other value is one alert by itself.
 fn unwrap_envelope(only: &str) -> Result<Vec<&str>, Refused> {
     if only.starts_with('[') {
         return elements(only);
     }
-    // Most bodies are one alert: the search is far cheaper than a second parse.
-    if only.starts_with('{') && only.contains("\"value\"") {
+    if only.starts_with('{') && only.contains(ENVELOPE_KEY) {
         #[derive(Deserialize)]
         struct Envelope<'a> {
             #[serde(borrow)]

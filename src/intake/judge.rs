@@ -70,11 +70,19 @@ impl Intake {
             judged.receipts.push(unreadable(flaw.to_string(), &delivery.body));
             return Ok(judged);
         }
+        let format = self.settings.sources[&delivery.source].format;
+        if let Some((text, alert)) = format.decode_only(&delivery.body) {
+            judged.receipts.push(self.judge_alert(&rules, delivery, text, alert, predict));
+            return Ok(judged);
+        }
         match formats::split(&delivery.body) {
             Ok(alerts) => {
                 judged.receipts.reserve(alerts.len());
-                for alert in alerts {
-                    judged.receipts.push(self.judge_alert(&rules, delivery, alert, predict));
+                for text in alerts {
+                    judged.receipts.push(match format.decode(text) {
+                        Ok(alert) => self.judge_alert(&rules, delivery, text, alert, predict),
+                        Err(why) => unreadable(why.to_string(), text.as_bytes()),
+                    });
                 }
             }
             Err(why) if matches!(delivery.coordinates, Coordinates::Kafka { .. }) => {
@@ -91,13 +99,12 @@ impl Intake {
         rules: &Ruleset,
         delivery: &Delivery,
         text: &str,
+        alert: Alert<'_>,
         predict: Predict,
     ) -> Receipt {
+        // Borrows from here on also what is not of the delivery.
+        let mut alert = alert;
         let source = &self.settings.sources[&delivery.source];
-        let mut alert = match source.format.decode(text) {
-            Ok(alert) => alert,
-            Err(why) => return unreadable(why.to_string(), text.as_bytes()),
-        };
         let alert_id = alert.id.clone().into_owned();
         let tenant = match source.tenant_of(&alert) {
             Ok(tenant) => tenant,

@@ -1,8 +1,8 @@
 //! Rows of actions: made, moved from state to state, and found when they are due.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::sql::Json;
@@ -22,8 +22,31 @@ pub(super) enum Recorded {
     LeftOut,
 }
 
+/// An alert's own bytes as they were kept last, for the next actions that it leads to.
+#[derive(Default)]
+pub(super) struct Kept {
+    last: Option<(Arc<[u8]>, i64)>,
+}
+
+impl Kept {
+    /// Keeps the bytes under the sequence of the first action that has them. Actions of one alert
+    /// come one after the other and share its bytes.
+    fn keep(&mut self, db: &Connection, raw: &Arc<[u8]>, first: i64) -> Result<i64, Fault> {
+        if let Some((last, sequence)) = &self.last
+            && Arc::ptr_eq(last, raw)
+        {
+            return Ok(*sequence);
+        }
+        let mut insert =
+            db.prepare_cached("INSERT INTO payloads (sequence, body) VALUES (?1, ?2)")?;
+        insert.execute(params![first, &raw[..]])?;
+        self.last = Some((Arc::clone(raw), first));
+        Ok(first)
+    }
+}
+
 /// Writes a new action with its origin. Its `Created` is recorded apart.
-pub(super) fn insert(db: &Connection, new: &NewAction) -> Result<(), Fault> {
+pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Result<(), Fault> {
     let Action { id, key, alert_id, comment, class, created, expires, origin } = &new.action;
     let checksum = checksum(*id, key, alert_id, comment);
     let mut insert = db.prepare_cached(
@@ -48,7 +71,7 @@ pub(super) fn insert(db: &Connection, new: &NewAction) -> Result<(), Fault> {
         checksum
     ])?;
     count(db, &key.tenant, new.state.name(), 1)?;
-    let payload = origin.raw.as_deref().map(|raw| keep(db, raw)).transpose()?;
+    let payload = origin.raw.as_ref().map(|raw| kept.keep(db, raw, sequence)).transpose()?;
     let mut insert = db.prepare_cached(
         "INSERT INTO origins (sequence, candidate, rules, ruleset, delivery, payload)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -62,15 +85,6 @@ pub(super) fn insert(db: &Connection, new: &NewAction) -> Result<(), Fault> {
         payload
     ])?;
     Ok(())
-}
-
-/// Keeps an alert's own bytes under their hash, once for all actions that it leads to.
-fn keep(db: &Connection, raw: &[u8]) -> Result<[u8; 32], Fault> {
-    let hash: [u8; 32] = Sha256::digest(raw).into();
-    let mut insert =
-        db.prepare_cached("INSERT OR IGNORE INTO payloads (hash, body) VALUES (?1, ?2)")?;
-    insert.execute(params![hash, raw])?;
-    Ok(hash)
 }
 
 /// Applies a change to its action and appends it to its chain; neither where it is left out.

@@ -188,8 +188,9 @@ fn write(
     rows: &HashMap<EffectKey, Effect>,
     decided: &Decided,
 ) -> Result<(), Fault> {
+    let mut kept = actions::Kept::default();
     for new in &decided.actions {
-        actions::insert(db, new)?;
+        actions::insert(db, new, &mut kept)?;
         effects::own(db, &new.action.key, &rows[&new.action.key])?;
     }
     for change in &decided.changes {

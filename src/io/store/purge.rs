@@ -51,7 +51,7 @@ fn ended_actions(db: &Connection, before: Wall) -> Result<u64, Fault> {
     if gone > 0 {
         db.execute(
             "DELETE FROM payloads WHERE NOT EXISTS
-             (SELECT 1 FROM origins WHERE payload = payloads.hash)",
+             (SELECT 1 FROM origins WHERE payload = payloads.sequence)",
             [],
         )?;
     }

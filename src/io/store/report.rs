@@ -174,7 +174,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<ActionLine> {
 fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
     let mut select = db.prepare_cached(&format!(
         "SELECT {LINE}, comment, expires, rules, ruleset, delivery, candidate,
-                (SELECT body FROM payloads WHERE hash = payload) AS raw
+                (SELECT body FROM payloads WHERE payloads.sequence = payload) AS raw
          FROM actions JOIN origins USING (sequence) WHERE sequence = ?1"
     ))?;
     let found = select.query_row([sequence], |row| {

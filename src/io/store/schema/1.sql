@@ -43,15 +43,16 @@ CREATE TABLE origins (
     rules     TEXT NOT NULL,
     ruleset   TEXT NOT NULL,
     delivery  TEXT NOT NULL,
-    payload   BLOB                 -- hash of the alert's own bytes
+    payload   INTEGER              -- where the alert's own bytes are
 ) STRICT;
 CREATE INDEX origins_payload ON origins (payload) WHERE payload IS NOT NULL;
 
--- The alert's own bytes, once for all actions that it led to. By their SHA-256.
+-- The alert's own bytes, once for all actions that it led to, under the sequence of the first: rows
+-- are appended, where a key by hash would touch a page of its own for each.
 CREATE TABLE payloads (
-    hash BLOB PRIMARY KEY,
-    body BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+    sequence INTEGER PRIMARY KEY,
+    body     BLOB NOT NULL
+) STRICT;
 
 -- One row for each file on a machine. While the owner is open, `ended` is null and its state
 -- stands in its own row alone.
