@@ -205,7 +205,13 @@ fn a_response_promises_only_what_is_kept() {
             "breakers: {actions: 3/1h}",
             "r.yml:13:3: error: breakers are not in this version",
         ),
-        ("mode: enforce", "window: 24", "r.yml:13:11: error: window is a number"),
+        ("mode: enforce", "window: 24", "r.yml:13:11: error: window is 24, a number without its"),
+        (
+            "mode: enforce",
+            "window: 0",
+            "r.yml:13:11: error: window can't be 0, since an alert that comes twice would act \
+             twice; write 1s to 366d, such as 24h",
+        ),
         ("mode: enforce", "window: 24x", "r.yml:13:11: error: window \"24x\" is no duration"),
         ("mode: enforce", "window: 0s", "r.yml:13:11: error: window has to lie between"),
         (
