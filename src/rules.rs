@@ -1,5 +1,5 @@
 //! Rule files: read, checked, tested, compiled. Nothing loads that does not pass all of it, and all
-//! that is wrong with all files is said at once.
+//! that is wrong with all files is said at once, what is alike in one file only a few times.
 //!
 //! A rule file is Sigma with a `response` and `tests` beside its own keys. `DIR/*.yml` and
 //! `DIR/*.yaml` are rules; what lies deeper, such as `DIR/samples`, is for their tests.
@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -105,10 +104,7 @@ pub fn load_from(
     files: &[(&str, &str)],
     sample: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Problems> {
-    let sources = files
-        .iter()
-        .map(|(name, text)| Source { name: Arc::from(*name), text: Arc::from(*text) })
-        .collect();
+    let sources = files.iter().map(|(name, text)| Source::new(*name, *text)).collect();
     let sample = |path: &str| sample(path).ok_or_else(|| "there is no such sample".to_owned());
     check_sources(sources, &sample).loaded()
 }
@@ -139,7 +135,7 @@ fn check_sources(sources: Vec<Source>, sample: &dyn Fn(&str) -> Result<String, S
     for source in &sources {
         let (file, problems) = file::read(source);
         let errors = problems.iter().any(|problem| problem.severity == Severity::Error);
-        checked.problems.extend(problems);
+        checked.problems.extend(problem::few(source, problems));
         if let Some(file) = file {
             checked.rules.push(listed(source, &file));
             if !errors {
@@ -285,8 +281,7 @@ fn read_dir(dir: &Path) -> Result<(Vec<Source>, Vec<Problem>), Problem> {
     for path in paths {
         match read_bounded(&path) {
             Ok(text) => {
-                let name = Arc::from(path.display().to_string());
-                sources.push(Source { name, text: Arc::from(text) });
+                sources.push(Source::new(path.display().to_string(), text));
             }
             Err(e) => {
                 unread.push(whole_file(Severity::Error, &path, &format!("can't be read: {e}")));
@@ -328,7 +323,7 @@ fn read_bounded(path: &Path) -> std::io::Result<String> {
 }
 
 fn whole_file(severity: Severity, path: &Path, why: &str) -> Problem {
-    let source = Source { name: Arc::from(path.display().to_string()), text: Arc::from("") };
+    let source = Source::new(path.display().to_string(), "");
     Problem::new(severity, &source, None, why)
 }
 

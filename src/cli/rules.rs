@@ -85,7 +85,10 @@ fn problems(checked: &Checked, look: Look) -> String {
 
 /// One line that says how it went.
 fn verdict(checked: &Checked) -> String {
-    let count = |severity| checked.problems.iter().filter(|p| p.severity == severity).count();
+    let count = |severity| {
+        let of = checked.problems.iter().filter(|problem| problem.severity == severity);
+        of.map(|problem| problem.count).sum()
+    };
     format!(
         "{}, {}, {}, {}\n",
         counted(checked.rules.len(), "rule"),
