@@ -5,8 +5,10 @@
 //! `DIR/*.yaml` are rules; what lies deeper, such as `DIR/samples`, is for their tests.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -163,7 +165,7 @@ fn check_sources(sources: Vec<Source>, sample: &dyn Fn(&str) -> Result<String, S
 }
 
 impl Checked {
-    fn refuse(&mut self, source: &Source, place: Option<std::ops::Range<usize>>, why: &str) {
+    fn refuse(&mut self, source: &Source, place: Option<Range<usize>>, why: &str) {
         self.problems.push(Problem::new(Severity::Error, source, place, why));
     }
 
@@ -210,16 +212,27 @@ impl Checked {
     /// Two rules with one id would be one to every reader of a decision, two with one title to
     /// every reader of a list.
     fn refuse_twins(&mut self, files: &[(&Source, RuleFile)]) {
-        let mut ids: HashMap<&str, &str> = HashMap::new();
-        let mut titles: HashMap<&str, &str> = HashMap::new();
+        let mut ids: HashMap<&str, String> = HashMap::new();
+        let mut titles: HashMap<&str, String> = HashMap::new();
         for (source, file) in files {
-            if let Some(first) = ids.insert(&file.rule.id, &source.name) {
-                let why = format!("the rule in {first} has the same id; make another with uuidgen");
-                self.refuse(source, Some(file.places.id.clone()), &why);
+            let at = |place: &Range<usize>| format!("{}:{}", source.name, source.line(place.start));
+            let (id, title) = (&file.places.id, &file.places.title);
+            match ids.entry(&file.rule.id) {
+                Entry::Vacant(first) => drop(first.insert(at(id))),
+                Entry::Occupied(first) => {
+                    let first = first.get();
+                    let why = format!("the rule at {first} has the same id");
+                    let how = "give one of them another, made with uuidgen";
+                    self.refuse(source, Some(id.clone()), &format!("{why}; {how}"));
+                }
             }
-            if let Some(first) = titles.insert(&file.rule.title, &source.name) {
-                let why = format!("the rule in {first} has the same title");
-                self.refuse(source, Some(file.places.title.clone()), &why);
+            match titles.entry(&file.rule.title) {
+                Entry::Vacant(first) => drop(first.insert(at(title))),
+                Entry::Occupied(first) => {
+                    let first = first.get();
+                    let why = format!("the rule at {first} has the same title; rename one of them");
+                    self.refuse(source, Some(title.clone()), &why);
+                }
             }
         }
     }

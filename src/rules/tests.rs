@@ -102,15 +102,13 @@ fn two_rules_with_one_id_or_one_title_do_not_load() {
     let files = [("a.yml", RIGHT), ("b.yml", other.as_str())];
     let sample = |_: &str| Some(SAMPLE.to_owned());
     let Err(problems) = load_from(&files, &sample) else { panic!("has to fail") };
-    assert!(
-        problems.to_string().starts_with("b.yml:2:5: error: the rule in a.yml has the same id")
-    );
+    let wanted = "b.yml:2:5: error: the rule at a.yml:2 has the same id; give one of them another";
+    assert!(problems.to_string().starts_with(wanted), "{problems}");
     let other = RIGHT.replace("5d6a1f0e", "5d6a1f0f");
     let files = [("a.yml", RIGHT), ("b.yml", other.as_str())];
     let Err(problems) = load_from(&files, &sample) else { panic!("has to fail") };
-    assert!(
-        problems.to_string().starts_with("b.yml:1:8: error: the rule in a.yml has the same title")
-    );
+    let wanted = "b.yml:1:8: error: the rule at a.yml:1 has the same title; rename one of them";
+    assert!(problems.to_string().starts_with(wanted), "{problems}");
 }
 
 #[test]
