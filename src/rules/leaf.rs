@@ -189,7 +189,9 @@ fn read_value(
         Node::Integer(number) => return Some(SigmaValue::Integer(*number)),
         Node::Float(number) => return Some(SigmaValue::Float(*number)),
         Node::Bool(_) => format!("{name} is never true or false; write the value in quotes"),
-        Node::List(_) | Node::Map(_) => format!("{name} can't match {}", value.value.kind()),
+        Node::List(_) | Node::Map(_) | Node::Foreign(_) => {
+            format!("{name} can't match {}", value.value.kind())
+        }
     };
     notes.error(&value.place, message);
     None

@@ -188,6 +188,27 @@ fn a_key_that_is_not_carried_out_is_refused() {
 }
 
 #[test]
+fn a_tag_outside_the_core_schema_is_refused_wherever_it_stands() {
+    for (from, to, wanted) in [
+        (
+            "mode: enforce",
+            "mode: !!python/object enforce",
+            "r.yml:13:25: error: the tag !!python/object is none that a rule may have; remove it",
+        ),
+        ("mode: enforce", "mode: !!binary ZW5mb3JjZQ==", "r.yml:13:18: error: the tag !!binary"),
+        ("mode: enforce", "mode: !mine enforce", "r.yml:13:15: error: the tag !mine is none"),
+        ("mode: enforce", "!mine mode: enforce", "r.yml:13:9: error: the tag !mine is none"),
+        ("status: stable", "related: [!x {id: a}]", "r.yml:3:14: error: the tag !x is none"),
+        ("status: stable", "tags: !x [a]", "r.yml:3:10: error: the tag !x is none"),
+        ("title: T", "!x\ntitle: T", "r.yml:2:1: error: the tag !x is none"),
+    ] {
+        wrong_at(from, to, wanted);
+    }
+    let right = RIGHT.replace("mode: enforce", "!!str mode: !!str enforce");
+    assert_eq!(problems(&right), [""; 0]);
+}
+
+#[test]
 fn a_response_promises_only_what_is_kept() {
     for (from, to, wanted) in [
         (
