@@ -25,6 +25,8 @@ mod file;
 
 mod leaf;
 
+mod never;
+
 mod notes;
 
 mod problem;

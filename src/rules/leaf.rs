@@ -3,6 +3,7 @@
 use rsigma_parser::ast::Modifier;
 use rsigma_parser::{DetectionItem, FieldSpec, SigmaString, SigmaValue};
 
+use super::never;
 use super::notes::Notes;
 use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
@@ -162,10 +163,11 @@ fn read_value(
             format!("no field is an empty text; use {name}|exists: false")
         }
         Node::Text(text) if numeric => format!("{name} is a number, and {text:?} is none"),
-        Node::Text(text) if modifiers.is_empty() && no_id(field, text) => {
-            format!("{text:?} is no {name}: 40 hex digits")
-        }
         Node::Text(text) => {
+            if let Some(why) = never::why(field, modifiers, text) {
+                notes.error(&value.place, why);
+                return None;
+            }
             check_spelling(notes, field, modifiers, value, text)?;
             if modifiers.contains(&Modifier::Re) {
                 return Some(SigmaValue::from_raw_string(text));
@@ -195,13 +197,6 @@ fn read_value(
     };
     notes.error(&value.place, message);
     None
-}
-
-/// Whether an equality with this text could never be true, since the field is 40 hex digits.
-fn no_id(field: Field, text: &str) -> bool {
-    let digits = |c: char| c.is_ascii_hexdigit() || matches!(c, '*' | '?');
-    let whole = text.len() == 40 || text.contains('*');
-    matches!(field, Field::FileSha1 | Field::MachineId) && !(whole && text.chars().all(digits))
 }
 
 fn is_rank(node: &Node) -> bool {
