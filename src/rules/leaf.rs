@@ -223,7 +223,16 @@ fn escaped_wildcard(text: &str) -> Option<char> {
     None
 }
 
-/// An equality with a value that no payload is known to have is a typing error more often than not.
+/// Enumerations whose values are all known, so that another is a mistake. A severity has a rank and
+/// an entity is one of two, or there is no candidate. The API that updates alerts takes only these
+/// values of status and classification, and reads give `Unknown` besides. The others stay open:
+/// Microsoft adds categories, determinations, states of investigations and detection sources, and
+/// its reference lists no values of an evidence's `detectionStatus`.
+const CLOSED: [Field; 4] =
+    [Field::AlertSeverity, Field::AlertStatus, Field::AlertClassification, Field::FileEntity];
+
+/// An equality with a value that no payload is known to have is a typing error more often than not:
+/// refused where the enumeration is closed, and told where a payload may bring it after all.
 fn check_spelling(
     notes: &mut Notes<'_>,
     field: Field,
@@ -242,8 +251,7 @@ fn check_spelling(
         false => did_you_mean(text, known.iter().copied()),
     };
     let message = format!("{text:?} is no known value of {}{meant}", field.name());
-    // Other fields keep values they don't know; a severity has a rank, and an entity is one of two.
-    if matches!(field, Field::FileEntity | Field::AlertSeverity) {
+    if CLOSED.contains(&field) {
         notes.error(&value.place, message);
         return None;
     }

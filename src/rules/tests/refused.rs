@@ -72,6 +72,17 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
         "file.entity: Fil",
         "r.yml:7:23: error: \"Fil\" is no known value of file.entity; did you mean File?",
     );
+    for (to, wanted) in [
+        (
+            "alert.status: Resolvd",
+            "r.yml:6:27: error: \"Resolvd\" is no known value of alert.status",
+        ),
+        ("alert.classification: TP", "r.yml:6:35: error: \"TP\" is no known value of alert"),
+        ("file.detection_status: Found", "r.yml:6:36: warning: \"Found\" is no known value of"),
+        ("alert.determination: Bad", "r.yml:6:34: warning: \"Bad\" is no known value of"),
+    ] {
+        wrong_at(leaf, to, wanted);
+    }
     wrong_at(
         "file.entity: File",
         r"file.path: 'C:\Windows\*'",
