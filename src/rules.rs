@@ -204,7 +204,10 @@ impl Checked {
             let outcome = trial::run(&alone, case, &text);
             if let Err(why) = &outcome {
                 let why = format!("test {:?} fails: {why}", case.name);
-                self.refuse(source, Some(case.place.clone()), &why);
+                let place = Some(case.place.clone());
+                let mut problem = Problem::new(Severity::Error, source, place, why);
+                problem.is_failed_test = true;
+                self.problems.push(problem);
             }
             let (file, name) = (source.name.to_string(), case.name.clone());
             self.trials.push(Trial { file, name, outcome });

@@ -57,6 +57,8 @@ pub struct Problem {
     pub message: String,
     /// How many mistakes it tells of: 1, or those that [`few`] left out.
     pub count: usize,
+    /// Whether it tells of a test that failed, which a list of the tests tells too.
+    pub is_failed_test: bool,
     source: Source,
     /// Bytes of the text; `None` where the file as a whole is meant.
     place: Option<Range<usize>>,
@@ -70,7 +72,14 @@ impl Problem {
         message: impl Into<String>,
     ) -> Self {
         let place = place.map(|place| within(&source.text, place));
-        Self { severity, message: message.into(), count: 1, source: source.clone(), place }
+        Self {
+            severity,
+            message: message.into(),
+            count: 1,
+            is_failed_test: false,
+            source: source.clone(),
+            place,
+        }
     }
 
     /// `file:line:column: error: message`, then the line with a caret. Columns count characters.

@@ -369,6 +369,11 @@ fn a_rule_that_fails_its_own_tests_does_not_load() {
     ] {
         wrong_at(from, to, wanted);
     }
+    let why = problems(&RIGHT.replace("{file.entity: File}", "{file.entity: Process}"));
+    let seen = "; file stands against it: file.entity is \"File\"";
+    assert!(why[0].ends_with(seen), "{why:?}");
+    let why = problems(&RIGHT.replace("sha1: c41d", "sha1: c41e"));
+    assert!(why[0].contains("; the sample has no such file on such a machine"), "{why:?}");
     let case = |expect: &str| {
         let start = RIGHT.find("    expect:").unwrap();
         problems(&format!("{}{expect}\n", &RIGHT[..start]))
