@@ -4,6 +4,8 @@ use crate::formats::{self, Format};
 
 mod refused;
 
+mod values;
+
 const SAMPLE: &str = include_str!("../../rules/samples/defender-malware.json");
 
 /// A rule that is right, with one thing made wrong.
