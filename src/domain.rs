@@ -1,8 +1,9 @@
 //! What Lazaret decides, and nothing else: no await, no clock, no dice, no file, no socket.
 //!
-//! Time comes in as [`time::Now`], randomness as ready-made ids. Modules stand in the order of the
-//! line: a delivery's signature is checked, an alert becomes candidates, rules judge them, what is
-//! decided becomes an action, and the dispatcher turns actions into attempts.
+//! Time comes in as [`time::Now`], randomness as ready-made ids. Each module uses only those that
+//! stand before it: first what the others speak of, then the order of the line. A delivery's
+//! signature is checked, an alert becomes candidates, rules judge them, what is decided becomes an
+//! action, and the dispatcher turns actions into attempts.
 
 #[cfg(test)]
 mod dice;
@@ -10,6 +11,10 @@ mod dice;
 pub mod time;
 
 pub mod ids;
+
+pub mod action;
+
+pub mod decision;
 
 pub mod signature;
 
@@ -19,11 +24,7 @@ pub mod alert;
 
 pub mod rule;
 
-pub mod action;
-
 pub mod audit;
-
-pub mod decision;
 
 pub mod dedupe;
 

@@ -1,14 +1,15 @@
 //! Rule files: read, checked, tested, compiled. Nothing loads that does not pass all of it, and all
-//! that is wrong with all files is said at once.
+//! that is wrong with all files is said at once, what is alike in one file only a few times.
 //!
 //! A rule file is Sigma with a `response` and `tests` beside its own keys. `DIR/*.yml` and
 //! `DIR/*.yaml` are rules; what lies deeper, such as `DIR/samples`, is for their tests.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -23,6 +24,8 @@ mod detection;
 mod file;
 
 mod leaf;
+
+mod never;
 
 mod notes;
 
@@ -105,10 +108,7 @@ pub fn load_from(
     files: &[(&str, &str)],
     sample: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Problems> {
-    let sources = files
-        .iter()
-        .map(|(name, text)| Source { name: Arc::from(*name), text: Arc::from(*text) })
-        .collect();
+    let sources = files.iter().map(|(name, text)| Source::new(*name, *text)).collect();
     let sample = |path: &str| sample(path).ok_or_else(|| "there is no such sample".to_owned());
     check_sources(sources, &sample).loaded()
 }
@@ -139,7 +139,7 @@ fn check_sources(sources: Vec<Source>, sample: &dyn Fn(&str) -> Result<String, S
     for source in &sources {
         let (file, problems) = file::read(source);
         let errors = problems.iter().any(|problem| problem.severity == Severity::Error);
-        checked.problems.extend(problems);
+        checked.problems.extend(problem::few(source, problems));
         if let Some(file) = file {
             checked.rules.push(listed(source, &file));
             if !errors {
@@ -167,7 +167,7 @@ fn check_sources(sources: Vec<Source>, sample: &dyn Fn(&str) -> Result<String, S
 }
 
 impl Checked {
-    fn refuse(&mut self, source: &Source, place: Option<std::ops::Range<usize>>, why: &str) {
+    fn refuse(&mut self, source: &Source, place: Option<Range<usize>>, why: &str) {
         self.problems.push(Problem::new(Severity::Error, source, place, why));
     }
 
@@ -204,7 +204,10 @@ impl Checked {
             let outcome = trial::run(&alone, case, &text);
             if let Err(why) = &outcome {
                 let why = format!("test {:?} fails: {why}", case.name);
-                self.refuse(source, Some(case.place.clone()), &why);
+                let place = Some(case.place.clone());
+                let mut problem = Problem::new(Severity::Error, source, place, why);
+                problem.is_failed_test = true;
+                self.problems.push(problem);
             }
             let (file, name) = (source.name.to_string(), case.name.clone());
             self.trials.push(Trial { file, name, outcome });
@@ -214,16 +217,27 @@ impl Checked {
     /// Two rules with one id would be one to every reader of a decision, two with one title to
     /// every reader of a list.
     fn refuse_twins(&mut self, files: &[(&Source, RuleFile)]) {
-        let mut ids: HashMap<&str, &str> = HashMap::new();
-        let mut titles: HashMap<&str, &str> = HashMap::new();
+        let mut ids: HashMap<&str, String> = HashMap::new();
+        let mut titles: HashMap<&str, String> = HashMap::new();
         for (source, file) in files {
-            if let Some(first) = ids.insert(&file.rule.id, &source.name) {
-                let why = format!("the rule in {first} has the same id; make another with uuidgen");
-                self.refuse(source, Some(file.places.id.clone()), &why);
+            let at = |place: &Range<usize>| format!("{}:{}", source.name, source.line(place.start));
+            let (id, title) = (&file.places.id, &file.places.title);
+            match ids.entry(&file.rule.id) {
+                Entry::Vacant(first) => drop(first.insert(at(id))),
+                Entry::Occupied(first) => {
+                    let first = first.get();
+                    let why = format!("the rule at {first} has the same id");
+                    let how = "give one of them another, made with uuidgen";
+                    self.refuse(source, Some(id.clone()), &format!("{why}; {how}"));
+                }
             }
-            if let Some(first) = titles.insert(&file.rule.title, &source.name) {
-                let why = format!("the rule in {first} has the same title");
-                self.refuse(source, Some(file.places.title.clone()), &why);
+            match titles.entry(&file.rule.title) {
+                Entry::Vacant(first) => drop(first.insert(at(title))),
+                Entry::Occupied(first) => {
+                    let first = first.get();
+                    let why = format!("the rule at {first} has the same title; rename one of them");
+                    self.refuse(source, Some(title.clone()), &why);
+                }
             }
         }
     }
@@ -285,8 +299,7 @@ fn read_dir(dir: &Path) -> Result<(Vec<Source>, Vec<Problem>), Problem> {
     for path in paths {
         match read_bounded(&path) {
             Ok(text) => {
-                let name = Arc::from(path.display().to_string());
-                sources.push(Source { name, text: Arc::from(text) });
+                sources.push(Source::new(path.display().to_string(), text));
             }
             Err(e) => {
                 unread.push(whole_file(Severity::Error, &path, &format!("can't be read: {e}")));
@@ -328,7 +341,7 @@ fn read_bounded(path: &Path) -> std::io::Result<String> {
 }
 
 fn whole_file(severity: Severity, path: &Path, why: &str) -> Problem {
-    let source = Source { name: Arc::from(path.display().to_string()), text: Arc::from("") };
+    let source = Source::new(path.display().to_string(), "");
     Problem::new(severity, &source, None, why)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::{Failure, Outcome};
-use crate::rules::{self, Checked, Listed, Look, Severity, Trial};
+use crate::rules::{self, Checked, Listed, Look, Problem, Severity};
 
 /// Check, test or list the rules of a directory
 #[derive(Debug, clap::Args)]
@@ -53,12 +53,15 @@ pub fn run(args: Args) -> Outcome {
     };
     let stdout = match &args.command {
         Command::Check { .. } => verdict(&checked),
-        Command::Test { .. } => trials(&checked.trials),
+        Command::Test { .. } => trials(&checked),
         Command::List { json: true, .. } => json(&checked.rules),
         Command::List { json: false, .. } => table(&checked.rules),
     };
+    // The list of the tests says what came out of each.
+    let listed = matches!(args.command, Command::Test { .. });
+    let told = checked.problems.iter().filter(|problem| !(listed && problem.is_failed_test));
     let written = std::io::stderr()
-        .write_all(problems(&checked, stderr).as_bytes())
+        .write_all(problems(told, stderr).as_bytes())
         .and_then(|()| std::io::stdout().write_all(stdout.as_bytes()));
     written.map_err(Failure::wrong)?;
     outcome(dir, &checked)
@@ -75,9 +78,9 @@ fn outcome(dir: &Path, checked: &Checked) -> Outcome {
     }
 }
 
-/// All problems, each with its line and a caret.
-fn problems(checked: &Checked, look: Look) -> String {
-    checked.problems.iter().fold(String::new(), |mut text, problem| {
+/// Problems, each with its line and a caret.
+fn problems<'p>(problems: impl Iterator<Item = &'p Problem>, look: Look) -> String {
+    problems.fold(String::new(), |mut text, problem| {
         let _ = writeln!(text, "{}\n", problem.render(look));
         text
     })
@@ -85,7 +88,7 @@ fn problems(checked: &Checked, look: Look) -> String {
 
 /// One line that says how it went.
 fn verdict(checked: &Checked) -> String {
-    let count = |severity| checked.problems.iter().filter(|p| p.severity == severity).count();
+    let count = |severity| mistakes(checked, |problem| problem.severity == severity);
     format!(
         "{}, {}, {}, {}\n",
         counted(checked.rules.len(), "rule"),
@@ -95,12 +98,18 @@ fn verdict(checked: &Checked) -> String {
     )
 }
 
+fn mistakes(checked: &Checked, of: impl Fn(&Problem) -> bool) -> usize {
+    checked.problems.iter().filter(|problem| of(problem)).map(|problem| problem.count).sum()
+}
+
 fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Each test by its file, and what came out of those that failed.
-fn trials(trials: &[Trial]) -> String {
+/// Each test by its file, and what came out of those that failed. Errors are those besides: a rule
+/// that does not read well has tests that could not be run.
+fn trials(checked: &Checked) -> String {
+    let trials = &checked.trials;
     let mut text = String::new();
     let mut file = "";
     for trial in trials {
@@ -117,7 +126,9 @@ fn trials(trials: &[Trial]) -> String {
         };
     }
     let failed = trials.iter().filter(|trial| trial.outcome.is_err()).count();
-    let _ = writeln!(text, "{} passed, {failed} failed", trials.len() - failed);
+    let error = |problem: &Problem| problem.severity == Severity::Error && !problem.is_failed_test;
+    let errors = counted(mistakes(checked, error), "error");
+    let _ = writeln!(text, "{} passed, {failed} failed, {errors}", trials.len() - failed);
     text
 }
 
@@ -194,13 +205,28 @@ mod tests {
     #[test]
     fn tests_show_by_file_and_a_failure_says_what_came_out() {
         let outcome = Err("it acts on []".to_owned());
-        let trial = Trial { file: "a.yml".to_owned(), name: "x".to_owned(), outcome };
-        let passed = Trial { name: "y".to_owned(), outcome: Ok(()), ..trial.clone() };
+        let trial = rules::Trial { file: "a.yml".to_owned(), name: "x".to_owned(), outcome };
+        let passed = rules::Trial { name: "y".to_owned(), outcome: Ok(()), ..trial.clone() };
+        let checked = Checked { trials: vec![trial, passed], ..Checked::default() };
         assert_eq!(
-            trials(&[trial, passed]),
-            "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed\n"
+            trials(&checked),
+            "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed, 0 errors\n"
         );
         assert_eq!(verdict(&shipped()), "3 rules, 34 tests, 0 errors, 0 warnings\n");
+    }
+
+    #[test]
+    fn the_tests_summary_counts_files_whose_tests_could_not_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+        let text = std::fs::read_to_string(shipped.join("quarantine-ransomware.yml")).unwrap();
+        // Without the samples, each test is an error; beside it a file that reads as nothing.
+        std::fs::write(dir.path().join("a.yml"), &text).unwrap();
+        std::fs::write(dir.path().join("b.yml"), "title: [").unwrap();
+        let checked = rules::check(dir.path());
+        let tests = checked.rules[0].tests;
+        let shown = trials(&checked);
+        assert_eq!(shown, format!("0 passed, 0 failed, {} errors\n", tests + 1));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod event;
 mod unknown;
 
 pub use comment::{BadTemplate, Template, harmless};
+pub use unknown::Against;
 
 /// How far a rule, or the whole service, may go. The lower of the two counts.
 #[derive(
@@ -195,12 +196,11 @@ impl Ruleset {
         merge(matches, fields, ceiling)
     }
 
-    /// Selections that stand against a rule for this candidate: those it needs that did not match
-    /// and those under a `not` that did; absent fields count against acting. Empty for an id that
-    /// is not in the set.
-    pub fn failed_selections(&self, rule: &str, fields: &Fields<'_>) -> Vec<String> {
+    /// Selections that stand against a rule for this candidate; absent fields count against
+    /// acting. Empty for an id that is not in the set.
+    pub fn against(&self, rule: &str, fields: &Fields<'_>) -> Vec<Against> {
         let Some(&place) = self.places.get(rule) else { return Vec::new() };
-        unknown::failed_selections(&explain_rule(&self.engine.rules()[place], fields))
+        unknown::against(&explain_rule(&self.engine.rules()[place], fields))
     }
 
     /// The rules, by id.

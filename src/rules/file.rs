@@ -68,7 +68,7 @@ const STATUSES: [&str; 5] = ["stable", "test", "experimental", "deprecated", "un
 pub(super) fn read(source: &Source) -> (Option<RuleFile>, Vec<Problem>) {
     let root = match yaml::parse(source) {
         Ok(root) => root,
-        Err(problem) => return (None, vec![problem]),
+        Err(problems) => return (None, problems),
     };
     let mut notes = Notes::new(source);
     let file = read_root(&mut notes, &root);

@@ -3,6 +3,7 @@
 use rsigma_parser::ast::Modifier;
 use rsigma_parser::{DetectionItem, FieldSpec, SigmaString, SigmaValue};
 
+use super::never;
 use super::notes::Notes;
 use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
@@ -162,10 +163,11 @@ fn read_value(
             format!("no field is an empty text; use {name}|exists: false")
         }
         Node::Text(text) if numeric => format!("{name} is a number, and {text:?} is none"),
-        Node::Text(text) if modifiers.is_empty() && no_id(field, text) => {
-            format!("{text:?} is no {name}: 40 hex digits")
-        }
         Node::Text(text) => {
+            if let Some(why) = never::why(field, modifiers, text) {
+                notes.error(&value.place, why);
+                return None;
+            }
             check_spelling(notes, field, modifiers, value, text)?;
             if modifiers.contains(&Modifier::Re) {
                 return Some(SigmaValue::from_raw_string(text));
@@ -189,17 +191,12 @@ fn read_value(
         Node::Integer(number) => return Some(SigmaValue::Integer(*number)),
         Node::Float(number) => return Some(SigmaValue::Float(*number)),
         Node::Bool(_) => format!("{name} is never true or false; write the value in quotes"),
-        Node::List(_) | Node::Map(_) => format!("{name} can't match {}", value.value.kind()),
+        Node::List(_) | Node::Map(_) | Node::Foreign(_) => {
+            format!("{name} can't match {}", value.value.kind())
+        }
     };
     notes.error(&value.place, message);
     None
-}
-
-/// Whether an equality with this text could never be true, since the field is 40 hex digits.
-fn no_id(field: Field, text: &str) -> bool {
-    let digits = |c: char| c.is_ascii_hexdigit() || matches!(c, '*' | '?');
-    let whole = text.len() == 40 || text.contains('*');
-    matches!(field, Field::FileSha1 | Field::MachineId) && !(whole && text.chars().all(digits))
 }
 
 fn is_rank(node: &Node) -> bool {
@@ -226,7 +223,16 @@ fn escaped_wildcard(text: &str) -> Option<char> {
     None
 }
 
-/// An equality with a value that no payload is known to have is a typing error more often than not.
+/// Enumerations whose values are all known, so that another is a mistake. A severity has a rank and
+/// an entity is one of two, or there is no candidate. The API that updates alerts takes only these
+/// values of status and classification, and reads give `Unknown` besides. The others stay open:
+/// Microsoft adds categories, determinations, states of investigations and detection sources, and
+/// its reference lists no values of an evidence's `detectionStatus`.
+const CLOSED: [Field; 4] =
+    [Field::AlertSeverity, Field::AlertStatus, Field::AlertClassification, Field::FileEntity];
+
+/// An equality with a value that no payload is known to have is a typing error more often than not:
+/// refused where the enumeration is closed, and told where a payload may bring it after all.
 fn check_spelling(
     notes: &mut Notes<'_>,
     field: Field,
@@ -245,8 +251,7 @@ fn check_spelling(
         false => did_you_mean(text, known.iter().copied()),
     };
     let message = format!("{text:?} is no known value of {}{meant}", field.name());
-    // Other fields keep values they don't know; a severity has a rank, and an entity is one of two.
-    if matches!(field, Field::FileEntity | Field::AlertSeverity) {
+    if CLOSED.contains(&field) {
         notes.error(&value.place, message);
         return None;
     }

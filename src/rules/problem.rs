@@ -1,5 +1,6 @@
 //! What is wrong with a rule file, shown as compilers do: place, message, the line and a caret.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,10 +12,31 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 pub(super) struct Source {
     pub name: Arc<str>,
     pub text: Arc<str>,
+    /// Where each line starts, in bytes: found once, however many problems the file has.
+    lines: Arc<[usize]>,
+}
+
+impl Source {
+    pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        let ends = text.match_indices('\n').map(|(end, _)| end + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
+        Self { name: name.into(), text, lines }
+    }
+
+    /// The line, from 1, of a byte.
+    pub fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at)
+    }
+
+    /// The byte that a line, from 1, starts at.
+    fn start(&self, line: usize) -> usize {
+        self.lines.get(line.saturating_sub(1)).copied().unwrap_or(self.text.len())
+    }
 }
 
 /// An error keeps the rules from loading, a warning does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
     Error,
     Warning,
@@ -33,6 +55,10 @@ pub struct Problem {
     pub severity: Severity,
     /// One sentence: what is wrong and, where it can be said, what to write instead.
     pub message: String,
+    /// How many mistakes it tells of: 1, or those that [`few`] left out.
+    pub count: usize,
+    /// Whether it tells of a test that failed, which a list of the tests tells too.
+    pub is_failed_test: bool,
     source: Source,
     /// Bytes of the text; `None` where the file as a whole is meant.
     place: Option<Range<usize>>,
@@ -46,7 +72,14 @@ impl Problem {
         message: impl Into<String>,
     ) -> Self {
         let place = place.map(|place| within(&source.text, place));
-        Self { severity, message: message.into(), source: source.clone(), place }
+        Self {
+            severity,
+            message: message.into(),
+            count: 1,
+            is_failed_test: false,
+            source: source.clone(),
+            place,
+        }
     }
 
     /// `file:line:column: error: message`, then the line with a caret. Columns count characters.
@@ -62,10 +95,18 @@ impl Problem {
         };
         let group = match &self.place {
             None => Group::with_title(level.no_name().primary_title(title)),
-            Some(place) => level.no_name().primary_title(title).element(
-                Snippet::source(&*self.source.text)
-                    .annotation(AnnotationKind::Primary.span(place.clone())),
-            ),
+            Some(place) => {
+                let line = self.source.line(place.start);
+                let (start, end) = (self.source.start(line), self.source.start(line + 1));
+                let text = self.source.text[start..end].trim_end_matches(['\n', '\r']);
+                let within = |at: usize| (at - start).min(text.len());
+                let span = within(place.start)..within(place.end);
+                level.no_name().primary_title(title).element(
+                    Snippet::source(text)
+                        .line_start(line)
+                        .annotation(AnnotationKind::Primary.span(span)),
+                )
+            }
         };
         renderer.render(&[group])
     }
@@ -81,9 +122,9 @@ impl Problem {
         match &self.place {
             None => format!("{name}: {severity}: {message}"),
             Some(place) => {
-                let before = &self.source.text[..place.start];
-                let line = 1 + before.matches('\n').count();
-                let column = 1 + before.chars().rev().take_while(|c| *c != '\n').count();
+                let line = self.source.line(place.start);
+                let before = &self.source.text[self.source.start(line)..place.start];
+                let column = 1 + before.chars().count();
                 format!("{name}:{line}:{column}: {severity}: {message}")
             }
         }
@@ -112,6 +153,50 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// How many problems of one kind a file is shown with.
+const ALIKE: usize = 20;
+
+/// The problems of one file with the first [`ALIKE`] of each kind, and in place of the others one
+/// that says how many they are. What differs only in what it quotes is of one kind.
+pub(super) fn few(source: &Source, problems: Vec<Problem>) -> Vec<Problem> {
+    if problems.len() <= ALIKE {
+        return problems;
+    }
+    let mut kinds: HashMap<(Severity, String), (usize, usize)> = HashMap::new();
+    let (mut shown, mut more) = (Vec::new(), Vec::<Problem>::new());
+    for problem in problems {
+        let kind = (problem.severity, kind(&problem.message));
+        let (seen, at) = kinds.entry(kind.clone()).or_default();
+        *seen += 1;
+        if *seen <= ALIKE {
+            shown.push(problem);
+        } else if *seen == ALIKE + 1 {
+            *at = more.len();
+            more.push(Problem::new(kind.0, source, None, kind.1));
+        } else {
+            more[*at].count += 1;
+        }
+    }
+    for rest in &mut more {
+        rest.message = format!("and {} more like these: {}", rest.count, rest.message);
+    }
+    shown.extend(more);
+    shown
+}
+
+/// A message without what it quotes and without what it advises.
+fn kind(message: &str) -> String {
+    let mut kind = String::new();
+    for (i, part) in message.split('"').enumerate() {
+        let (said, advice) = part.split_once(';').unwrap_or((part, ""));
+        kind.push_str(if i % 2 == 0 { said } else { "…" });
+        if i % 2 == 0 && !advice.is_empty() {
+            break;
+        }
+    }
+    kind
+}
 
 /// The first line of a span, on character boundaries: a span over many lines would hide the place.
 fn within(text: &str, place: Range<usize>) -> Range<usize> {

@@ -96,14 +96,26 @@ fn read_comment(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Template> {
     }
 }
 
+/// A rule can't go without a window: deliveries come twice, and each would act again.
 fn read_window(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Duration> {
+    let days = limits::RULE_WINDOW.as_secs() / (24 * 3600);
+    if let Node::Integer(number) = &node.value {
+        let why = match number {
+            0 => "window can't be 0, since an alert that comes twice would act twice".to_owned(),
+            _ => format!("window is {number}, a number without its unit"),
+        };
+        let how =
+            format!("write 1s to {days}d, such as 24h, which it is where a rule does not say");
+        notes.error(&node.place, format!("{why}; {how}"));
+        return None;
+    }
     let text = notes.text(node, "window")?;
     let window = parse_duration(text);
     match window {
         Some(span) if !span.is_zero() && span <= limits::RULE_WINDOW => window,
         Some(_) => {
-            let days = limits::RULE_WINDOW.as_secs() / (24 * 3600);
-            notes.error(&node.place, format!("window has to lie between 1s and {days}d"));
+            let why = format!("window has to lie between 1s and {days}d");
+            notes.error(&node.place, format!("{why}, such as 24h; it is {text}"));
             None
         }
         None => {

@@ -4,6 +4,8 @@ use crate::formats::{self, Format};
 
 mod refused;
 
+mod values;
+
 const SAMPLE: &str = include_str!("../../rules/samples/defender-malware.json");
 
 /// A rule that is right, with one thing made wrong.
@@ -71,20 +73,44 @@ a.yml:6:13: error: there is no field alert.cat; did you mean alert.category?
 }
 
 #[test]
+fn of_many_mistakes_alike_the_first_few_are_told_and_all_are_counted() {
+    let values: String = (0..5000).map(|n| format!("      - Malwar{n}\n")).collect();
+    let wrong = RIGHT
+        .replace("{alert.category: Malware}", &format!("\n    alert.category:\n{values}"))
+        .replace("file.entity: File", "file.entity: Fil");
+    let file = Source::new("r.yml", wrong);
+    let checked = check_sources(vec![file], &|_| Err("none".to_owned()));
+    assert_eq!(checked.problems.iter().map(|problem| problem.count).sum::<usize>(), 5001);
+    assert_eq!(checked.problems.len(), 22);
+    let shown: Vec<String> = checked.problems.iter().map(Problem::to_string).collect();
+    assert_eq!(
+        shown[19],
+        "\
+r.yml:27:9: warning: \"Malwar19\" is no known value of alert.category; did you mean Malware?
+   |
+27 |       - Malwar19
+   |         ^^^^^^^^"
+    );
+    assert!(shown[20].contains("error: \"Fil\" is no known value of file.entity"), "another kind");
+    assert_eq!(
+        shown[21],
+        "r.yml: warning: and 4980 more like these: … is no known value of alert.category"
+    );
+}
+
+#[test]
 fn two_rules_with_one_id_or_one_title_do_not_load() {
     let other = RIGHT.replace("title: T", "title: U");
     let files = [("a.yml", RIGHT), ("b.yml", other.as_str())];
     let sample = |_: &str| Some(SAMPLE.to_owned());
     let Err(problems) = load_from(&files, &sample) else { panic!("has to fail") };
-    assert!(
-        problems.to_string().starts_with("b.yml:2:5: error: the rule in a.yml has the same id")
-    );
+    let wanted = "b.yml:2:5: error: the rule at a.yml:2 has the same id; give one of them another";
+    assert!(problems.to_string().starts_with(wanted), "{problems}");
     let other = RIGHT.replace("5d6a1f0e", "5d6a1f0f");
     let files = [("a.yml", RIGHT), ("b.yml", other.as_str())];
     let Err(problems) = load_from(&files, &sample) else { panic!("has to fail") };
-    assert!(
-        problems.to_string().starts_with("b.yml:1:8: error: the rule in a.yml has the same title")
-    );
+    let wanted = "b.yml:1:8: error: the rule at a.yml:1 has the same title; rename one of them";
+    assert!(problems.to_string().starts_with(wanted), "{problems}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Runs the tests inside rule files: each rule alone, in `enforce`, on its sample alerts.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::case::{Case, Expect, NoMatch, Set};
@@ -21,7 +21,18 @@ const NAMED: &str = "test";
 struct Came {
     act: BTreeSet<(MachineId, Sha1)>,
     hold: BTreeSet<Field>,
+    /// Selections that stood against the rule.
     failed: BTreeSet<String>,
+    /// What kept the rule from acting, for each machine and file of the sample.
+    against: BTreeMap<(MachineId, Sha1), Vec<String>>,
+}
+
+impl Came {
+    fn keep(&mut self, candidate: &Candidate<'_>, why: impl IntoIterator<Item = String>) {
+        if let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) {
+            self.against.entry((*machine, *sha1)).or_default().extend(why);
+        }
+    }
 }
 
 /// Runs one test of the only rule in `alone`. `Err` says what came out instead.
@@ -56,11 +67,16 @@ fn judge(alone: &Ruleset, candidate: &Candidate<'_>, came: &mut Came) {
             }
         }
         Judgement::Hold { why: HoldWhy::Unknown { fields, .. }, .. } => {
+            let unknown = fields.join(", ");
+            came.keep(candidate, [format!("it is held, since {unknown} is unknown")]);
             came.hold.extend(fields.iter().filter_map(|name| Field::parse(name)));
         }
         Judgement::Hold { .. } | Judgement::Observe { .. } | Judgement::NoMatch { .. } => {
             for rule in alone.rules() {
-                came.failed.extend(alone.failed_selections(&rule.id, &candidate.fields));
+                let against = alone.against(&rule.id, &candidate.fields);
+                let decides = against.iter().filter(|against| against.decides);
+                came.keep(candidate, decides.map(ToString::to_string));
+                came.failed.extend(against.into_iter().map(|against| against.selection));
             }
         }
     }
@@ -115,6 +131,15 @@ fn compare(expect: &Expect, came: &Came) -> Result<(), String> {
         };
         let _ =
             write!(wrong, "it should act on [{}] and acts on [{}]", list(&act), list(&came.act));
+        let mut told = BTreeSet::new();
+        for missed in act.difference(&came.act) {
+            let none = ["the sample has no such file on such a machine".to_owned()];
+            for why in came.against.get(missed).map_or(none.as_slice(), Vec::as_slice) {
+                if told.insert(why.clone()) {
+                    let _ = write!(wrong, "; {why}");
+                }
+            }
+        }
     }
     let hold: BTreeSet<Field> = expect.hold.iter().copied().collect();
     if hold != came.hold {

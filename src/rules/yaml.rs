@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Location, Spanned, Tagged};
 
 use super::problem::{Problem, Severity, Source};
 
@@ -26,6 +26,8 @@ pub(super) enum Node {
     Text(String),
     List(Vec<At<Node>>),
     Map(Vec<(At<String>, At<Node>)>),
+    /// Something with this tag, one outside YAML's core schema; never in a tree that is given out.
+    Foreign(String),
 }
 
 impl Node {
@@ -38,16 +40,23 @@ impl Node {
             Node::Text(_) => "a text",
             Node::List(_) => "a list",
             Node::Map(_) => "a mapping",
+            Node::Foreign(_) => "a value with a tag",
         }
     }
 }
 
-/// Reads one YAML document. Duplicate keys, several documents and alias bombs are errors.
-pub(super) fn parse(source: &Source) -> Result<At<Node>, Problem> {
+/// Reads one YAML document. Duplicate keys, several documents, alias bombs and tags outside the
+/// core schema are errors: a tag such as `!!binary` makes a value something else than is written.
+pub(super) fn parse(source: &Source) -> Result<At<Node>, Vec<Problem>> {
     // As in YAML 1.2: `yes`, `no`, `on` and `off` are texts.
     let options = serde_saphyr::options! { strict_booleans: true };
-    match serde_saphyr::from_str_with_options::<Spanned<Node>>(&source.text, options) {
-        Ok(root) => Ok(at(root)),
+    match serde_saphyr::from_str_with_options::<Spanned<Tagged<Node>>>(&source.text, options) {
+        Ok(root) => {
+            let root = value(root);
+            let mut problems = Vec::new();
+            refuse_tags(source, &root, &mut problems);
+            if problems.is_empty() { Ok(root) } else { Err(problems) }
+        }
         Err(e) => {
             let e = e.without_snippet();
             let place = e.location().map(|location| {
@@ -65,13 +74,51 @@ pub(super) fn parse(source: &Source) -> Result<At<Node>, Problem> {
                 }
                 text => text,
             };
-            Err(Problem::new(Severity::Error, source, place, message))
+            Err(vec![Problem::new(Severity::Error, source, place, message)])
         }
     }
 }
 
-fn at<T>(spanned: Spanned<T>) -> At<T> {
-    At { value: spanned.value, place: bytes(spanned.referenced) }
+fn refuse_tags(source: &Source, node: &At<Node>, problems: &mut Vec<Problem>) {
+    match &node.value {
+        Node::Foreign(tag) => {
+            let why = format!("the tag {tag} is none that a rule may have; remove it");
+            problems.push(Problem::new(Severity::Error, source, Some(node.place.clone()), why));
+        }
+        Node::List(items) => items.iter().for_each(|item| refuse_tags(source, item, problems)),
+        Node::Map(entries) => {
+            entries.iter().for_each(|(_, value)| refuse_tags(source, value, problems));
+        }
+        Node::Null | Node::Bool(_) | Node::Integer(_) | Node::Float(_) | Node::Text(_) => {}
+    }
+}
+
+/// The tag, as rules write it, where it is none of YAML's core schema.
+fn foreign(tag: Option<String>) -> Option<String> {
+    const CORE: [&str; 7] = ["null", "bool", "int", "float", "str", "seq", "map"];
+    let tag = tag?;
+    match tag.strip_prefix("tag:yaml.org,2002:") {
+        Some(name) if CORE.contains(&name) => None,
+        Some(name) => Some(format!("!!{name}")),
+        None => Some(tag),
+    }
+}
+
+fn value(spanned: Spanned<Tagged<Node>>) -> At<Node> {
+    let Tagged(value, tag) = spanned.value;
+    let value = foreign(tag).map_or(value, Node::Foreign);
+    At { value, place: bytes(spanned.referenced) }
+}
+
+/// A key and its value. Where the key has a foreign tag, the value stands for it.
+fn entry(key: Spanned<Tagged<String>>, value: At<Node>) -> (At<String>, At<Node>) {
+    let place = bytes(key.referenced);
+    let Tagged(name, tag) = key.value;
+    let value = match foreign(tag) {
+        Some(tag) => At { value: Node::Foreign(tag), place: place.clone() },
+        None => value,
+    };
+    (At { value: name, place }, value)
 }
 
 fn bytes(location: Location) -> Range<usize> {
@@ -135,16 +182,17 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element::<Spanned<Node>>()? {
-            items.push(at(item));
+        while let Some(item) = seq.next_element::<Spanned<Tagged<Node>>>()? {
+            items.push(value(item));
         }
         Ok(Node::List(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
         let mut entries = Vec::new();
-        while let Some(key) = map.next_key::<Spanned<String>>()? {
-            entries.push((at(key), at(map.next_value::<Spanned<Node>>()?)));
+        while let Some(key) = map.next_key::<Spanned<Tagged<String>>>()? {
+            let value = value(map.next_value::<Spanned<Tagged<Node>>>()?);
+            entries.push(entry(key, value));
         }
         Ok(Node::Map(entries))
     }

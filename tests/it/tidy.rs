@@ -230,6 +230,39 @@ fn the_domain_only_decides() {
 }
 
 #[test]
+fn a_module_of_the_domain_uses_only_those_before_it() {
+    let map = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/domain.rs"));
+    let map = map.unwrap();
+    let order: Vec<&str> =
+        map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let place = |name: &str| order.iter().position(|module| *module == name);
+    let mut wrong = Vec::new();
+    for (name, text) in sources("src/domain").into_iter().filter(|(name, _)| !is_test_file(name)) {
+        let below = name.trim_start_matches("src/domain/").trim_end_matches(".rs");
+        let Some(own) = place(below.split('/').next().unwrap_or_default()) else { continue };
+        // The domain itself, as a file of this depth names it.
+        let up = format!(" {}", "super::".repeat(below.split('/').count()));
+        for (line, code) in shipped(&text) {
+            let names = code
+                .split_once("crate::domain::")
+                .or_else(|| code.split_once(&up))
+                .map_or("", |(_, names)| names);
+            let (group, names) = match names.strip_prefix('{') {
+                Some(names) => (true, names),
+                None => (false, names),
+            };
+            let names = names.split(", ").take(if group { usize::MAX } else { 1 });
+            for used in names.filter_map(|used| used.split([':', ';', '}']).next()) {
+                if place(used).is_some_and(|used| used > own) {
+                    wrong.push(format!("{name}:{line}: {} stands before {used}", order[own]));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn only_the_clock_asks_what_time_it_is() {
     let mut wrong = Vec::new();
     for (name, text) in sources("src") {

@@ -157,13 +157,30 @@ fn a_set_is_shared_by_all_threads() {
 }
 
 #[test]
-fn failed_selections_are_those_that_stand_against_the_rule() {
+fn what_stands_against_a_rule_is_told_with_what_it_saw() {
     let rules = set(vec![(rule("a"), malware(" and not blocked and named"))]);
+    let against = |fields: &Fields<'_>| -> Vec<String> {
+        rules.against("a", fields).iter().map(ToString::to_string).collect()
+    };
     let blocked = fields(&[MALWARE, (Field::FileDetectionStatus, "Blocked")]);
-    assert_eq!(rules.failed_selections("a", &blocked), ["blocked", "named"]);
+    assert_eq!(
+        against(&blocked),
+        [
+            "blocked stands against it: file.detection_status is \"Blocked\"",
+            "named stands against it: file.name is unknown"
+        ]
+    );
     let fine =
         fields(&[MALWARE, (Field::FileDetectionStatus, "Detected"), (Field::FileName, "evil.exe")]);
-    assert_eq!(rules.failed_selections("a", &fine), Vec::<String>::new());
+    assert_eq!(against(&fine), Vec::<String>::new());
+    let rules = set(vec![(rule("a"), malware(" and not (blocked and not named)"))]);
+    let both = fields(&[(Field::FileDetectionStatus, "Blocked"), (Field::FileName, "evil.exe")]);
+    let told: Vec<(String, bool)> = rules
+        .against("a", &both)
+        .into_iter()
+        .map(|against| (against.selection, against.decides))
+        .collect();
+    assert_eq!(told, [("blocked".to_owned(), false), ("malware".to_owned(), true)]);
 }
 
 /// The fields of the random rules. A list, so that array values are met too, stands beside texts.

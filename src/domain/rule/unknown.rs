@@ -1,6 +1,8 @@
 //! Unknown never acts: two-valued `not` would turn a missing field into a match, so each leaf on an
 //! absent field is counted against acting, each occurrence by itself.
 
+use std::fmt;
+
 use rsigma_eval::explain::{ConditionTrace, DetectionTrace, ItemTrace, RuleExplanation};
 use rsigma_eval::result::MatcherKind;
 
@@ -43,35 +45,83 @@ pub(super) fn count(trace: &RuleExplanation) -> Counted {
     Counted { matches, fields }
 }
 
-/// Selections that stood against the rule, counted in the same way: those it needs that did not
-/// match, and those under a `not` that did. Sorted, each once.
-pub(super) fn failed_selections(trace: &RuleExplanation) -> Vec<String> {
+/// A selection that stands against a rule for one candidate: one that the rule needs and that does
+/// not match, or one under a `not` that does. Shows itself with what it saw.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Against {
+    pub selection: String,
+    /// Whether it keeps the rule from acting, and no part of the condition makes up for it.
+    pub decides: bool,
+    /// Its leaves that stand against the rule: the field, and its value as JSON; `None` is unknown.
+    pub leaves: Vec<(String, Option<String>)>,
+}
+
+impl fmt::Display for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} stands against it", self.selection)?;
+        for (i, (field, saw)) in self.leaves.iter().enumerate() {
+            let between = if i == 0 { ": " } else { " and " };
+            let saw = match saw.as_deref() {
+                None => "unknown",
+                Some("null") => "empty",
+                Some(saw) => saw,
+            };
+            write!(f, "{between}{field} is {saw}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The selections that stood against the rule, counted in the same way. Sorted, each once.
+pub(super) fn against(trace: &RuleExplanation) -> Vec<Against> {
     let mut walk = Walk::default();
     let _ = any(&trace.conditions, |condition| walk.condition(condition, Under::Even));
-    walk.failed.sort_unstable();
-    walk.failed.dedup();
-    walk.failed
+    let leaf = |item: &&ItemTrace| {
+        let saw = item.actual.as_ref().map(ToString::to_string);
+        (item.field.clone().unwrap_or_default(), saw)
+    };
+    let failed = walk.failed.into_iter();
+    let mut against: Vec<Against> = failed
+        .map(|failed| {
+            let mut leaves: Vec<_> = failed.leaves.iter().map(leaf).collect();
+            leaves.dedup();
+            Against { selection: failed.name.to_owned(), decides: failed.decides, leaves }
+        })
+        .collect();
+    against.sort_unstable();
+    against.dedup();
+    against
 }
 
 /// Like `Iterator::any` and `all`, but every item is visited.
-fn any<T>(items: &[T], mut verdict: impl FnMut(&T) -> bool) -> bool {
+fn any<'t, T>(items: &'t [T], mut verdict: impl FnMut(&'t T) -> bool) -> bool {
     items.iter().fold(false, |sum, item| verdict(item) | sum)
 }
 
-fn all<T>(items: &[T], mut verdict: impl FnMut(&T) -> bool) -> bool {
+fn all<'t, T>(items: &'t [T], mut verdict: impl FnMut(&'t T) -> bool) -> bool {
     items.iter().fold(true, |sum, item| verdict(item) & sum)
 }
 
-#[derive(Default)]
-struct Walk {
-    /// Absent fields below nodes whose counted verdict is not the engine's.
-    turned: Vec<String>,
-    failed: Vec<String>,
+/// A selection that stands against the rule, with its leaves that do.
+struct Failed<'t> {
+    name: &'t str,
+    decides: bool,
+    leaves: Vec<&'t ItemTrace>,
 }
 
-impl Walk {
-    fn condition(&mut self, node: &ConditionTrace, under: Under) -> bool {
+#[derive(Default)]
+struct Walk<'t> {
+    /// Absent fields below nodes whose counted verdict is not the engine's.
+    turned: Vec<String>,
+    failed: Vec<Failed<'t>>,
+    /// Such leaves of the selection that is being read.
+    leaves: Vec<&'t ItemTrace>,
+}
+
+impl<'t> Walk<'t> {
+    fn condition(&mut self, node: &'t ConditionTrace, under: Under) -> bool {
         let mark = self.turned.len();
+        let before = self.failed.len();
         let counted = match node {
             ConditionTrace::Selection { name, detection, .. } => {
                 self.selection(name, detection, under)
@@ -91,18 +141,23 @@ impl Walk {
         if counted == node.matched() {
             self.turned.truncate(mark);
         }
-        counted
-    }
-
-    fn selection(&mut self, name: &str, detection: &DetectionTrace, under: Under) -> bool {
-        let counted = self.detection(detection, under);
-        if counted == under.against() {
-            self.failed.push(name.to_owned());
+        if counted != under.against() {
+            self.failed[before..].iter_mut().for_each(|failed| failed.decides = false);
         }
         counted
     }
 
-    fn detection(&mut self, node: &DetectionTrace, under: Under) -> bool {
+    fn selection(&mut self, name: &'t str, detection: &'t DetectionTrace, under: Under) -> bool {
+        let mark = self.leaves.len();
+        let counted = self.detection(detection, under);
+        let leaves = self.leaves.split_off(mark);
+        if counted == under.against() {
+            self.failed.push(Failed { name, decides: true, leaves });
+        }
+        counted
+    }
+
+    fn detection(&mut self, node: &'t DetectionTrace, under: Under) -> bool {
         let mark = self.turned.len();
         let counted = match node {
             DetectionTrace::AllOf { items, .. } => all(items, |item| self.leaf(item, under)),
@@ -121,8 +176,11 @@ impl Walk {
         counted
     }
 
-    fn leaf(&mut self, item: &ItemTrace, under: Under) -> bool {
+    fn leaf(&mut self, item: &'t ItemTrace, under: Under) -> bool {
         let known = item.actual.is_some() || item.matcher == MatcherKind::Exists;
+        if !known || item.matched == under.against() {
+            self.leaves.push(item);
+        }
         if known {
             return item.matched;
         }
