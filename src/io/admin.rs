@@ -235,7 +235,7 @@ async fn pause(
         Err(refusal) => return *refusal,
     };
     let at = admin.clock.now().wall;
-    let pause = Pause { scope, by: caller.name, reason: request.reason, at };
+    let pause = Pause { scope, by: caller.on_record(), reason: request.reason, at };
     match super::pause_and_wait(&*admin.store, &*admin.clock, pause).await {
         Ok(()) => status(State(admin)).await,
         Err(why) => failed(&why),
@@ -252,7 +252,7 @@ async fn resume(
         Err(refusal) => return *refusal,
     };
     let at = admin.clock.now().wall;
-    match admin.store.unpause(scope, caller.name, request.reason, at).await {
+    match admin.store.unpause(scope, caller.on_record(), request.reason, at).await {
         Ok(true) => {
             (admin.resumed)();
             status(State(admin)).await

@@ -117,6 +117,7 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     let status = run(&world, &["status", "--json"]).await;
     assert_eq!(status.status.code(), Some(1), "a pause needs a person");
     assert!(json(&status)["problems"][0].as_str().unwrap().contains("an exercise"));
+    assert_eq!(json(&status)["summary"]["pauses"][0]["by"], "token local");
     world.stop();
     world.start().await;
     world.stop();
@@ -127,6 +128,10 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     let resumed = run(&world, &["resume", "--reason", "over", "--json"]).await;
     assert!(resumed.status.success(), "{resumed:?}");
     assert_eq!(json(&resumed)["pauses"], Value::Array(vec![]));
+    let paused = run(&world, &["pause", "--reason", "by hand", "--json"]).await;
+    let by = json(&paused)["pauses"][0]["by"].as_str().unwrap().to_owned();
+    assert!(by.strip_prefix("uid ").is_some_and(|id| id.parse::<u32>().is_ok()), "{by}");
+    assert!(run(&world, &["resume", "--reason", "over"]).await.status.success());
     world.start().await;
     succeeded(&world).await;
     assert_eq!(world.calls().len(), 1);

@@ -15,11 +15,19 @@ pub struct Token {
     hash: [u8; 32],
 }
 
-/// Who asked.
+/// Who asked, by the token. The name `local`, which no token of the configuration may have, is that
+/// of the token in the data directory: whoever can read that directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub name: String,
     pub role: Role,
+}
+
+impl Caller {
+    /// As it stands on the record, beside `uid 1000` of who worked on the store itself: `token alice`.
+    pub fn on_record(&self) -> String {
+        format!("token {}", self.name)
+    }
 }
 
 /// All tokens of the listener.
