@@ -56,6 +56,10 @@ async fn an_alert_becomes_one_call_however_often_it_comes_and_all_of_it_can_be_l
     assert_eq!(shown["attempts"][0]["status"], 201);
     assert_eq!(shown["candidate"]["file.name"], "bad.exe");
     let steps: Vec<_> = shown["changes"].as_array().unwrap().iter().collect();
+    let page = run(&world, &["actions", "show", &id]).await;
+    let page = String::from_utf8_lossy(&page.stdout).into_owned();
+    assert!(page.contains(&id) && page.contains(shown["ruleset"].as_str().unwrap()), "{page}");
+    assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
     assert!(steps.len() >= 4, "created, in flight, accepted, succeeded: {steps:?}");
     assert_balance(&world.report().await.summary);
     world.stop();
