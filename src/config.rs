@@ -107,7 +107,8 @@ pub struct Tls {
 pub struct ListenAdmin {
     pub address: SocketAddr,
     pub tls: Option<Tls>,
-    /// Without any, only `/livez`, `/readyz` and, on loopback, `/metrics` answer.
+    /// For `/api/v1`, besides the token that the service puts into its data directory. `/livez`,
+    /// `/readyz` and `/metrics` tell no secrets and need none.
     #[serde(default)]
     pub tokens: Vec<AdminToken>,
 }
