@@ -237,13 +237,15 @@ impl Config {
             fix(&mut tls.key);
         }
         for token in &mut self.listen.admin.tokens {
-            token.token.resolve(base);
+            let key = format!("listen.admin.tokens[{}].token", token.name);
+            token.token.resolve(base, key);
         }
         for source in &mut self.sources {
             source.resolve_paths(base);
         }
         for tenant in &mut self.tenants {
-            tenant.credential.secret.resolve(base);
+            let key = format!("tenants[{}].credential.secret", tenant.name);
+            tenant.credential.secret.resolve(base, key);
         }
     }
 
