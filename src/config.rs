@@ -211,7 +211,14 @@ impl Config {
     /// Reads and checks the file; relative paths in it become relative to its directory.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|why| {
-            ConfigError(format!("cannot read the configuration {}: {why}", path.display()))
+            let path = path.display();
+            ConfigError(match why.kind() {
+                std::io::ErrorKind::NotFound => format!(
+                    "there is no configuration {path}: copy lazaret.example.yaml there and make it \
+                     yours, or name another with --config"
+                ),
+                _ => format!("cannot read the configuration {path}: {why}"),
+            })
         })?;
         Self::parse(&text, path)
     }

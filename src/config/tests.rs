@@ -124,3 +124,10 @@ fn a_secret_that_could_be_guessed_is_refused_with_its_key() {
         assert!(read(&scheme, &"x".repeat(16)).is_ok(), "{scheme}");
     }
 }
+
+#[test]
+fn where_there_is_no_configuration_it_says_where_to_get_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = Config::load(&dir.path().join("lazaret.yaml")).unwrap_err().to_string();
+    assert!(said.contains("copy lazaret.example.yaml") && said.contains("--config"), "{said}");
+}

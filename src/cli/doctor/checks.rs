@@ -177,7 +177,7 @@ async fn token(tenant: &Tenant) -> Finding {
     };
     let roles = match api.roles().await {
         Ok(roles) => roles,
-        Err(why) => return Finding::new(&check, Health::Fail, format!("no token: {why}")),
+        Err(why) => return Finding::new(&check, Health::Fail, why),
     };
     let has = |role: &str| roles.iter().any(|r| r == role);
     if !has(QUARANTINE) {
