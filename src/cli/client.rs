@@ -122,9 +122,9 @@ impl Client {
     }
 }
 
-/// Who works on the store itself, for the record: `uid 1000`, the account as the kernel knows it and
-/// not as the environment says. Who asks the running service stands there as `token alice`, or, with
-/// the token of the data directory, as `token local`.
+/// Who works on the store itself, for the record: `uid 1000`, the account as the kernel knows it
+/// and not as the environment says. Who asks the running service stands there as `token alice`,
+/// or, with the token of the data directory, as `token local`.
 pub fn account() -> String {
     format!("uid {}", rustix::process::getuid().as_raw())
 }

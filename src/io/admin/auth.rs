@@ -24,7 +24,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// As it stands on the record, beside `uid 1000` of who worked on the store itself: `token alice`.
+    /// As it stands on the record: `token alice`. Who worked on the store itself stands there as
+    /// `uid 1000`.
     pub fn on_record(&self) -> String {
         format!("token {}", self.name)
     }
