@@ -145,7 +145,8 @@ pub async fn post(
     ca: Option<Vec<u8>>,
 ) -> Result<(reqwest::StatusCode, String), Failure> {
     let clock = SystemClock::new();
-    let seal = settings::seal(&webhook.verify).map_err(Failure::usage)?;
+    let seal = settings::seal(&webhook.verify)
+        .map_err(|why| Failure::usage(format!("cannot sign for {url}: {why}")))?;
     let id = format!("msg_{}", clock.new_id().simple());
     let headers = seal.sign(&Message { id: &id, at: clock.now().wall, body: &body });
     let mut client = reqwest::Client::builder()
