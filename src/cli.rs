@@ -21,7 +21,8 @@ use clap::{Parser, Subcommand};
 /// Turns security alerts into Microsoft Defender StopAndQuarantineFile calls: by rules people can
 /// read and test, inside the API's budget, exactly once.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = "Start with: lazaret demo")]
+#[command(version, propagate_version = true, max_term_width = COLUMNS_MAX)]
+#[command(after_help = "Start with: lazaret demo")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -50,6 +51,9 @@ enum Command {
     /// Signs an alert and posts it as a sender would
     Send(send::Args),
 }
+
+/// Help is no wider than this, on a wide terminal and in a pipe.
+const COLUMNS_MAX: usize = 80;
 
 /// What was asked for could not be done: wrong usage or configuration (exit code 2), or the check
 /// failed (1). The text goes to standard error.
@@ -126,10 +130,31 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+    }
+
+    /// What `--help` prints for the command at this path, and for all below it.
+    fn helps(path: &[&str], command: &clap::Command) -> Vec<String> {
+        let words = path.iter().chain(&["--help"]);
+        let help = super::Cli::try_parse_from(words).unwrap_err();
+        assert_eq!(help.kind(), clap::error::ErrorKind::DisplayHelp, "{path:?}");
+        let mut all = vec![help.to_string()];
+        for below in command.get_subcommands() {
+            all.extend(helps(&[path, &[below.get_name()]].concat(), below));
+        }
+        all
+    }
+
+    #[test]
+    fn every_help_fits_80_columns() {
+        let helps = helps(&["lazaret"], &super::Cli::command());
+        assert!(helps.len() > 15, "of all commands: {}", helps.len());
+        for line in helps.iter().flat_map(|help| help.lines()) {
+            assert!(line.chars().count() <= super::COLUMNS_MAX, "{line}");
+        }
     }
 }

@@ -107,7 +107,8 @@ pub struct Tls {
 pub struct ListenAdmin {
     pub address: SocketAddr,
     pub tls: Option<Tls>,
-    /// Without any, only `/livez`, `/readyz` and, on loopback, `/metrics` answer.
+    /// For `/api/v1`, besides the token that the service puts into its data directory. `/livez`,
+    /// `/readyz` and `/metrics` tell no secrets and need none.
     #[serde(default)]
     pub tokens: Vec<AdminToken>,
 }
@@ -210,7 +211,14 @@ impl Config {
     /// Reads and checks the file; relative paths in it become relative to its directory.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|why| {
-            ConfigError(format!("cannot read the configuration {}: {why}", path.display()))
+            let path = path.display();
+            ConfigError(match why.kind() {
+                std::io::ErrorKind::NotFound => format!(
+                    "there is no configuration {path}: copy lazaret.example.yaml there and make it \
+                     yours, or name another with --config"
+                ),
+                _ => format!("cannot read the configuration {path}: {why}"),
+            })
         })?;
         Self::parse(&text, path)
     }
@@ -236,13 +244,15 @@ impl Config {
             fix(&mut tls.key);
         }
         for token in &mut self.listen.admin.tokens {
-            token.token.resolve(base);
+            let key = format!("listen.admin.tokens[{}].token", token.name);
+            token.token.resolve(base, key);
         }
         for source in &mut self.sources {
             source.resolve_paths(base);
         }
         for tenant in &mut self.tenants {
-            tenant.credential.secret.resolve(base);
+            let key = format!("tenants[{}].credential.secret", tenant.name);
+            tenant.credential.secret.resolve(base, key);
         }
     }
 

@@ -7,16 +7,13 @@ use arc_swap::ArcSwap;
 use super::Parts;
 use super::start::Relays;
 use crate::config::Config;
-use crate::domain::action::StateName;
 use crate::domain::ids::TenantName;
 use crate::domain::rule::Ruleset;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaStatus;
 use crate::io::store::SqliteStore;
-use crate::io::{
-    Clock as _, KafkaLine, RelayLine, Report, Scope, Store as _, StoreError, WindowLine,
-};
+use crate::io::{Clock as _, KafkaLine, RelayLine, Report, Store as _, StoreError, WindowLine};
 use crate::relay::RelayStatus;
 
 /// Knows where every part keeps its status. Cheap to clone.
@@ -127,22 +124,7 @@ fn kafka(source: &str, status: &KafkaStatus, now: Wall) -> KafkaLine {
 }
 
 fn problems(report: &Report) -> Vec<String> {
-    let mut problems = Vec::new();
-    for pause in &report.summary.pauses {
-        let what = match &pause.scope {
-            Scope::All => "everything".to_owned(),
-            Scope::Tenant(tenant) => format!("tenant {tenant}"),
-        };
-        problems.push(format!("{what} is paused by {}: {}", pause.by, pause.reason));
-    }
-    for of in &report.summary.states {
-        if of.state == StateName::Held && of.count > 0 {
-            problems.push(format!(
-                "{} actions of tenant {} are held for a person: lazaret actions list --state held",
-                of.count, of.tenant
-            ));
-        }
-    }
+    let mut problems = report.summary.problems();
     for relay in &report.relays {
         if let Some(why) = &relay.held {
             problems.push(format!("nothing is sent for tenant {}: {why}", relay.tenant));

@@ -3,10 +3,10 @@
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::client::{self, ConfigArg, Service};
-use super::style::{Style, clean, table};
+use super::style::{Style, beside, clean, table};
 use super::{Failure, Outcome, runtime};
 use crate::app;
-use crate::domain::action::{State, StateName};
+use crate::domain::action::{Coordinates, State, StateName};
 use crate::domain::audit::{Actor, Change, Role, What};
 use crate::domain::decision::Fate;
 use crate::io::{ActionFilter, ActionLine, ActionReport, ReceiptFilter, ReceiptLine, Store as _};
@@ -220,7 +220,7 @@ fn page(style: Style, report: &ActionReport) -> String {
         ("class", format!("{:?}", line.class).to_lowercase()),
         ("rules", report.rules.join(", ")),
         ("rule set", report.ruleset.clone()),
-        ("delivery", serde_json::to_string(&report.delivery).unwrap_or_default()),
+        ("delivery", delivery_text(&report.delivery)),
         ("created", line.created.to_string()),
         ("expires", report.expires.to_string()),
     ];
@@ -229,19 +229,36 @@ fn page(style: Style, report: &ActionReport) -> String {
     }
     let mut text = String::new();
     for (name, value) in rows {
-        text.push_str(&format!("{}  {}\n", style.dim(format!("{name:<22}")), clean(&value)));
+        let head = format!("{}  ", style.dim(format!("{name:<22}")));
+        text.push_str(&beside(&head, 24, &clean(&value)));
     }
     text.push_str(&format!("{}\n", style.bold("attempts")));
     for attempt in &report.attempts {
         let status = attempt.status.map_or("-".into(), |s| s.to_string());
-        let said = clean(&attempt.text);
-        text.push_str(&format!("  {}  {status}  {said}\n", attempt.written));
+        text.push_str(&stamped(&format!("{}  {status:<3}", attempt.written), &attempt.text));
     }
     text.push_str(&format!("{}\n", style.bold("history")));
     for change in &report.changes {
-        text.push_str(&format!("  {}  {}\n", change.at, clean(&change_text(change))));
+        text.push_str(&stamped(&change.at.to_string(), &change_text(change)));
     }
     text
+}
+
+/// An entry below a heading: when, and what.
+fn stamped(when: &str, what: &str) -> String {
+    let head = format!("  {when}  ");
+    beside(&head, head.chars().count(), &clean(what))
+}
+
+/// Where the delivery came from, in words.
+fn delivery_text(delivery: &Coordinates) -> String {
+    match delivery {
+        Coordinates::Webhook { source, id: None } => format!("webhook {source}"),
+        Coordinates::Webhook { source, id: Some(id) } => format!("webhook {source}, id {id}"),
+        Coordinates::Kafka { source, topic, partition, offset } => {
+            format!("kafka {source}, topic {topic}, partition {partition}, offset {offset}")
+        }
+    }
 }
 
 /// A state in one phrase, with what it carries.

@@ -122,9 +122,9 @@ impl Client {
     }
 }
 
-/// Who works on the store itself: the operating system account, for the record.
+/// Who works on the store itself, for the record: `uid 1000`, the account as the kernel knows it
+/// and not as the environment says. Who asks the running service stands there as `token alice`,
+/// or, with the token of the data directory, as `token local`.
 pub fn account() -> String {
-    std::env::var("USER")
-        .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()))
+    format!("uid {}", rustix::process::getuid().as_raw())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::style::Style;
+use super::style::{Style, wrap};
 use super::{Failure, Outcome, runtime};
 use crate::domain::action::StateName;
 use crate::domain::decision::{Answered, Decision};
@@ -208,18 +208,4 @@ impl Show {
 fn failed(report: &ActionReport) -> Outcome {
     let state = super::actions::state_text(&report.line.state);
     Err(Failure::wrong(format!("the action ended otherwise than expected: {state}")))
-}
-
-/// Cuts text into lines of at most `columns`, at spaces where there are any.
-fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_inclusive(' ') {
-        let line = lines.last_mut().expect("there is always a line");
-        if line.chars().count() + word.trim_end().chars().count() > columns && !line.is_empty() {
-            lines.push(word.to_owned());
-        } else {
-            line.push_str(word);
-        }
-    }
-    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
 }

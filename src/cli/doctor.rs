@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::client::ConfigArg;
-use super::style::{Style, clean};
+use super::style::{Style, beside, clean};
 use super::{Failure, Outcome, runtime};
 
 #[derive(Debug, ClapArgs)]
@@ -57,11 +57,34 @@ pub fn run(args: Args) -> Outcome {
 
 fn print(style: Style, findings: &[Finding]) {
     for finding in findings {
-        let mark = match finding.health {
-            Health::Ok => style.good("ok  "),
-            Health::Warn => style.notice("warn"),
-            Health::Fail => style.bad("FAIL"),
-        };
-        println!("{mark}  {:<24} {}", finding.check, clean(&finding.text));
+        print!("{}", line(style, finding));
+    }
+}
+
+fn line(style: Style, finding: &Finding) -> String {
+    let mark = match finding.health {
+        Health::Ok => style.good("ok  "),
+        Health::Warn => style.notice("warn"),
+        Health::Fail => style.bad("FAIL"),
+    };
+    let check = format!("{:<16}", finding.check);
+    let width = "FAIL".len() + 2 + check.chars().count() + 2;
+    beside(&format!("{mark}  {check}  "), width, &clean(&finding.text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_fit_80_columns() {
+        let long = "the kernel says the clock is not synchronised: run an NTP client, else \
+                    signatures are refused and windows wait longer after a reboot";
+        for check in ["clock", &format!("tenant {}", "contoso-".repeat(8))] {
+            let shown = line(Style::plain(), &Finding::new(check, Health::Warn, long));
+            assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+            let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(words, format!("warn {check} {long}"));
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
+use super::style::beside;
 use super::{Failure, Outcome};
 use crate::rules::{self, Checked, Listed, Look, Problem, Severity};
 
@@ -132,26 +133,23 @@ fn trials(checked: &Checked) -> String {
     text
 }
 
-/// A table of the rules that read well, as wide as its widest title.
+/// A table of the rules that read well: each one's title stands below its whole id.
 fn table(rules: &[Listed]) -> String {
-    let wide = rules.iter().map(|rule| rule.title.chars().count()).max().unwrap_or(0).max(5);
-    let mut text = format!(
-        "{:8}  {:7}  {:7}  {:6}  {:5}  {:wide$}\n",
-        "ID", "MODE", "UNKNOWN", "WINDOW", "TESTS", "TITLE"
-    );
+    let mut text =
+        format!("{:36}  {:7}  {:7}  {:6}  {:5}\n", "ID", "MODE", "UNKNOWN", "WINDOW", "TESTS");
     for rule in rules {
         let _ = writeln!(
             text,
-            "{:8}  {:7}  {:7}  {:6}  {:5}  {:wide$}",
-            rule.id.get(..8).unwrap_or(&rule.id),
+            "{:36}  {:7}  {:7}  {:6}  {:5}",
+            rule.id,
             rule.mode.as_str(),
             rule.unknown.as_str(),
             duration(rule.window),
             rule.tests,
-            rule.title.replace(char::is_control, "\u{fffd}"),
         );
+        text.push_str(&beside("  ", 2, &rule.title.replace(char::is_control, "\u{fffd}")));
     }
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    text
 }
 
 /// In the largest unit that is exact, as a rule writes it.
@@ -194,12 +192,20 @@ mod tests {
     fn the_shipped_rules_show_as_a_table() {
         let shown = table(&shipped().rules);
         let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(lines[0], "ID        MODE     UNKNOWN  WINDOW  TESTS  TITLE");
-        assert_eq!(
-            lines[1],
-            "5d6a1f0e  observe  hold     24h        13  Quarantine active malware files"
-        );
-        assert_eq!(lines.len(), 4);
+        let id = &shipped().rules[0].id;
+        let head = format!("{:36}  MODE     UNKNOWN  WINDOW  TESTS", "ID");
+        assert_eq!(lines[0], head);
+        assert_eq!(lines[1], format!("{id}  observe  hold     24h        13"));
+        assert_eq!(lines[2], "  Quarantine active malware files");
+        assert_eq!(lines.len(), 7);
+    }
+
+    #[test]
+    fn a_table_fits_80_columns_whatever_the_titles() {
+        let mut rules = shipped().rules;
+        rules[0].title = "word ".repeat(40);
+        let shown = table(&rules);
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     }
 
     #[test]

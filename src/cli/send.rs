@@ -4,16 +4,24 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use serde_json::Value;
 
 use super::client::ConfigArg;
 use super::{Failure, Outcome, runtime};
 use crate::app::settings;
 use crate::config::{Config, Kind, Webhook};
 use crate::domain::signature::Message;
+use crate::domain::time::Wall;
 use crate::io::Clock as _;
 use crate::io::clock::SystemClock;
 
+const OLD_ALERTS: &str = "\
+Alerts are sent as they stand in the file. One whose alertCreationTime is older
+than limits.alert_age (24h where not set) is taken and ends as `too old`, as
+samples in a file soon are: send those with --now.";
+
 #[derive(Debug, ClapArgs)]
+#[command(after_help = OLD_ALERTS)]
 pub struct Args {
     #[command(flatten)]
     config: ConfigArg,
@@ -23,6 +31,10 @@ pub struct Args {
     /// The alert, or alerts, as JSON
     #[arg(long)]
     file: PathBuf,
+    /// Set the times that the alert and its evidence were made and updated at to
+    /// the present, where the file has them
+    #[arg(long)]
+    now: bool,
     /// Where to, when it is not the listener of the configuration
     #[arg(long)]
     url: Option<String>,
@@ -37,6 +49,7 @@ pub fn run(args: Args) -> Outcome {
     let webhook = find(&config, &args.source)?;
     let body = std::fs::read(&args.file)
         .map_err(|why| Failure::usage(format!("cannot read {}: {why}", args.file.display())))?;
+    let body = if args.now { made_now(&body, SystemClock::new().now().wall)? } else { body };
     let url = match &args.url {
         Some(url) => url.clone(),
         None => default_url(&config, &args.source)?,
@@ -49,9 +62,45 @@ pub fn run(args: Args) -> Outcome {
     if status.is_success() { Ok(()) } else { Err(Failure::wrong("the alert was not taken")) }
 }
 
+/// The times of an alert and its evidence that say how old they are. Those of what happened on the
+/// machine, such as a process's start, stay.
+const MADE_AT: [&str; 3] = ["alertCreationTime", "lastUpdateTime", "evidenceCreationTime"];
+
+/// The alerts with these times set to `now`. Only whole JSON documents: of lines, each is one.
+fn made_now(body: &[u8], now: Wall) -> Result<Vec<u8>, Failure> {
+    let mut made = Vec::new();
+    let mut set = 0;
+    for document in serde_json::Deserializer::from_slice(body).into_iter::<Value>() {
+        let mut document =
+            document.map_err(|why| Failure::usage(format!("--now: the file is no JSON: {why}")))?;
+        set += set_times(&mut document, &Value::String(now.to_string()));
+        serde_json::to_writer(&mut made, &document).map_err(Failure::wrong)?;
+        made.push(b'\n');
+    }
+    if set == 0 {
+        return Err(Failure::usage("--now: the file has no alertCreationTime to set"));
+    }
+    Ok(made)
+}
+
+/// Sets them however deep they stand; serde_json bounds the depth. Returns how many there were.
+fn set_times(value: &mut Value, now: &Value) -> usize {
+    match value {
+        Value::Array(values) => values.iter_mut().map(|value| set_times(value, now)).sum(),
+        Value::Object(fields) => fields.iter_mut().fold(0, |set, (name, value)| {
+            if MADE_AT.contains(&name.as_str()) && value.is_string() {
+                *value = now.clone();
+                return set + 1;
+            }
+            set + set_times(value, now)
+        }),
+        _ => 0,
+    }
+}
+
 /// Indented, where it is JSON.
 fn pretty(answer: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(answer)
+    serde_json::from_str::<Value>(answer)
         .and_then(|value| serde_json::to_string_pretty(&value))
         .unwrap_or_else(|_| answer.to_owned())
 }
@@ -83,6 +132,11 @@ fn default_url(config: &Config, source: &str) -> Result<String, Failure> {
     Ok(format!("{scheme}://{host}:{port}/webhooks/{source}"))
 }
 
+/// What lies at the bottom of an error: those above it only name the URL again.
+fn cause(why: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(why), |why| why.source()).last().unwrap_or(why).to_string()
+}
+
 /// Signs with the source's first secret, posts, and gives back status and body.
 pub async fn post(
     webhook: &Webhook,
@@ -91,7 +145,8 @@ pub async fn post(
     ca: Option<Vec<u8>>,
 ) -> Result<(reqwest::StatusCode, String), Failure> {
     let clock = SystemClock::new();
-    let seal = settings::seal(&webhook.verify).map_err(Failure::usage)?;
+    let seal = settings::seal(&webhook.verify)
+        .map_err(|why| Failure::usage(format!("cannot sign for {url}: {why}")))?;
     let id = format!("msg_{}", clock.new_id().simple());
     let headers = seal.sign(&Message { id: &id, at: clock.now().wall, body: &body });
     let mut client = reqwest::Client::builder()
@@ -107,8 +162,65 @@ pub async fn post(
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let failed = |why| Failure::wrong(format!("{url} does not answer: {why}"));
+    let failed = |why: reqwest::Error| {
+        let cause = cause(&why);
+        Failure::wrong(if why.is_connect() {
+            format!("{url} can't be reached: {cause}; is the service up? `lazaret run` starts it")
+        } else {
+            format!("{url} does not answer: {cause}")
+        })
+    };
     let response = request.send().await.map_err(failed)?;
     let status = response.status();
     Ok((status, response.text().await.map_err(failed)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../rules/samples/defender-malware.json");
+
+    #[test]
+    fn now_sets_when_things_were_made_and_leaves_what_happened_on_the_machine() {
+        let made = made_now(SAMPLE.as_bytes(), Wall(1_800_000_000_000_000)).unwrap();
+        let mut expected: Value = serde_json::from_str(SAMPLE).unwrap();
+        let now = Value::String(Wall(1_800_000_000_000_000).to_string());
+        expected["alertCreationTime"] = now.clone();
+        expected["lastUpdateTime"] = now.clone();
+        for evidence in expected["evidence"].as_array_mut().unwrap() {
+            evidence["evidenceCreationTime"] = now.clone();
+        }
+        assert_eq!(serde_json::from_slice::<Value>(&made).unwrap(), expected);
+    }
+
+    #[test]
+    fn now_takes_arrays_and_lines_and_refuses_what_it_cannot_set() {
+        let set = |text: &str| made_now(text.as_bytes(), Wall(0));
+        let one = r#"{"alertCreationTime": "2026-01-01T00:00:00Z"}"#;
+        for text in [format!("[{one},{one}]"), format!(r#"{{"value": [{one}]}}"#)] {
+            assert!(!String::from_utf8(set(&text).unwrap()).unwrap().contains("2026"), "{text}");
+        }
+        let lines = String::from_utf8(set(&format!("{one}\n{one}\n")).unwrap()).unwrap();
+        assert_eq!(lines.lines().count(), 2);
+        for text in ["", "{oops", "{}"] {
+            assert!(matches!(set(text), Err(Failure::Usage(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn where_nobody_listens_it_says_how_to_start_the_service() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("secrets")).unwrap();
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        std::fs::write(dir.path().join("secrets/siem"), secret).unwrap();
+        let example = include_str!("../../lazaret.example.yaml");
+        let config = Config::parse(example, &dir.path().join("lazaret.yaml")).unwrap();
+        // Bound and closed again: nobody listens there.
+        let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let url = format!("http://{closed}/webhooks/siem");
+        let sent = post(find(&config, "siem").unwrap(), &url, b"{}".to_vec(), None);
+        let why = runtime(1).unwrap().block_on(sent).unwrap_err().to_string();
+        assert!(why.contains("refused") && why.contains("`lazaret run`"), "{why}");
+    }
 }

@@ -11,12 +11,30 @@ use crate::simulator::{
     UnknownMachines,
 };
 
+/// How to control it, in short; the whole is what `GET /_simulator` answers.
+const CONTROL: &str = r#"Faults are scripted while it runs; bodies need the content type JSON:
+
+  curl -H 'content-type: application/json' \
+    http://127.0.0.1:9980/_simulator/faults -d '{"endpoint": "quarantine",
+    "effect": "none", "trouble": {"answer": {"status": 429}}}'
+
+  endpoint  token, quarantine, list or one; required
+  effect    none (nothing is done) or done (only the answer suffers); required
+  trouble   {"answer": {"status": 503}}, "drop", "hang" or
+            {"delay": {"millis": 500}}; required. An answer needs status and may
+            have retry-after, a text, and body
+  times     how many calls it strikes: 1 where left out
+  machine   only calls for this machine: any where left out
+
+All of the control interface: curl http://127.0.0.1:9980/_simulator"#;
+
 /// Runs a strict Defender simulator: token endpoint, StopAndQuarantineFile, machine actions.
 ///
 /// What the real Defender refuses it refuses: wrong body names, unknown hashes, missing roles,
 /// calls over the budget. It prints one line for each call. Faults can be scripted and the record
 /// of all calls read under /_simulator while it runs.
 #[derive(Debug, clap::Args)]
+#[command(after_help = CONTROL)]
 pub struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:9980")]
@@ -227,6 +245,26 @@ mod tests {
             let text = settings(&words).unwrap_err().to_string();
             assert!(text.contains(says), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_fault_that_help_shows_is_taken_and_each_key_it_calls_required_is() {
+        let settings = Settings { address: "127.0.0.1:0".parse().unwrap(), ..Settings::default() };
+        let simulator = Simulator::bind(settings).await.unwrap();
+        let shown = CONTROL.split('\'').nth(3).unwrap();
+        let post = async |body: String| {
+            let request = reqwest::Client::builder().no_proxy().build().unwrap();
+            let request = request.post(format!("{}/_simulator/faults", simulator.url()));
+            let request = request.header("content-type", "application/json").body(body);
+            request.send().await.unwrap().status().as_u16()
+        };
+        assert_eq!(post(shown.to_owned()).await, 204, "{shown}");
+        for key in ["endpoint", "effect", "trouble"] {
+            let mut fault: serde_json::Value = serde_json::from_str(shown).unwrap();
+            fault.as_object_mut().unwrap().remove(key).unwrap();
+            assert_eq!(post(fault.to_string()).await, 422, "{key} is required");
+        }
+        simulator.stop();
     }
 
     #[test]

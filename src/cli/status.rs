@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 
 use clap::Args as ClapArgs;
+use serde::Serialize;
 
 use super::client::{self, ConfigArg, Service};
 use super::style::{Style, ago, clean, table};
 use super::{Failure, Outcome, runtime};
 use crate::app;
+use crate::config::Config;
 use crate::domain::audit::Role;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
@@ -22,6 +24,38 @@ pub struct Args {
     json: bool,
 }
 
+/// The JSON of a service that runs: its own report.
+#[derive(Serialize)]
+struct Running<'a> {
+    running: bool,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// The JSON where the service is stopped: what the configuration and the store know, under the same
+/// keys.
+#[derive(Serialize)]
+struct Stopped<'a> {
+    running: bool,
+    version: &'static str,
+    node: &'a str,
+    mode: &'static str,
+    now: Wall,
+    summary: Summary,
+    problems: Vec<String>,
+}
+
+impl<'a> Stopped<'a> {
+    fn new(config: &'a Config, now: Wall, summary: Summary) -> Self {
+        let mut problems = vec![format!("{STOPPED}: start it with `lazaret run`")];
+        problems.extend(summary.problems());
+        let (version, mode) = (env!("CARGO_PKG_VERSION"), config.mode.0.as_str());
+        Self { running: false, version, node: &config.node, mode, now, summary, problems }
+    }
+}
+
+const STOPPED: &str = "the service is stopped";
+
 /// Exits with 1 when the service is stopped, or something needs a person.
 pub fn run(args: Args) -> Outcome {
     let config = args.config.load()?;
@@ -30,7 +64,7 @@ pub fn run(args: Args) -> Outcome {
             Service::Running(service) => {
                 let report: Report = service.get("/status", &[]).await?;
                 if args.json {
-                    print_json(&report);
+                    print_json(&Running { running: true, report: &report });
                 } else {
                     print!("{}", screen(Style::of_stdout(), &report));
                 }
@@ -41,17 +75,17 @@ pub fn run(args: Args) -> Outcome {
                 let now = SystemClock::new().now().wall;
                 let summary = store.summary(now).await.map_err(Failure::wrong)?;
                 if args.json {
-                    print_json(&summary);
+                    print_json(&Stopped::new(&config, now, summary));
                 } else {
                     print!("{}", summary_screen(Style::of_stdout(), &summary, now));
                 }
-                Err(Failure::wrong("the service is stopped"))
+                Err(Failure::wrong(STOPPED))
             }
         }
     })
 }
 
-fn print_json(value: &impl serde::Serialize) {
+fn print_json(value: &impl Serialize) {
     println!("{}", serde_json::to_string(value).expect("a report is plain data"));
 }
 
@@ -132,4 +166,48 @@ fn tables(summary: &Summary, now: Wall) -> String {
         _ = writeln!(text, "queue {} {class}: {}, oldest {oldest}", queue.tenant, queue.depth);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../lazaret.example.yaml");
+
+    fn keys(value: &impl Serialize) -> BTreeMap<String, serde_json::Value> {
+        let value = serde_json::to_value(value).unwrap();
+        value.as_object().unwrap().clone().into_iter().collect()
+    }
+
+    #[test]
+    fn a_stopped_service_has_the_keys_of_a_running_one_as_far_as_they_are_known() {
+        let config = Config::parse(EXAMPLE, std::path::Path::new("lazaret.yaml")).unwrap();
+        let stopped = Stopped::new(&config, Wall(5), Summary::default());
+        let report = Report {
+            version: stopped.version.to_owned(),
+            node: stopped.node.to_owned(),
+            mode: stopped.mode.to_owned(),
+            rules: 0,
+            ruleset: String::new(),
+            started: Wall(1),
+            now: Wall(5),
+            summary: Summary::default(),
+            relays: Vec::new(),
+            kafka: Vec::new(),
+            problems: Vec::new(),
+        };
+        let running = keys(&Running { running: true, report: &report });
+        let stopped = keys(&stopped);
+        assert_eq!((&running["running"], &stopped["running"]), (&true.into(), &false.into()));
+        for (key, value) in
+            stopped.iter().filter(|(key, _)| !["running", "problems"].contains(&key.as_str()))
+        {
+            assert_eq!(running.get(key), Some(value), "{key}");
+        }
+        assert_eq!(stopped["problems"][0], "the service is stopped: start it with `lazaret run`");
+        let alone = running.keys().filter(|key| !stopped.contains_key(*key));
+        assert_eq!(alone.collect::<Vec<_>>(), ["kafka", "relays", "rules", "ruleset", "started"]);
+    }
 }

@@ -181,12 +181,17 @@ impl Source {
     }
 
     pub(super) fn resolve_paths(&mut self, base: &Path) {
-        for secret in self.webhook.iter_mut().flat_map(|w| w.verify.secrets_mut()) {
-            secret.resolve(base);
+        let name = &self.name;
+        if let Some(webhook) = &mut self.webhook {
+            let bytes_min = webhook.verify.secret_bytes_min();
+            for (at, secret) in webhook.verify.secrets_mut().iter_mut().enumerate() {
+                secret.resolve(base, format!("sources[{name}].webhook.verify.secrets[{at}]"));
+                secret.at_least(bytes_min);
+            }
         }
         if let Some(kafka) = &mut self.kafka {
             if let Some(password) = &mut kafka.security.password {
-                password.resolve(base);
+                password.resolve(base, format!("sources[{name}].kafka.security.password"));
             }
             if let Some(ca) = &mut kafka.security.ca {
                 *ca = base.join(&*ca);
@@ -205,6 +210,19 @@ impl Verify {
             | Verify::Hmac { secrets, .. }
             | Verify::Bearer { secrets } => secrets,
             Verify::None {} => &[],
+        }
+    }
+
+    /// Fewer bytes could be guessed, with one signed delivery to try against. Standard Webhooks,
+    /// whose secrets are encoded, has a minimum of its own.
+    fn secret_bytes_min(&self) -> usize {
+        match self {
+            Verify::StandardWebhooks { .. } | Verify::None {} => 1,
+            Verify::Github { .. }
+            | Verify::Slack { .. }
+            | Verify::Stripe { .. }
+            | Verify::Hmac { .. }
+            | Verify::Bearer { .. } => 16,
         }
     }
 

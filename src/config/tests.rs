@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::values::Place;
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../lazaret.example.yaml");
@@ -28,7 +29,9 @@ fn the_example_loads_and_shows_the_defaults() {
     assert_eq!(config.tenants[0].budgets.quarantine, Budgets::default().quarantine);
     let secret = config.sources[0].kind();
     let Kind::Webhook(webhook) = secret else { panic!("siem is a webhook") };
-    assert_eq!(webhook.verify.secrets()[0], Secret::File("/etc/lazaret/secrets/siem".into()));
+    let secret = &webhook.verify.secrets()[0];
+    assert_eq!(secret.file(), Some(Path::new("/etc/lazaret/secrets/siem")));
+    assert_eq!(secret.key(), "sources[siem].webhook.verify.secrets[0]");
 }
 
 #[test]
@@ -86,14 +89,45 @@ fn no_check_at_all_is_only_for_loopback() {
 
 #[test]
 fn an_unset_or_empty_secret_is_an_error_and_no_secret_is_shown() {
-    assert!(Secret::Env("LAZARET_NO_SUCH_VARIABLE".into()).read().is_err());
+    assert!(Secret::from(Place::Env("LAZARET_NO_SUCH_VARIABLE".into())).read().is_err());
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("secret");
     std::fs::write(&path, " \n").unwrap();
-    let said = Secret::File(path.clone()).read().unwrap_err().to_string();
+    let said = Secret::from(Place::File(path.clone())).read().unwrap_err().to_string();
     assert!(said.contains("is empty"), "{said}");
     std::fs::write(&path, "hush\n").unwrap();
-    let secret = Secret::File(path).read().unwrap();
+    let secret = Secret::from(Place::File(path)).read().unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&secret), "hush");
     assert!(!format!("{secret:?}").contains("hush"));
+}
+
+#[test]
+fn a_secret_that_could_be_guessed_is_refused_with_its_key() {
+    let line = "verify: {scheme: standard-webhooks, secrets: [{file: secrets/siem}]}";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("secrets")).unwrap();
+    let read = |scheme: &str, secret: &str| {
+        std::fs::write(dir.path().join("secrets/siem"), format!("{secret}\n")).unwrap();
+        let verify = format!("verify: {{{scheme}, secrets: [{{file: secrets/siem}}]}}");
+        let path = dir.path().join("lazaret.yaml");
+        let config = Config::parse(&with(line, &verify), &path).unwrap();
+        let Kind::Webhook(webhook) = config.sources[0].kind() else { panic!("it is a webhook") };
+        webhook.verify.secrets()[0].read().map_err(|why| why.to_string())
+    };
+    for scheme in ["github", "slack", "stripe", "bearer", "hmac, header: X-Signature"] {
+        let scheme = format!("scheme: {scheme}");
+        for short in ["x", &"x".repeat(15)] {
+            let said = read(&scheme, short).unwrap_err();
+            assert!(said.starts_with("sources[siem].webhook.verify.secrets[0]: "), "{said}");
+            assert!(said.contains("16 bytes") && said.contains("openssl rand"), "{said}");
+        }
+        assert!(read(&scheme, &"x".repeat(16)).is_ok(), "{scheme}");
+    }
+}
+
+#[test]
+fn where_there_is_no_configuration_it_says_where_to_get_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = Config::load(&dir.path().join("lazaret.yaml")).unwrap_err().to_string();
+    assert!(said.contains("copy lazaret.example.yaml") && said.contains("--config"), "{said}");
 }

@@ -105,22 +105,50 @@ impl<'de> Deserialize<'de> for NotYet {
 
 /// Where a secret stands. Never the secret itself: it has no place in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Place")]
+pub struct Secret {
+    place: Place,
+    /// The key it is named at, such as `tenants[contoso].credential.secret`, for messages.
+    key: String,
+    bytes_min: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Secret {
+pub enum Place {
     /// The content of a file, one trailing line break removed.
     File(PathBuf),
     /// The value of an environment variable.
     Env(String),
 }
 
+impl From<Place> for Secret {
+    fn from(place: Place) -> Self {
+        Self { place, key: String::new(), bytes_min: 1 }
+    }
+}
+
+/// Why a secret can't be used, and at which key of the configuration it is named.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
+#[error("{key}: {why}")]
+pub struct SecretError {
+    key: String,
+    why: SecretFlaw,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SecretFlaw {
     #[error("cannot read the secret file {0}: {1}")]
     Unreadable(PathBuf, std::io::Error),
     #[error("the environment variable {0} is not set, or is not UTF-8")]
     Unset(String),
     #[error("the secret in {0} is empty: put one there")]
     Empty(String),
+    #[error(
+        "the secret in {0} is shorter than {1} bytes, so that it could be guessed: make a longer \
+         one (openssl rand -base64 32), put it there, and give it to the sender"
+    )]
+    Short(String, usize),
 }
 
 /// The text of a regular file: a device or a pipe could go on for ever.
@@ -135,35 +163,60 @@ fn read_bounded(path: &Path) -> std::io::Result<String> {
 }
 
 impl Secret {
-    /// Reads the secret. An unset or empty one is an error: it must stop the start.
+    /// Reads the secret. An unset, empty or too short one is an error: it must stop the start.
     pub fn read(&self) -> Result<SecretString, SecretError> {
-        let text = match self {
-            Secret::File(path) => {
-                read_bounded(path).map_err(|why| SecretError::Unreadable(path.clone(), why))?
+        self.text().map_err(|why| SecretError { key: self.key.clone(), why })
+    }
+
+    fn text(&self) -> Result<SecretString, SecretFlaw> {
+        let text = match &self.place {
+            Place::File(path) => {
+                read_bounded(path).map_err(|why| SecretFlaw::Unreadable(path.clone(), why))?
             }
-            Secret::Env(name) => {
-                std::env::var(name).map_err(|_| SecretError::Unset(name.clone()))?
-            }
+            Place::Env(name) => std::env::var(name).map_err(|_| SecretFlaw::Unset(name.clone()))?,
         };
         let text = zeroize::Zeroizing::new(text);
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let secret = line.strip_suffix('\r').unwrap_or(line);
         if secret.trim().is_empty() {
-            return Err(SecretError::Empty(self.place()));
+            return Err(SecretFlaw::Empty(self.place()));
+        }
+        if secret.len() < self.bytes_min {
+            return Err(SecretFlaw::Short(self.place(), self.bytes_min));
         }
         Ok(SecretString::from(secret))
     }
 
     /// Where it stands, for messages.
     pub fn place(&self) -> String {
-        match self {
-            Secret::File(path) => path.display().to_string(),
-            Secret::Env(name) => format!("the environment variable {name}"),
+        match &self.place {
+            Place::File(path) => path.display().to_string(),
+            Place::Env(name) => format!("the environment variable {name}"),
         }
     }
 
-    pub(super) fn resolve(&mut self, base: &Path) {
-        if let Secret::File(path) = self {
+    /// The file it stands in, if it does.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Env(_) => None,
+        }
+    }
+
+    /// The key of the configuration that names it.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Refuses a shorter one when it is read.
+    pub(super) fn at_least(&mut self, bytes: usize) {
+        self.bytes_min = bytes;
+    }
+
+    /// Tells it the directory of the configuration, and the key that it is named at.
+    pub(super) fn resolve(&mut self, base: &Path, key: String) {
+        self.key = key;
+        if let Place::File(path) = &mut self.place {
             *path = base.join(&*path);
         }
     }

@@ -2,10 +2,11 @@
 //! unless configured otherwise; never on the webhook port.
 
 mod auth;
+mod extract;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +21,8 @@ use crate::domain::audit::Role;
 use crate::domain::decision::Fate;
 use crate::domain::ids::TenantName;
 use crate::metrics::Metrics;
+
+use extract::{Body, Path, Query};
 
 pub use auth::{Caller, Token, Tokens};
 
@@ -52,17 +55,23 @@ pub fn router(admin: Admin) -> Router {
         .route("/receipts", get(receipts))
         .route("/pause", post(pause))
         .route("/resume", post(resume))
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(admin.clone(), authenticate));
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .nest("/api/v1", api)
+        .method_not_allowed_fallback(wrong_method)
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is nothing here") })
         .with_state(admin)
 }
 
-/// An error as JSON: `{"error": "…"}`.
+async fn wrong_method() -> Response {
+    refuse(StatusCode::METHOD_NOT_ALLOWED, "this path does not answer that method")
+}
+
+/// An error as JSON: `{"error": "…"}`. Every error of this listener has this form.
 fn refuse(status: StatusCode, why: impl Into<String>) -> Response {
     (status, Json(serde_json::json!({ "error": why.into() }))).into_response()
 }
@@ -219,14 +228,14 @@ impl Admin {
 async fn pause(
     State(admin): State<Admin>,
     Extension(caller): Extension<Caller>,
-    Json(request): Json<PauseRequest>,
+    Body(request): Body<PauseRequest>,
 ) -> Response {
     let scope = match admin.scope(&request) {
         Ok(scope) => scope,
         Err(refusal) => return *refusal,
     };
     let at = admin.clock.now().wall;
-    let pause = Pause { scope, by: caller.name, reason: request.reason, at };
+    let pause = Pause { scope, by: caller.on_record(), reason: request.reason, at };
     match super::pause_and_wait(&*admin.store, &*admin.clock, pause).await {
         Ok(()) => status(State(admin)).await,
         Err(why) => failed(&why),
@@ -236,14 +245,14 @@ async fn pause(
 async fn resume(
     State(admin): State<Admin>,
     Extension(caller): Extension<Caller>,
-    Json(request): Json<PauseRequest>,
+    Body(request): Body<PauseRequest>,
 ) -> Response {
     let scope = match admin.scope(&request) {
         Ok(scope) => scope,
         Err(refusal) => return *refusal,
     };
     let at = admin.clock.now().wall;
-    match admin.store.unpause(scope, caller.name, request.reason, at).await {
+    match admin.store.unpause(scope, caller.on_record(), request.reason, at).await {
         Ok(true) => {
             (admin.resumed)();
             status(State(admin)).await
@@ -252,3 +261,6 @@ async fn resume(
         Err(why) => failed(&why),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pause;
+use super::{Pause, Scope};
 use crate::domain::action::{Class, Coordinates, State, StateName};
 use crate::domain::audit::Change;
 use crate::domain::decision::Fate;
@@ -86,6 +86,30 @@ pub struct Summary {
     pub pauses: Vec<Pause>,
     /// When the newest receipt of each source came.
     pub last_received: Vec<(String, Wall)>,
+}
+
+impl Summary {
+    /// What a person should look at, whether the service runs or not.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for pause in &self.pauses {
+            let what = match &pause.scope {
+                Scope::All => "everything".to_owned(),
+                Scope::Tenant(tenant) => format!("tenant {tenant}"),
+            };
+            problems.push(format!("{what} is paused by {}: {}", pause.by, pause.reason));
+        }
+        for of in &self.states {
+            if of.state == StateName::Held && of.count > 0 {
+                problems.push(format!(
+                    "{} actions of tenant {} are held for a person: lazaret actions list --state \
+                     held",
+                    of.count, of.tenant
+                ));
+            }
+        }
+        problems
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

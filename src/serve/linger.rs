@@ -97,3 +97,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Linger<S> {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    /// A connection whose client has left a full pipe unread, so that the next write waits.
+    async fn stalled() -> (Linger<DuplexStream>, DuplexStream) {
+        let (ours, client) = duplex(8);
+        let mut linger = Linger::new(ours);
+        linger.write_all(b"12345678").await.unwrap();
+        let waits = futures_util::poll!(std::pin::pin!(linger.write_all(b"9")));
+        assert!(waits.is_pending(), "the pipe is full");
+        (linger, client)
+    }
+
+    fn deadline(linger: &Linger<DuplexStream>) -> Option<Instant> {
+        linger.stalled.as_ref().map(|stalled| stalled.deadline())
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_reads_is_cut_off_when_its_time_is_over() {
+        let (mut linger, _client) = stalled().await;
+        // As if the time had passed.
+        let began = deadline(&linger).unwrap() - limits::WRITE_WITHIN;
+        linger.stalled.as_mut().unwrap().as_mut().reset(began);
+        let cut = timeout(limits::WRITE_WITHIN, linger.write_all(b"9")).await;
+        let why = cut.expect("it is cut off, and does not wait for ever").unwrap_err();
+        assert_eq!(why.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn its_time_starts_when_the_write_stalls_and_no_try_lengthens_it() {
+        let (mut linger, _client) = stalled().await;
+        let first = deadline(&linger).expect("its time has begun");
+        assert!(futures_util::poll!(std::pin::pin!(linger.write_all(b"9"))).is_pending());
+        assert_eq!(deadline(&linger), Some(first));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_late_is_answered_and_has_its_whole_time_again() {
+        let (mut linger, mut client) = stalled().await;
+        client.read_exact(&mut [0; 8]).await.unwrap();
+        linger.write_all(b"9").await.unwrap();
+        assert_eq!(deadline(&linger), None);
+    }
+}

@@ -56,6 +56,10 @@ async fn an_alert_becomes_one_call_however_often_it_comes_and_all_of_it_can_be_l
     assert_eq!(shown["attempts"][0]["status"], 201);
     assert_eq!(shown["candidate"]["file.name"], "bad.exe");
     let steps: Vec<_> = shown["changes"].as_array().unwrap().iter().collect();
+    let page = run(&world, &["actions", "show", &id]).await;
+    let page = String::from_utf8_lossy(&page.stdout).into_owned();
+    assert!(page.contains(&id) && page.contains(shown["ruleset"].as_str().unwrap()), "{page}");
+    assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
     assert!(steps.len() >= 4, "created, in flight, accepted, succeeded: {steps:?}");
     assert_balance(&world.report().await.summary);
     world.stop();
@@ -117,6 +121,7 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     let status = run(&world, &["status", "--json"]).await;
     assert_eq!(status.status.code(), Some(1), "a pause needs a person");
     assert!(json(&status)["problems"][0].as_str().unwrap().contains("an exercise"));
+    assert_eq!(json(&status)["summary"]["pauses"][0]["by"], "token local");
     world.stop();
     world.start().await;
     world.stop();
@@ -127,6 +132,10 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     let resumed = run(&world, &["resume", "--reason", "over", "--json"]).await;
     assert!(resumed.status.success(), "{resumed:?}");
     assert_eq!(json(&resumed)["pauses"], Value::Array(vec![]));
+    let paused = run(&world, &["pause", "--reason", "by hand", "--json"]).await;
+    let by = json(&paused)["pauses"][0]["by"].as_str().unwrap().to_owned();
+    assert!(by.strip_prefix("uid ").is_some_and(|id| id.parse::<u32>().is_ok()), "{by}");
+    assert!(run(&world, &["resume", "--reason", "over"]).await.status.success());
     world.start().await;
     succeeded(&world).await;
     assert_eq!(world.calls().len(), 1);

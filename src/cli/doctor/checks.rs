@@ -48,14 +48,14 @@ fn check_secret(secret: &Secret) -> Finding {
     if let Err(why) = secret.read() {
         return Finding::new("secret", Health::Fail, why);
     }
-    if let Secret::File(path) = secret
+    if let Some(path) = secret.file()
         && let Ok(meta) = std::fs::metadata(path)
         && meta.permissions().mode() & 0o077 != 0
     {
-        let text = format!("others may read {0}: chmod 600 {0}", path.display());
+        let text = format!("{0}: others may read {1}: chmod 600 {1}", secret.key(), path.display());
         return Finding::new("secret", Health::Warn, text);
     }
-    Finding::new("secret", Health::Ok, secret.place())
+    Finding::new("secret", Health::Ok, format!("{}: {}", secret.key(), secret.place()))
 }
 
 /// What `run` would refuse at the webhook listener: secrets that do not fit, certificates.
@@ -177,7 +177,7 @@ async fn token(tenant: &Tenant) -> Finding {
     };
     let roles = match api.roles().await {
         Ok(roles) => roles,
-        Err(why) => return Finding::new(&check, Health::Fail, format!("no token: {why}")),
+        Err(why) => return Finding::new(&check, Health::Fail, why),
     };
     let has = |role: &str| roles.iter().any(|r| r == role);
     if !has(QUARANTINE) {

@@ -15,11 +15,20 @@ pub struct Token {
     hash: [u8; 32],
 }
 
-/// Who asked.
+/// Who asked, by the token. The name `local`, which no token of the configuration may have, is that
+/// of the token in the data directory: whoever can read that directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub name: String,
     pub role: Role,
+}
+
+impl Caller {
+    /// As it stands on the record: `token alice`. Who worked on the store itself stands there as
+    /// `uid 1000`.
+    pub fn on_record(&self) -> String {
+        format!("token {}", self.name)
+    }
 }
 
 /// All tokens of the listener.
