@@ -142,6 +142,9 @@ pub const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 /// The widest tolerance that a source may set.
 pub const SIGNATURE_TOLERANCE_MAX: Duration = Duration::from_secs(450);
 
+/// A longer signed id is kept as its hash, which takes 71 bytes.
+pub const REPLAY_ID_BYTES: usize = 64;
+
 /// How long a replay id is kept where the scheme signs a timestamp.
 pub const REPLAY_KEEP_TIMED: Duration = Duration::from_secs(15 * 60);
 

@@ -255,7 +255,7 @@ pub struct Origin {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "via", rename_all = "snake_case")]
 pub enum Coordinates {
-    /// `id` is the replay id in hex, where the scheme has one.
+    /// `id` is the replay id, where the scheme has one.
     Webhook {
         source: String,
         id: Option<String>,

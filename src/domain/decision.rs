@@ -199,8 +199,9 @@ pub struct JudgedDelivery {
 /// The id under which a delivery that is sent again is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
-    /// SHA-256 of the signed id, or of the signed bytes.
-    pub id: [u8; 32],
+    /// The signed id as it came, where it is short: senders whose ids sort by time then find
+    /// their rows side by side. Else, as `sha256:` and hex, the hash of the signed id or bytes.
+    pub id: String,
     pub keep_until: Wall,
 }
 

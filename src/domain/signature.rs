@@ -146,16 +146,15 @@ impl Seal {
             Algorithm::Sha512 => matches::<Hmac<Sha512>>(secret, &parts, &claim.signatures),
         })?;
         let id = match claim.id {
-            Some(id) => Sha256::digest(id),
-            None => {
-                parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize()
-            }
+            Some(id) if id.len() <= limits::REPLAY_ID_BYTES => id.to_owned(),
+            Some(id) => hashed(&[id.as_bytes()]),
+            None => hashed(&parts),
         };
         let keep = match claim.timestamp {
             Some(_) => limits::REPLAY_KEEP_TIMED,
             None => limits::REPLAY_KEEP_UNTIMED,
         };
-        let replay = Replay { id: id.into(), keep_until: now + keep };
+        let replay = Replay { id, keep_until: now + keep };
         Ok(Verified { replay: Some(replay), secret: Some(found) })
     }
 
@@ -219,6 +218,11 @@ where
     let mac = mac::<M>(secret.bytes(), parts);
     // `|` and not `||`: each one is compared, whichever matched before.
     signatures.iter().fold(false, |found, given| found | mac.clone().verify_slice(given).is_ok())
+}
+
+fn hashed(parts: &[&[u8]]) -> String {
+    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part));
+    format!("sha256:{}", hex::encode(hash.finalize()))
 }
 
 /// Passes over the body under a key that is nobody's.

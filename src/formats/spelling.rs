@@ -51,6 +51,7 @@ const DETERMINATIONS: &[&str] = &[
     "MultiStagedAttack",
     "MaliciousUserActivity",
     "CompromisedAccount",
+    "CompromisedUser",
     "Malware",
     "Phishing",
     "UnwantedSoftware",
@@ -58,6 +59,7 @@ const DETERMINATIONS: &[&str] = &[
     "SecurityPersonnel",
     "LineOfBusinessApplication",
     "ConfirmedActivity",
+    "ConfirmedUserActivity",
     "NotMalicious",
     "NotEnoughDataToValidate",
     "Apt",
@@ -102,7 +104,7 @@ const DETECTION_SOURCES: &[&str] = &[
 
 /// The one spelling of a value, or `None` for one of no use there, which is an absent field: a
 /// number in place of an enumeration's word, a hash or an id that is none, a path that is none.
-/// Enumerations are told by their letters, whatever case, blanks, `_` and `-` a payload writes;
+/// Enumerations are told by their letters, whatever case, blanks, commas, `_` and `-` a payload writes;
 /// `UnSpecified` is `Unknown` everywhere; a word that is not known comes back as it is.
 pub fn one(field: Field, value: Cow<'_, str>) -> Option<Cow<'_, str>> {
     match field {
@@ -126,12 +128,13 @@ fn word(field: Field, value: Cow<'_, str>) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Compares letter by letter, so that most texts are told apart by their first.
 fn alike(a: &str, b: &str) -> bool {
-    let letters = |text: &'_ str| {
-        let told = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-'));
-        told.map(|c| c.to_ascii_lowercase()).collect::<String>()
-    };
-    a.eq_ignore_ascii_case(b) || letters(a) == letters(b)
+    fn letters(text: &str) -> impl Iterator<Item = char> {
+        let told = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-' | ','));
+        told.map(|c| c.to_ascii_lowercase())
+    }
+    letters(a).eq(letters(b))
 }
 
 /// With `\` between its parts and none at its end, so that a directory has one spelling; a drive

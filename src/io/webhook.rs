@@ -219,7 +219,7 @@ impl Receiver {
             let _ = told.send(result);
         });
         let name = source.name.to_string();
-        let id = replay.as_ref().map(|replay| hex::encode(replay.id));
+        let id = replay.as_ref().map(|replay| replay.id.clone());
         let coordinates = Coordinates::Webhook { source: name, id };
         let source = source.name.clone();
         let delivery = Delivery {

@@ -256,10 +256,15 @@ fn a_replay_id_is_the_signed_id_or_the_signed_bytes() {
 
     let standard = standard();
     let first = replay(&standard, "msg_1", NOW, BODY);
-    assert_eq!(first.id, <[u8; 32]>::from(Sha256::digest("msg_1")));
+    assert_eq!(first.id, "msg_1");
     assert_eq!(first.keep_until, NOW + minutes(15));
     assert_eq!(replay(&standard, "msg_1", later, b"{}").id, first.id);
     assert_ne!(replay(&standard, "msg_2", NOW, BODY).id, first.id);
+
+    let (fits, long) = ("x".repeat(64), "x".repeat(65));
+    assert_eq!(replay(&standard, &fits, NOW, BODY).id, fits);
+    let hash = hex::encode(Sha256::digest(&long));
+    assert_eq!(replay(&standard, &long, NOW, BODY).id, format!("sha256:{hash}"));
 
     let slack = seal(&Scheme::Slack, &["s"]).unwrap();
     let first = replay(&slack, "", NOW, BODY);
@@ -268,7 +273,7 @@ fn a_replay_id_is_the_signed_id_or_the_signed_bytes() {
 
     let github = seal(&Scheme::Github, &["s"]).unwrap();
     let first = replay(&github, "", NOW, BODY);
-    assert_eq!(first.id, <[u8; 32]>::from(Sha256::digest(BODY)));
+    assert_eq!(first.id, format!("sha256:{}", hex::encode(Sha256::digest(BODY))));
     assert_eq!(first.keep_until, NOW + minutes(24 * 60));
     assert_eq!(replay(&github, "", later, BODY).id, first.id);
 }

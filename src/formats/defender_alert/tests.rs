@@ -124,6 +124,11 @@ fn values_have_one_spelling_and_unknown_ones_stay() {
         let alert = decode(&json).unwrap();
         assert_eq!(text(&alert.candidates[0], Field::AlertSeverity), Some(read));
     }
+    let spared = r#"{"classification":"Informational, expected activity","id""#;
+    let json = file_with("").replace("{\"id\"", spared);
+    let alert = decode(&json).unwrap();
+    let classified = text(&alert.candidates[0], Field::AlertClassification);
+    assert_eq!(classified, Some("InformationalExpectedActivity"));
     let json = file_with("").replace("{\"id\"", r#"{"category":"null","threatName":7,"id""#);
     let alert = decode(&json).unwrap();
     assert_eq!(*alert.candidates[0].fields.get(Field::AlertCategory), Value::Absent);

@@ -45,7 +45,7 @@ impl Kept {
     }
 }
 
-/// Writes a new action with its origin. Its `Created` is recorded apart.
+/// Writes a new action with its origin. Its `Created` is recorded, and it is counted, apart.
 pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Result<(), Fault> {
     let Action { id, key, alert_id, comment, class, created, expires, origin } = &new.action;
     let checksum = checksum(*id, key, alert_id, comment);
@@ -70,7 +70,6 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
         new.expires_queued,
         checksum
     ])?;
-    count(db, &key.tenant, new.state.name(), 1)?;
     let payload = origin.raw.as_ref().map(|raw| kept.keep(db, raw, sequence)).transpose()?;
     let mut insert = db.prepare_cached(
         "INSERT INTO origins (sequence, candidate, rules, ruleset, delivery, payload)
@@ -260,7 +259,13 @@ fn raise(db: &Connection, action: ActionId, to: Class) -> Result<Recorded, Fault
     })
 }
 
-fn count(db: &Connection, tenant: &TenantName, state: StateName, by: i64) -> Result<(), Fault> {
+/// How many actions more, or less, stand in that state.
+pub(super) fn count(
+    db: &Connection,
+    tenant: &TenantName,
+    state: StateName,
+    by: i64,
+) -> Result<(), Fault> {
     let mut upsert = db.prepare_cached(
         "INSERT INTO states (tenant, state, count) VALUES (?1, ?2, ?3)
          ON CONFLICT (tenant, state) DO UPDATE SET count = count + excluded.count",

@@ -11,11 +11,12 @@ use super::fault::Fault;
 use super::offsets::{Positions, Turn};
 use super::sql::{Json, json};
 use super::{actions, effects};
+use crate::domain::action::StateName;
 use crate::domain::decision::{
     AlertAnswer, Answered, Content, Decision, Draft, Fate, JudgedDelivery, Outcome, Receipt, Replay,
 };
 use crate::domain::dedupe::{self, Decided, Effect};
-use crate::domain::ids::{ActionId, EffectKey};
+use crate::domain::ids::{ActionId, EffectKey, TenantName};
 use crate::domain::time::Wall;
 use crate::io::{StoreError, Taken};
 
@@ -43,6 +44,7 @@ pub(super) fn take(db: &mut Db, batch: &[JudgedDelivery]) -> Result<Vec<Taken>, 
 struct Piece<'d> {
     fates: BTreeMap<(&'d str, Fate), i64>,
     received: BTreeMap<&'d str, (i64, Wall)>,
+    created: BTreeMap<(TenantName, StateName), i64>,
     positions: Positions<'d>,
     /// Open actions; counted when the first new one comes.
     open: Option<u64>,
@@ -92,6 +94,10 @@ impl<'d> Piece<'d> {
             self.open = Some(open + decided.actions.len() as u64);
         }
         write(db, &rows, &decided)?;
+        for new in &decided.actions {
+            let of = (new.action.key.tenant.clone(), new.state.name());
+            *self.created.entry(of).or_default() += 1;
+        }
         self.write_fates(db, delivery, &decided.answer)?;
         if let Some(replay) = &delivery.replay {
             remember(db, delivery, replay, &decided.answer)?;
@@ -135,6 +141,9 @@ impl<'d> Piece<'d> {
         )?;
         for (source, (count, newest)) in &self.received {
             upsert.execute(params![source, count, newest])?;
+        }
+        for ((tenant, state), number) in &self.created {
+            actions::count(db, tenant, *state, *number)?;
         }
         Ok(())
     }

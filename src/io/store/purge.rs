@@ -1,6 +1,6 @@
 //! Deletes what has been kept long enough. Changes stay on their chains for good.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use crate::domain::time::Wall;
@@ -16,8 +16,8 @@ pub(super) fn purge(db: &Connection, retention: &Retention, now: Wall) -> Result
                        'no_match', 'unknown_tenant') AND at < ?1 LIMIT ?2)";
     let unreadable = "DELETE FROM receipts WHERE sequence IN (
         SELECT sequence FROM receipts WHERE fate = 'unreadable' AND at < ?1 LIMIT ?2)";
-    let replays = "DELETE FROM replays WHERE (source, id) IN (
-        SELECT source, id FROM replays WHERE keep_until < ?1 LIMIT ?2)";
+    let replays = "DELETE FROM replays WHERE rowid IN (
+        SELECT rowid FROM replays WHERE keep_until < ?1 LIMIT ?2)";
     let effects = "DELETE FROM effects WHERE (tenant, machine, sha1) IN (
         SELECT tenant, machine, sha1 FROM effects WHERE forget IS NOT NULL AND forget <= ?1
         LIMIT ?2)";
@@ -41,19 +41,22 @@ fn ended_actions(db: &Connection, before: Wall) -> Result<u64, Fault> {
     })?;
     let ended = rows.collect::<Result<Vec<_>, _>>()?;
     let mut attempts = db.prepare_cached("DELETE FROM attempts WHERE action = ?1")?;
-    let mut origins = db.prepare_cached("DELETE FROM origins WHERE sequence = ?1")?;
+    let mut origins =
+        db.prepare_cached("DELETE FROM origins WHERE sequence = ?1 RETURNING payload")?;
     let mut actions = db.prepare_cached("DELETE FROM actions WHERE sequence = ?1")?;
+    // Actions of one alert stand one after the other, so those that share its bytes are near.
+    let mut payload = db.prepare_cached(
+        "DELETE FROM payloads WHERE sequence = ?1 AND NOT EXISTS
+         (SELECT 1 FROM origins WHERE sequence BETWEEN ?1 AND ?1 + ?2 AND payload = ?1)",
+    )?;
     let mut gone = 0;
     for (sequence, id) in ended {
-        gone += attempts.execute([id])? + origins.execute([sequence])?;
-        gone += actions.execute([sequence])?;
-    }
-    if gone > 0 {
-        db.execute(
-            "DELETE FROM payloads WHERE NOT EXISTS
-             (SELECT 1 FROM origins WHERE payload = payloads.sequence)",
-            [],
-        )?;
+        gone += attempts.execute([id])? + actions.execute([sequence])?;
+        let kept = origins.query_row([sequence], |row| row.get::<_, Option<i64>>(0)).optional()?;
+        gone += usize::from(kept.is_some());
+        if let Some(first) = kept.flatten() {
+            payload.execute(params![first, super::limit(limits::CANDIDATES_PER_ALERT)])?;
+        }
     }
     Ok(gone as u64)
 }

@@ -158,7 +158,7 @@ fn from_kafka(offset: i64, delivery: JudgedDelivery) -> JudgedDelivery {
 }
 
 fn with_replay(number: u8, delivery: JudgedDelivery) -> JudgedDelivery {
-    let replay = Replay { id: [number; 32], keep_until: wall() + 15 * MINUTE };
+    let replay = Replay { id: format!("msg_{number}"), keep_until: wall() + 15 * MINUTE };
     JudgedDelivery { replay: Some(replay), ..delivery }
 }
 

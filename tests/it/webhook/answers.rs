@@ -109,7 +109,7 @@ async fn a_delivery_is_the_bytes_as_signed_with_where_they_came_from() {
     assert_eq!(delivery.received.wall, NOW);
     let replay = delivery.replay.unwrap();
     assert_eq!(replay.keep_until, NOW + Duration::from_secs(15 * 60));
-    let id = Some(hex::encode(replay.id));
+    let id = Some(replay.id);
     assert_eq!(delivery.coordinates, Coordinates::Webhook { source: "siem".into(), id });
     assert!(listener.counted(r#"lazaret_webhook_secret_matched_total{source="siem",index="0"} 1"#));
 }

@@ -45,7 +45,6 @@ CREATE TABLE origins (
     delivery  TEXT NOT NULL,
     payload   INTEGER              -- where the alert's own bytes are
 ) STRICT;
-CREATE INDEX origins_payload ON origins (payload) WHERE payload IS NOT NULL;
 
 -- The alert's own bytes, once for all actions that it led to, under the sequence of the first: rows
 -- are appended, where a key by hash would touch a page of its own for each.
@@ -130,13 +129,14 @@ CREATE TABLE states (
     PRIMARY KEY (tenant, state)
 ) STRICT, WITHOUT ROWID;
 
+-- Ids come in no order, so their index is kept apart from the answers, and small.
 CREATE TABLE replays (
     source     TEXT NOT NULL,
-    id         BLOB NOT NULL,
+    id         TEXT NOT NULL,
     keep_until INTEGER NOT NULL,
     answer     TEXT NOT NULL,
-    PRIMARY KEY (source, id)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (source, id)
+) STRICT;
 CREATE INDEX replays_keep ON replays (keep_until);
 
 -- `next` is one past the last message that was taken.
@@ -164,6 +164,6 @@ CREATE TABLE changes (
     hash     BLOB NOT NULL,
     entry    TEXT NOT NULL,
     action   BLOB,
-    PRIMARY KEY (chain, sequence)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (chain, sequence)
+) STRICT;
 CREATE INDEX changes_action ON changes (action) WHERE action IS NOT NULL;
