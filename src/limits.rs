@@ -263,8 +263,8 @@ pub const STORE_LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 pub const PURGE_PIECE: usize = 500;
 
 /// Ended actions are kept at least this long whatever `retention` says: their attempts are the
-/// log of the limiter, whose longest window is far shorter.
-pub const ENDED_ACTIONS_KEPT_MIN: Duration = Duration::from_secs(24 * 3600);
+/// log of the limiter, whose longest window is a day and a little more.
+pub const ENDED_ACTIONS_KEPT_MIN: Duration = Duration::from_secs(25 * 3600);
 
 /// Newest attempts that a start looks at however old they seem, for a wall clock that jumped.
 /// More than any budget allows within its window.

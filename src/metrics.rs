@@ -2,6 +2,8 @@
 
 mod intake;
 
+mod latency;
+
 mod rows;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 pub use intake::IntakeMetrics;
+pub use latency::LatencyMetrics;
 
 use crate::io::Report;
 use rows::RowMetrics;
@@ -24,6 +27,7 @@ pub struct Metrics {
     pub webhook: WebhookMetrics,
     pub listener: ListenerMetrics,
     pub intake: IntakeMetrics,
+    pub latency: LatencyMetrics,
     rows: RowMetrics,
 }
 
@@ -81,8 +85,9 @@ impl Metrics {
         let webhook = WebhookMetrics::register(&mut registry);
         let listener = ListenerMetrics::register(&mut registry);
         let intake = IntakeMetrics::register(&mut registry);
+        let latency = LatencyMetrics::register(&mut registry);
         let rows = RowMetrics::register(&mut registry);
-        Self { registry, webhook, listener, intake, rows }
+        Self { registry, webhook, listener, intake, latency, rows }
     }
 
     /// Takes over what is counted elsewhere: in rows of the store, and by relays and sources.

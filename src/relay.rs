@@ -24,8 +24,9 @@ use crate::domain::ids::TenantName;
 use crate::domain::time::Clocks;
 use crate::io::{Api, Clock, ITSELF, Pause, Scope, Store, StoreError};
 use crate::limits;
+use crate::metrics::Metrics;
 use hands::Hands;
-pub use status::{Answers, RelayStatus};
+pub use status::RelayStatus;
 
 /// Tells a relay that there may be something to do. It carries nothing else, and many at once
 /// count as one.
@@ -83,10 +84,11 @@ impl Relay {
         api: Arc<dyn Api>,
         clock: Arc<dyn Clock>,
         pool: Arc<Semaphore>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let status = Arc::new(RelayStatus::default());
         let tenant = settings.tenant.clone();
-        let hands = Hands { tenant, store, api, clock, pool, status: status.clone() };
+        let hands = Hands { tenant, store, api, clock, pool, status: status.clone(), metrics };
         Self { settings, clocks, hands, nudge: Nudge::default(), status }
     }
 

@@ -94,7 +94,6 @@ fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
         (Some((until, why)), _) => (Some(until), Some(why)),
         (None, shut) => (None, shut),
     };
-    let answers = status.answers();
     RelayLine {
         tenant: tenant.to_string(),
         in_flight: snapshot.in_flight,
@@ -103,7 +102,7 @@ fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
         windows: windows.collect(),
         held,
         held_until,
-        answers: answers.iter().map(|(kind, of)| (kind.to_string(), of.count)).collect(),
+        answers: status.answers().iter().map(|(kind, of)| (kind.to_string(), *of)).collect(),
     }
 }
 

@@ -118,6 +118,7 @@ pub(super) fn relays(
             api,
             parts.clock.clone(),
             pool.clone(),
+            parts.metrics.clone(),
         );
         nudges.push(relay.nudge());
         statuses.push((name.clone(), relay.status()));

@@ -104,8 +104,8 @@ const DETECTION_SOURCES: &[&str] = &[
 
 /// The one spelling of a value, or `None` for one of no use there, which is an absent field: a
 /// number in place of an enumeration's word, a hash or an id that is none, a path that is none.
-/// Enumerations are told by their letters, whatever case, blanks, commas, `_` and `-` a payload writes;
-/// `UnSpecified` is `Unknown` everywhere; a word that is not known comes back as it is.
+/// Enumerations are told by their letters, whatever case, blanks, commas, `_` and `-` a payload
+/// writes; `UnSpecified` is `Unknown` everywhere; a word that is not known comes back as it is.
 pub fn one(field: Field, value: Cow<'_, str>) -> Option<Cow<'_, str>> {
     match field {
         Field::FilePath => path(value),

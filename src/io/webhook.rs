@@ -135,11 +135,16 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
     // The path as it came: an encoded name is another name.
     let name = request.uri().path().strip_prefix("/webhooks/").unwrap_or_default();
     let source = receiver.sources.get(name);
+    let began = receiver.clock.now().boot;
     let response = match receiver.receive(source, request).await {
         Ok(acknowledged) => answer::acknowledged(acknowledged),
         Err(refusal) => refusal.into_response(),
     };
     receiver.count(source, &response);
+    if let Some(source) = source {
+        let took = receiver.clock.now().boot.since(began);
+        receiver.metrics.latency.webhook(source.name.as_str(), took);
+    }
     response
 }
 

@@ -13,6 +13,7 @@ use crate::domain::limiter::Permit;
 use crate::domain::time::Stamp;
 use crate::io::{Api, Clock, Store};
 use crate::limits;
+use crate::metrics::Metrics;
 
 #[derive(Clone)]
 pub(super) struct Hands {
@@ -22,6 +23,7 @@ pub(super) struct Hands {
     pub clock: Arc<dyn Clock>,
     pub pool: Arc<Semaphore>,
     pub status: Arc<RelayStatus>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Hands {
@@ -41,7 +43,9 @@ impl Hands {
             Ok(Begun::Written(call)) => {
                 let answer = self.api.quarantine(permit, call.clone(), send_by.boot).await;
                 let closed = Stamp::new(self.clock.boot_id(), self.clock.now());
-                self.status.answered(&answer, closed.boot.since(written.boot));
+                self.status.answered(&answer);
+                let took = closed.boot.since(written.boot);
+                self.metrics.latency.call(self.tenant.as_str(), took);
                 let (tenant, status, kind) = (&self.tenant, answer.status(), answer.kind());
                 tracing::info!(%tenant, %action, attempt = %id, status, kind, "called");
                 Called::Attempted(Box::new(Attempted { attempt, call, answer, closed }))

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::domain::answer::Answer;
 use crate::domain::dispatcher::Snapshot;
@@ -11,15 +10,7 @@ use crate::domain::dispatcher::Snapshot;
 #[derive(Debug, Default)]
 pub struct RelayStatus {
     snapshot: Mutex<Snapshot>,
-    answers: Mutex<BTreeMap<&'static str, Answers>>,
-}
-
-/// Answers of one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
-    pub count: u64,
-    /// From writing the attempts to seeing their answers, added up.
-    pub took: Duration,
+    answers: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl RelayStatus {
@@ -29,7 +20,7 @@ impl RelayStatus {
     }
 
     /// By [`Answer::kind`].
-    pub fn answers(&self) -> BTreeMap<&'static str, Answers> {
+    pub fn answers(&self) -> BTreeMap<&'static str, u64> {
         lock(&self.answers).clone()
     }
 
@@ -37,11 +28,8 @@ impl RelayStatus {
         *lock(&self.snapshot) = snapshot;
     }
 
-    pub(super) fn answered(&self, answer: &Answer, took: Duration) {
-        let mut answers = lock(&self.answers);
-        let answers = answers.entry(answer.kind()).or_default();
-        answers.count += 1;
-        answers.took += took;
+    pub(super) fn answered(&self, answer: &Answer) {
+        *lock(&self.answers).entry(answer.kind()).or_default() += 1;
     }
 }
 

@@ -55,7 +55,7 @@ pub struct Problem {
     pub severity: Severity,
     /// One sentence: what is wrong and, where it can be said, what to write instead.
     pub message: String,
-    /// How many mistakes it tells of: 1, or those that [`few`] left out.
+    /// How many mistakes it tells of: 1, or those that `few` left out.
     pub count: usize,
     /// Whether it tells of a test that failed, which a list of the tests tells too.
     pub is_failed_test: bool,

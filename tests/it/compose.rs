@@ -141,10 +141,12 @@ async fn what_the_containers_run_works_natively() {
     broker.produce("defender-alerts", 0, [Some(second.as_bytes())]);
     let metrics = format!("http://127.0.0.1:{admin}/metrics");
     let line = r#"lazaret_received_total{source="defender"} 1"#;
+    let answered = r#"lazaret_webhook_answer_seconds_count{source="siem"} 1"#;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     loop {
         let page = client.get(&metrics).send().await.unwrap().text().await.unwrap();
         if page.contains(line) {
+            assert!(page.contains(answered), "{page}");
             break;
         }
         assert!(began.elapsed() < LONGEST, "the message did not arrive: {page}");

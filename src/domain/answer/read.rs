@@ -106,7 +106,12 @@ impl Failure {
     /// `target` is what Microsoft's support asks for first.
     fn text(&self) -> String {
         let Self { status, code, message, target } = self;
-        let mut text = format!("{status} {code}: {message}");
+        let mut text = status.to_string();
+        for (before, part) in [(" ", code), (": ", message)] {
+            if !part.is_empty() {
+                text.push_str(&format!("{before}{part}"));
+            }
+        }
         if !target.is_empty() {
             text.push_str(&format!(" (target {target})"));
         }
@@ -348,6 +353,12 @@ mod tests {
         assert_eq!(entries[1].status, Status::TimedOut);
         assert_eq!(entries[1].sha1, None);
         assert_eq!(entries[1].error.as_deref(), Some("0x80190198"));
+    }
+
+    #[test]
+    fn an_answer_without_a_body_is_told_by_its_status_alone() {
+        assert_eq!(Failure::read(429, b"").text(), "429");
+        assert_eq!(Failure::read(502, b"bad gateway").text(), "502: bad gateway");
     }
 
     #[test]
