@@ -70,7 +70,8 @@ impl Format {
 
     /// Reads one alert, as [`split()`] cut it out, once and borrowed. What it does not know it
     /// leaves alone; a value it can't use is an absent field, an alert without a usable id is
-    /// unreadable.
+    /// unreadable. So is one that breaks JSON's own rules in a key that is read: half a surrogate
+    /// pair, a number beyond every float.
     pub fn decode(self, alert: &str) -> Result<Alert<'_>, Unreadable> {
         match self {
             Format::DefenderAlert => defender_alert::decode(alert),

@@ -140,3 +140,24 @@ fn the_log_of_the_limiter_outlives_the_shortest_retention() {
     world.db.purge(&retention, wall() + DAY + HOUR / 2).unwrap();
     assert_eq!(world.count("attempts"), 1, "the longest window is a day");
 }
+
+#[test]
+fn an_alert_is_kept_once_and_as_long_as_any_of_its_actions() {
+    let mut world = World::new();
+    world.take(webhook(vec![
+        alert(vec![judged(acts(1, effect(1, 1))), no_match(), judged(acts(2, effect(1, 2)))]),
+        alert(vec![judged(acts(3, effect(1, 3)))]),
+    ]));
+    assert_eq!(world.count("payloads"), 2);
+    world.succeeded(id(1));
+    let retention = Retention { fates: DAY, actions: 2 * DAY, unreadable: DAY };
+    world.db.purge(&retention, wall() + 3 * DAY).unwrap();
+    assert_eq!(world.count("actions"), 2);
+    for open in [2, 3] {
+        let report = world.db.action(&id(open).to_string()).unwrap().unwrap();
+        assert_eq!(report.raw.as_deref(), Some("{\"id\":\"a-1\"}"), "{open}");
+    }
+    world.succeeded(id(2));
+    world.db.purge(&retention, wall() + 6 * DAY).unwrap();
+    assert_eq!(world.count("payloads"), 1);
+}
