@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 /// Turns security alerts into Microsoft Defender StopAndQuarantineFile calls: by rules people can
 /// read and test, inside the API's budget, exactly once.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = COLUMNS_MAX)]
+#[command(version, propagate_version = true, max_term_width = style::COLUMNS)]
 #[command(after_help = "Start with: lazaret demo")]
 pub struct Cli {
     #[command(subcommand)]
@@ -51,9 +51,6 @@ enum Command {
     /// Signs an alert and posts it as a sender would
     Send(send::Args),
 }
-
-/// Help is no wider than this, on a wide terminal and in a pipe.
-const COLUMNS_MAX: usize = 80;
 
 /// What was asked for could not be done: wrong usage or configuration (exit code 2), or the check
 /// failed (1). The text goes to standard error.
@@ -154,7 +151,7 @@ mod tests {
         let helps = helps(&["lazaret"], &super::Cli::command());
         assert!(helps.len() > 15, "of all commands: {}", helps.len());
         for line in helps.iter().flat_map(|help| help.lines()) {
-            assert!(line.chars().count() <= super::COLUMNS_MAX, "{line}");
+            assert!(line.chars().count() <= super::style::COLUMNS, "{line}");
         }
     }
 }

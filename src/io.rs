@@ -16,6 +16,7 @@ pub mod admin;
 mod report;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -148,6 +149,16 @@ pub enum Taken {
 pub enum Scope {
     All,
     Tenant(TenantName),
+}
+
+/// As a person reads it: `everything`, `tenant contoso`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::All => f.write_str("everything"),
+            Scope::Tenant(tenant) => write!(f, "tenant {tenant}"),
+        }
+    }
 }
 
 /// Who pauses, where it is the service and no person. No token may have this name.

@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::client::{self, ConfigArg, Service};
-use super::style::{Style, beside, clean, table};
+use super::style::{Style, beside, clean, print_json, table};
 use super::{Failure, Outcome, runtime};
 use crate::app;
 use crate::domain::action::{Coordinates, State, StateName};
@@ -112,10 +112,6 @@ fn parse_fate(name: String) -> Result<Fate, Failure> {
         let known: Vec<_> = Fate::ALL.iter().map(|fate| fate.as_str()).collect();
         Failure::usage(format!("there is no fate {name:?}; there are {}", known.join(", ")))
     })
-}
-
-fn print_json(value: &impl serde::Serialize) {
-    println!("{}", serde_json::to_string(value).expect("a report is plain data"));
 }
 
 async fn list(config: &ConfigArg, filter: ActionFilter) -> Result<Vec<ActionLine>, Failure> {

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::client::ConfigArg;
-use super::style::{Style, beside, clean};
+use super::style::{Style, beside, clean, print_json};
 use super::{Failure, Outcome, runtime};
 
 #[derive(Debug, ClapArgs)]
@@ -45,7 +45,7 @@ pub fn run(args: Args) -> Outcome {
     let config = args.config.load()?;
     let findings = runtime(2)?.block_on(checks::all(&config));
     if args.json {
-        println!("{}", serde_json::to_string(&findings).expect("findings are plain data"));
+        print_json(&findings);
     } else {
         print(Style::of_stdout(), &findings);
     }

@@ -64,10 +64,7 @@ async fn on_the_store(
 ) -> Result<Summary, Failure> {
     let store = app::open_store(config).map_err(Failure::usage)?;
     let clock = SystemClock::new();
-    let scope = match &args.tenant {
-        None => Scope::All,
-        Some(name) => Scope::Tenant(TenantName::new(name)),
-    };
+    let scope = args.scope();
     let (by, reason, at) = (client::account(), args.reason.clone(), clock.now().wall);
     match direction {
         Direction::Pause => {
@@ -83,13 +80,22 @@ async fn on_the_store(
     store.summary(at).await.map_err(Failure::wrong)
 }
 
+impl Args {
+    fn scope(&self) -> Scope {
+        match &self.tenant {
+            None => Scope::All,
+            Some(name) => Scope::Tenant(TenantName::new(name)),
+        }
+    }
+}
+
 fn print(args: &Args, direction: Direction, summary: &Summary) {
     if args.json {
         let line = serde_json::json!({ "pauses": summary.pauses, "states": summary.states });
         println!("{line}");
         return;
     }
-    let what = args.tenant.as_deref().map_or("everything".to_owned(), |t| format!("tenant {t}"));
+    let scope = args.scope();
     let count = |state| {
         let of = |s: &&crate::io::StateCount| {
             s.state == state && args.tenant.as_ref().is_none_or(|t| *t == s.tenant)
@@ -99,22 +105,14 @@ fn print(args: &Args, direction: Direction, summary: &Summary) {
     use crate::domain::action::StateName::{Accepted, InDoubt, InFlight, Queued};
     let word = if direction == Direction::Pause { "paused" } else { "resumed" };
     println!(
-        "{word} {what}; in flight {}, in doubt {}, pending at Defender {}, queued {}",
+        "{word} {scope}; in flight {}, in doubt {}, pending at Defender {}, queued {}",
         count(InFlight),
         count(InDoubt),
         count(Accepted),
         count(Queued)
     );
-    let own = |scope: &Scope| match (scope, &args.tenant) {
-        (Scope::All, None) => true,
-        (Scope::Tenant(tenant), Some(name)) => tenant.as_str() == name,
-        _ => false,
-    };
-    for pause in summary.pauses.iter().filter(|pause| !own(&pause.scope)) {
-        let scope = match &pause.scope {
-            Scope::All => "everything".to_owned(),
-            Scope::Tenant(tenant) => format!("tenant {tenant}"),
-        };
-        println!("still paused: {scope}, by {} at {}: {}", pause.by, pause.at, pause.reason);
+    for pause in summary.pauses.iter().filter(|pause| pause.scope != scope) {
+        let Pause { scope, by, reason, at } = pause;
+        println!("still paused: {scope}, by {by} at {at}: {reason}");
     }
 }

@@ -6,14 +6,14 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::client::{self, ConfigArg, Service};
-use super::style::{Style, ago, clean, table};
+use super::style::{Style, ago, clean, print_json, table};
 use super::{Failure, Outcome, runtime};
 use crate::app;
 use crate::config::Config;
 use crate::domain::audit::Role;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
-use crate::io::{Clock as _, Report, Scope, Store as _, Summary};
+use crate::io::{Clock as _, Pause, Report, Store as _, Summary};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -85,10 +85,6 @@ pub fn run(args: Args) -> Outcome {
     })
 }
 
-fn print_json(value: &impl Serialize) {
-    println!("{}", serde_json::to_string(value).expect("a report is plain data"));
-}
-
 fn screen(style: Style, report: &Report) -> String {
     let mut text = format!(
         "{} {} on {}, up {}; mode {}, rules in force: {} ({})\n",
@@ -129,11 +125,8 @@ fn screen(style: Style, report: &Report) -> String {
 fn summary_screen(style: Style, summary: &Summary, now: Wall) -> String {
     let mut text = String::new();
     for pause in &summary.pauses {
-        let scope = match &pause.scope {
-            Scope::All => "everything".to_owned(),
-            Scope::Tenant(tenant) => format!("tenant {tenant}"),
-        };
-        let why = format!("paused: {scope}, by {} at {}: {}", pause.by, pause.at, pause.reason);
+        let Pause { scope, by, reason, at } = pause;
+        let why = format!("paused: {scope}, by {by} at {at}: {reason}");
         _ = writeln!(text, "{} {}", style.notice("!"), clean(&why));
     }
     text.push_str(&tables(summary, now));

@@ -69,8 +69,13 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// What the output of commands is made to fit.
-const COLUMNS: usize = 80;
+/// For `--json`: one line on standard output.
+pub fn print_json(value: &impl serde::Serialize) {
+    println!("{}", serde_json::to_string(value).expect("a report is plain data"));
+}
+
+/// What the output of commands and their help is made to fit, on a wide terminal and in a pipe.
+pub const COLUMNS: usize = 80;
 
 /// `head`, which takes up `width` columns with the space after it, and `text` in lines beside it.
 /// A word is never cut: text with one that does not fit there stands below, and a longer one still

@@ -26,7 +26,7 @@ pub enum Refused {
 /// The nesting of a body is bounded by its size only; nothing here or in a format recurses over it.
 pub fn split(body: &[u8]) -> Result<Vec<&str>, Refused> {
     let text = std::str::from_utf8(body).map_err(|e| not_utf8(body, e.valid_up_to()))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = unmarked(text);
     let mut alerts = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
         if alerts.len() == limits::ALERTS_PER_DELIVERY {
@@ -45,8 +45,13 @@ pub fn split(body: &[u8]) -> Result<Vec<&str>, Refused> {
 /// Whoever decodes it finds out: what is more than one value, or no JSON, is for [`split()`].
 pub(super) fn perhaps_one(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(body).ok()?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches(JSON_BLANKS);
+    let text = unmarked(text).trim_matches(JSON_BLANKS);
     (text.starts_with('{') && !text.contains(ENVELOPE_KEY)).then_some(text)
+}
+
+/// Without a byte order mark.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 const JSON_BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];

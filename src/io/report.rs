@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pause, Scope};
+use super::Pause;
 use crate::domain::action::{Class, Coordinates, State, StateName};
 use crate::domain::audit::Change;
 use crate::domain::decision::Fate;
@@ -93,11 +93,8 @@ impl Summary {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for pause in &self.pauses {
-            let what = match &pause.scope {
-                Scope::All => "everything".to_owned(),
-                Scope::Tenant(tenant) => format!("tenant {tenant}"),
-            };
-            problems.push(format!("{what} is paused by {}: {}", pause.by, pause.reason));
+            let Pause { scope, by, reason, .. } = pause;
+            problems.push(format!("{scope} is paused by {by}: {reason}"));
         }
         for of in &self.states {
             if of.state == StateName::Held && of.count > 0 {

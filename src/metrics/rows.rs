@@ -12,8 +12,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::io::{Report, Scope};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Source {
-    source: String,
+pub(super) struct Source {
+    pub source: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -23,8 +23,8 @@ struct FateOf {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Tenant {
-    tenant: String,
+pub(super) struct Tenant {
+    pub tenant: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
