@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::domain::audit::What;
-use crate::domain::rule::Ruleset;
+use crate::domain::guard::{self, Due, Guard, Stop};
+use crate::domain::rule::{Mode, Protection, Ruleset};
+use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaSource;
 use crate::io::store::SqliteStore;
@@ -194,18 +196,38 @@ struct Parts {
     metrics: Arc<Metrics>,
     rules: Arc<ArcSwap<Ruleset>>,
     bodies: Arc<Semaphore>,
+    guard: Arc<dyn Guard>,
+}
+
+/// Judges actions again by the rules in force.
+struct RulesGuard {
+    rules: Arc<ArcSwap<Ruleset>>,
+    ceiling: Mode,
+}
+
+impl Guard for RulesGuard {
+    fn stops(&self, due: &Due<'_>, now: Wall) -> Option<Stop> {
+        guard::stops(&self.rules.load(), self.ceiling, due, now)
+    }
+
+    fn protection(&self, candidate: &str, now: Wall) -> Protection {
+        guard::protection(&self.rules.load(), candidate, now)
+    }
 }
 
 impl Parts {
     fn new(config: &Config) -> Result<Self, StartError> {
         let rules = settings::rules(config).map_err(|why| StartError::new("the rules", why))?;
+        let rules = Arc::new(ArcSwap::from_pointee(rules));
         let store = Arc::new(open_store(config)?);
+        let guard = Arc::new(RulesGuard { rules: rules.clone(), ceiling: config.mode.0 });
         Ok(Self {
             clock: Arc::new(SystemClock::new()),
             store,
             metrics: Arc::new(Metrics::new()),
-            rules: Arc::new(ArcSwap::from_pointee(rules)),
+            rules,
             bodies: Arc::new(Semaphore::new(BODIES_IN_MEMORY)),
+            guard,
         })
     }
 }

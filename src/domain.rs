@@ -12,6 +12,10 @@ pub mod time;
 
 pub mod ids;
 
+pub mod scope;
+
+pub mod breaker;
+
 pub mod action;
 
 pub mod decision;
@@ -23,6 +27,8 @@ pub mod candidate;
 pub mod alert;
 
 pub mod rule;
+
+pub mod guard;
 
 pub mod audit;
 

@@ -16,7 +16,7 @@ pub mod admin;
 mod report;
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,8 +29,10 @@ use crate::domain::action::{
 use crate::domain::answer::{Answer, ListQuery, Listing};
 use crate::domain::audit::Change;
 use crate::domain::decision::{Answered, JudgedDelivery, Replay};
+use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::limiter::Permit;
+use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
 pub use report::{
@@ -143,23 +145,8 @@ pub enum Taken {
     Failed(StoreError),
 }
 
-/// What a pause stops.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    All,
-    Tenant(TenantName),
-}
-
-/// As a person reads it: `everything`, `tenant contoso`.
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Scope::All => f.write_str("everything"),
-            Scope::Tenant(tenant) => write!(f, "tenant {tenant}"),
-        }
-    }
-}
+/// In the data directory: while it is there, nothing is sent.
+pub const STOP_FILE: &str = "STOP";
 
 /// Who pauses, where it is the service and no person. No token may have this name.
 pub const ITSELF: &str = "lazaret";
@@ -170,6 +157,17 @@ pub struct Pause {
     pub by: String,
     pub reason: String,
     pub at: Wall,
+}
+
+/// How many actions of a scope stand in each open state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub held: u64,
+    pub queued: u64,
+    pub in_flight: u64,
+    pub in_doubt: u64,
+    /// Accepted by Defender, and not ended on the machine.
+    pub accepted: u64,
 }
 
 /// The next offset to read, by topic and partition: one past the last message in the store.
@@ -190,8 +188,13 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>>;
 
     /// Writes an attempt and moves its action to in flight, in one statement that also checks
-    /// pauses, expiry and state.
-    fn begin(&self, attempt: NewAttempt) -> BoxFuture<'static, Result<Begun, StoreError>>;
+    /// pauses, expiry and state. In the same transaction `guard` judges the action again; where it
+    /// says no, the action is moved as it says, and no attempt is written.
+    fn begin(
+        &self,
+        attempt: NewAttempt,
+        guard: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Begun, StoreError>>;
 
     /// Closes an attempt, if one is given, and applies changes, all or none. A `Moved` whose
     /// action does not stand in its `from` is left out, and returned.
@@ -246,6 +249,9 @@ pub trait Store: Send + Sync {
         reason: String,
         at: Wall,
     ) -> BoxFuture<'static, Result<bool, StoreError>>;
+
+    /// How many actions of that scope stand in each open state.
+    fn standing(&self, scope: Scope) -> BoxFuture<'static, Result<Standing, StoreError>>;
 
     /// Attempts of that scope that have no answer and may still go on the wire.
     fn unsent(

@@ -20,9 +20,11 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::action::ClosedAttempt;
 use crate::domain::audit::Change;
 use crate::domain::dispatcher::{Dispatcher, DispatcherSettings, Effect, Event};
+use crate::domain::guard::Guard;
 use crate::domain::ids::TenantName;
+use crate::domain::scope::Scope;
 use crate::domain::time::Clocks;
-use crate::io::{Api, Clock, ITSELF, Pause, Scope, Store, StoreError};
+use crate::io::{Api, Clock, ITSELF, Pause, Store, StoreError};
 use crate::limits;
 use crate::metrics::Metrics;
 use hands::Hands;
@@ -81,6 +83,7 @@ impl Relay {
         settings: DispatcherSettings,
         clocks: Clocks,
         store: Arc<dyn Store>,
+        guard: Arc<dyn Guard>,
         api: Arc<dyn Api>,
         clock: Arc<dyn Clock>,
         pool: Arc<Semaphore>,
@@ -88,7 +91,8 @@ impl Relay {
     ) -> Self {
         let status = Arc::new(RelayStatus::default());
         let tenant = settings.tenant.clone();
-        let hands = Hands { tenant, store, api, clock, pool, status: status.clone(), metrics };
+        let hands =
+            Hands { tenant, store, guard, api, clock, pool, status: status.clone(), metrics };
         Self { settings, clocks, hands, nudge: Nudge::default(), status }
     }
 

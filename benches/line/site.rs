@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use lazaret::app::{self, App, Tuning};
 use lazaret::config::Config;
-use lazaret::io::{Pause, Scope, Store as _};
+use lazaret::domain::scope::Scope;
+use lazaret::io::{Pause, Store as _};
 use tempfile::TempDir;
 
 use super::alerts::{self, TENANT_ID};

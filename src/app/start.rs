@@ -13,6 +13,7 @@ use crate::config::{Config, Kind, Tls};
 use crate::domain::audit::{Actor, Change, Role, What};
 use crate::domain::dispatcher::DispatcherSettings;
 use crate::domain::ids::{SourceName, TenantName};
+use crate::domain::scope::Scope;
 use crate::domain::time::Clocks;
 use crate::domain::tracker::TrackerSettings;
 use crate::intake::{Intake, Nudge};
@@ -21,7 +22,7 @@ use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
 use crate::io::kafka::{KafkaSource, StoredOffsets};
 use crate::io::webhook::{self, Webhooks};
-use crate::io::{Clock as _, Delivery, ITSELF, Pause, Retention, Scope, Store as _, StoreError};
+use crate::io::{Clock as _, Delivery, ITSELF, Pause, Retention, Store as _, StoreError};
 use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
 use crate::relay::{Relay, RelayStatus};
 use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
@@ -115,6 +116,7 @@ pub(super) fn relays(
             settings,
             clocks,
             parts.store.clone(),
+            parts.guard.clone(),
             api,
             parts.clock.clone(),
             pool.clone(),
@@ -293,7 +295,13 @@ pub(super) async fn note_start(config: &Config, parts: &Parts) -> Started<()> {
     let rules = parts.rules.load();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mode = config.mode.0.as_str().to_owned();
-    let loaded = What::RulesLoaded { hash: rules.hash().to_owned(), rules: rules.len() };
+    let loaded = What::RulesLoaded {
+        hash: rules.hash().to_owned(),
+        rules: rules.len(),
+        added: Vec::new(),
+        changed: Vec::new(),
+        removed: Vec::new(),
+    };
     let changes = [What::Started { version, mode }, loaded].map(|what| note(&parts.clock, what));
     let written = parts.store.apply(None, changes.to_vec()).await;
     written.map(|_| ()).map_err(|why| StartError::new("the start could not be noted", why))

@@ -271,14 +271,13 @@ pub fn state_text(state: &State) -> String {
         State::Refused { code } => format!("refused: {code}"),
         State::Rejected { by } => format!("rejected by {by}"),
         State::GaveUp { why } => format!("gave up: {why}"),
-        State::Held { why } => match why {
-            crate::domain::action::HoldWhy::Unknown { rule, fields } => {
-                format!("held: rule {rule} does not know {}", fields.join(", "))
-            }
-            crate::domain::action::HoldWhy::Returns => {
-                "held: the file keeps coming back to this machine".into()
-            }
-        },
+        State::Held { why, approvals } => {
+            let given = match &approvals.given[..] {
+                [] => String::new(),
+                given => format!("; {} of {} approved it", given.join(", "), approvals.count),
+            };
+            format!("held: {why}{given}")
+        }
         other => other.name().to_string(),
     }
 }

@@ -7,9 +7,10 @@ use super::{Failure, Outcome, runtime};
 use crate::app;
 use crate::domain::audit::Role;
 use crate::domain::ids::TenantName;
+use crate::domain::scope::Scope;
 use crate::io::admin::PauseRequest;
 use crate::io::clock::SystemClock;
-use crate::io::{Clock as _, Pause, Report, Scope, Store as _, Summary, pause_and_wait};
+use crate::io::{Clock as _, Pause, Report, Store as _, Summary, pause_and_wait};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::domain::time::parse_span;
 use crate::limits::SECRET_BYTES;
 
 /// A length of time: `500ms`, `60s`, `30m`, `24h`, `7d`.
@@ -26,22 +27,9 @@ impl Span {
         Self::hours(n * 24)
     }
 
-    /// Reads a whole number and its unit. Zero is no span.
+    /// Reads a whole number and its unit, as [`parse_span`] does.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = text[..digits].parse().ok()?;
-        let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
-        let span = match &text[digits..] {
-            "ms" => Duration::from_millis(number),
-            "s" => seconds(1)?,
-            "m" => seconds(60)?,
-            "h" => seconds(3600)?,
-            "d" => seconds(86_400)?,
-            _ => return None,
-        };
-        // A century: so that adding it to a time never overflows.
-        let fits = !span.is_zero() && span <= Duration::from_secs(100 * 365 * 86_400);
-        fits.then_some(Self(span))
+        parse_span(text).map(Self)
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::breaker::Breaker;
 use super::ids::{ActionId, AttemptId, EffectKey, MachineActionId};
+use super::scope::Scope;
 use super::time::{Stamp, Wall};
 
 /// Which actions go first. Urgent is High and Critical severity, normal is Medium, bulk the rest;
@@ -46,6 +48,67 @@ pub enum HoldWhy {
     Unknown { rule: String, fields: Vec<String> },
     /// The same file came back to the same machine for the third time within the window.
     Returns,
+    /// The rule, or the whole service, is in mode `approve`.
+    Approval { rule: String },
+    /// A breaker has tripped, and holds this scope.
+    Breaker { breaker: Breaker, scope: Scope },
+    /// Only fields that are not known stand between this and the deny rule.
+    Protection { rule: String, fields: Vec<String> },
+    /// The rule that decided is not in `enforce` any more, or is gone.
+    Withdrawn { rule: String },
+}
+
+impl HoldWhy {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            HoldWhy::Unknown { .. } => "unknown",
+            HoldWhy::Returns => "returns",
+            HoldWhy::Approval { .. } => "approval",
+            HoldWhy::Breaker { .. } => "breaker",
+            HoldWhy::Protection { .. } => "protection",
+            HoldWhy::Withdrawn { .. } => "withdrawn",
+        }
+    }
+
+    /// Whether later evidence alone may release it, without a person.
+    pub fn is_for_evidence(&self) -> bool {
+        matches!(self, HoldWhy::Unknown { .. } | HoldWhy::Protection { .. })
+    }
+}
+
+/// As a person reads it.
+impl fmt::Display for HoldWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HoldWhy::Unknown { rule, fields } => {
+                write!(f, "rule {rule} does not know {}", fields.join(", "))
+            }
+            HoldWhy::Returns => f.write_str("the file keeps coming back to this machine"),
+            HoldWhy::Approval { rule } => write!(f, "rule {rule} asks for approval"),
+            HoldWhy::Breaker { breaker, scope } => write!(f, "breaker {breaker} holds {scope}"),
+            HoldWhy::Protection { rule, fields } => {
+                write!(f, "protection unknown: rule {rule} does not know {}", fields.join(", "))
+            }
+            HoldWhy::Withdrawn { rule } => write!(f, "rule {rule} does not act any more"),
+        }
+    }
+}
+
+/// Who has to say yes before a held action goes on, and who has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approvals {
+    /// How many different people, 1 or 2.
+    pub count: u8,
+    /// Only people with a token of their own count, and not who asked for the action.
+    pub four_eyes: bool,
+    /// By whom, as they stand on the record.
+    pub given: Vec<String>,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { count: 1, four_eyes: false, given: Vec::new() }
+    }
 }
 
 /// Why an action is in doubt.
@@ -64,6 +127,8 @@ pub enum Doubt {
 pub enum State {
     Held {
         why: HoldWhy,
+        #[serde(default)]
+        approvals: Approvals,
     },
     /// Waits for its turn, not before that time; `tries` counts calls that charged a try,
     /// `busy_since` is when another action was first found to hold the machine.
@@ -101,7 +166,7 @@ pub enum State {
     Refused {
         code: String,
     },
-    /// A person said no.
+    /// A person said no, or a deny rule did: by whom, as it stands on the record.
     Rejected {
         by: String,
     },
@@ -305,8 +370,12 @@ pub struct ClosedAttempt {
 pub enum Begun {
     /// Durable. The call is read back from the action's row.
     Written(Call),
-    /// A pause covers it; nothing was written.
-    Paused,
+    /// A pause covers everything of its tenant, for this reason; nothing was written.
+    Paused(String),
+    /// A pause of its rule, machine or file covers it; nothing was written.
+    Aside,
+    /// Judged again, it may not go on: it stands here now, and nothing was written.
+    Stopped(StateName),
     /// Past the action's expiry; nothing was written.
     Expired,
     /// The action is not queued, or not yet due; nothing was written.

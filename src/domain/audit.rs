@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::action::{Class, State, StateName};
-use super::ids::{ActionId, TenantName};
+use super::breaker::Breaker;
+use super::ids::{ActionId, Sha1, TenantName};
+use super::scope::Scope;
 use super::time::Wall;
 
 /// The chain of changes that belong to no tenant.
@@ -17,8 +19,7 @@ pub const NO_TENANT: &str = "*";
 pub enum Actor {
     /// The service itself.
     Lazaret,
-    /// A person or a service, by the name of its token, or of its operating system account when
-    /// it worked on the store itself.
+    /// A person or a service: `token alice`, or `uid 1000` for whoever worked on the store itself.
     Person(String),
 }
 
@@ -28,8 +29,12 @@ pub enum Actor {
 pub enum Role {
     /// Reads.
     View,
-    /// Also pauses and resumes.
+    /// Also approves and rejects what is held.
+    Approve,
+    /// Also pauses, resumes, recalls and tries again.
     Operate,
+    /// Also reloads the rules, and reads who signed in.
+    Admin,
 }
 
 /// One change, with who, when and why.
@@ -65,11 +70,62 @@ pub enum What {
         action: ActionId,
         alert: String,
     },
-    Paused,
-    Resumed,
+    /// A person's yes, where more than one is needed.
+    Approved {
+        action: ActionId,
+        by: String,
+    },
+    /// A machine action is to be cancelled at Defender.
+    CancelAsked {
+        action: ActionId,
+    },
+    Paused {
+        scope: Scope,
+    },
+    Resumed {
+        scope: Scope,
+    },
+    Tripped {
+        breaker: Breaker,
+        scope: Scope,
+    },
+    Recalled {
+        sha1: Sha1,
+    },
+    /// With the ids of the rules, and names of the lists, that differ from the set before.
     RulesLoaded {
         hash: String,
         rules: usize,
+        #[serde(default)]
+        added: Vec<String>,
+        #[serde(default)]
+        changed: Vec<String>,
+        #[serde(default)]
+        removed: Vec<String>,
+    },
+    /// The set before stays in force.
+    RulesRefused,
+    /// SHA-256, in hex, of the configuration's text.
+    ConfigLoaded {
+        hash: String,
+    },
+    /// The first use of a token since the start.
+    SignedIn {
+        role: Role,
+    },
+    /// So many requests with a wrong, expired or missing token from one address.
+    SignInRefused {
+        from: String,
+        times: u64,
+    },
+    SourceSilent {
+        source: String,
+    },
+    SourceHeard {
+        source: String,
+    },
+    CredentialExpiring {
+        expires: Wall,
     },
     Started {
         version: String,

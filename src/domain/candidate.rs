@@ -131,6 +131,39 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Back from the snapshot that is kept with an action, with the age that the alert has now.
+    /// A text that was cut is absent: nobody knows how it went on. `None` where the snapshot does
+    /// not read.
+    pub fn from_snapshot(snapshot: &'a str, now: Wall) -> Option<Self> {
+        let kept: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(snapshot).ok()?;
+        let mut fields = Self::default();
+        for (name, value) in kept {
+            let value = match value {
+                serde_json::Value::Null => Value::Empty,
+                serde_json::Value::String(text) if is_cut(&text) => Value::Absent,
+                serde_json::Value::String(text) => Value::Text(Cow::Owned(text)),
+                serde_json::Value::Number(number) => Value::Number(number.as_i64()?),
+                serde_json::Value::Array(list) => {
+                    let item = |item: &serde_json::Value| item.as_str().map(str::to_owned);
+                    let list: Option<Vec<_>> = list.iter().map(item).collect();
+                    Value::List(list?.into_iter().map(Cow::Owned).collect())
+                }
+                _ => return None,
+            };
+            fields.set(Field::parse(&name)?, value);
+        }
+        let created = match fields.get(Field::AlertCreated) {
+            Value::Text(created) => Wall::parse(created),
+            _ => None,
+        };
+        let age = created.map(|created| now.since(created).as_secs());
+        let age =
+            age.map_or(Value::Absent, |age| Value::Number(i64::try_from(age).unwrap_or(i64::MAX)));
+        fields.set(Field::AlertAge, age);
+        Some(fields)
+    }
+
     /// The fields that are not absent, in the order of [`Field::ALL`].
     pub fn present(&self) -> impl Iterator<Item = (Field, &Value<'a>)> {
         Field::ALL
@@ -155,6 +188,11 @@ impl Serialize for Fields<'_> {
         }
         map.end()
     }
+}
+
+/// Whether [`bounded`] may have cut this text. A character takes up to four bytes.
+fn is_cut(text: &str) -> bool {
+    text.len() + 3 >= SNAPSHOT_TEXT_BYTES
 }
 
 /// The start of a text that a person would not read to its end: the alert itself is kept whole.

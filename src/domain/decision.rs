@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::action::{Class, Coordinates, HoldWhy};
+use super::action::{Approvals, Class, Coordinates, HoldWhy};
+use super::breaker::{Breaker, Rate};
 use super::ids::{ActionId, EffectKey, SourceName, TenantName};
 use super::time::Wall;
 
@@ -24,6 +25,10 @@ pub enum Decision {
         action: ActionId,
         why: HoldWhy,
         rules: Vec<String>,
+    },
+    /// A rule would act, or watch, and these deny rules say no.
+    Protected {
+        by: Vec<String>,
     },
     /// A rule matched that only watches, or the configuration's mode is `observe`.
     Observe {
@@ -50,6 +55,7 @@ pub enum Decision {
 pub enum Fate {
     Acted,
     Held,
+    Protected,
     Observed,
     Duplicate,
     Incomplete,
@@ -60,9 +66,10 @@ pub enum Fate {
 }
 
 impl Fate {
-    pub const ALL: [Fate; 9] = [
+    pub const ALL: [Fate; 10] = [
         Fate::Acted,
         Fate::Held,
+        Fate::Protected,
         Fate::Observed,
         Fate::Duplicate,
         Fate::Incomplete,
@@ -76,6 +83,7 @@ impl Fate {
         match self {
             Fate::Acted => "acted",
             Fate::Held => "held",
+            Fate::Protected => "protected",
             Fate::Observed => "observed",
             Fate::Duplicate => "duplicate",
             Fate::Incomplete => "incomplete",
@@ -96,6 +104,7 @@ impl Decision {
         match self {
             Decision::Act { .. } => Fate::Acted,
             Decision::Hold { .. } => Fate::Held,
+            Decision::Protected { .. } => Fate::Protected,
             Decision::Observe { .. } => Fate::Observed,
             Decision::Duplicate { .. } => Fate::Duplicate,
             Decision::Incomplete { .. } => Fate::Incomplete,
@@ -116,6 +125,10 @@ pub struct Draft {
     pub intent: Intent,
     /// Ids of the rules that matched; the first one decided.
     pub rules: Vec<String>,
+    /// What a hold of this action needs from people.
+    pub approvals: Approvals,
+    /// What bounds it, each with its rate.
+    pub breakers: Vec<(Breaker, Rate)>,
     /// `None` where a duplicate was predicted: then the action's id, comment and snapshot were not
     /// made, and a store that finds it is none asks for the delivery again.
     pub prepared: Option<Prepared>,

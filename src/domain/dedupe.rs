@@ -118,7 +118,7 @@ impl Effect {
             id: new.action.id,
             state: new.state.name(),
             class: new.action.class,
-            held_unknown: matches!(new.state, State::Held { why: HoldWhy::Unknown { .. } }),
+            held_unknown: matches!(&new.state, State::Held { why, .. } if why.is_for_evidence()),
         };
         let success = before.and_then(|before| before.success);
         let Count { first, times, evidence } = count;
@@ -238,7 +238,7 @@ fn decide_draft(
             let new = new_action(delivery, receipt, draft, hold)?;
             let id = new.action.id;
             let decision = match &new.state {
-                State::Held { why } => {
+                State::Held { why, .. } => {
                     Decision::Hold { action: id, why: why.clone(), rules: draft.rules.clone() }
                 }
                 _ => Decision::Act { action: id, rules: draft.rules.clone(), released: false },
@@ -297,7 +297,10 @@ fn new_action(
 ) -> Result<NewAction, NotPrepared> {
     let prepared = draft.prepared.as_ref().ok_or(NotPrepared)?;
     let (state, expires) = match hold {
-        Some(why) => (State::Held { why }, prepared.expires_held),
+        Some(why) => {
+            let approvals = draft.approvals.clone();
+            (State::Held { why, approvals }, prepared.expires_held)
+        }
         None => {
             let not_before = delivery.received;
             let state = State::Queued { not_before, tries: 0, busy_since: None };

@@ -161,7 +161,10 @@ impl Dispatcher {
         match event {
             Event::Wakeup => {}
             Event::Nudge => self.queue.nudge(),
-            Event::Resumed => self.shut = None,
+            Event::Resumed => {
+                self.shut = None;
+                self.queue.nudge();
+            }
             Event::Loaded { class, heads } => {
                 self.loading = false;
                 let calls = &self.calls;

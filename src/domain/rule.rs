@@ -13,7 +13,7 @@ use rsigma_eval::explain::explain_rule;
 use rsigma_parser::SigmaRule;
 use serde::{Deserialize, Serialize};
 
-use super::action::{Class, HoldWhy};
+use super::action::{Approvals, Class, HoldWhy};
 use super::candidate::{Field, Fields, Value};
 
 mod comment;
@@ -34,6 +34,8 @@ pub enum Mode {
     /// Everything but the call: the decision is written, no action is made.
     #[default]
     Observe,
+    /// Holds each action for a person.
+    Approve,
     /// Acts.
     Enforce,
 }
@@ -42,6 +44,7 @@ impl Mode {
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Observe => "observe",
+            Mode::Approve => "approve",
             Mode::Enforce => "enforce",
         }
     }
@@ -121,6 +124,17 @@ pub enum Judgement<'r> {
         class: Class,
         window: Duration,
     },
+}
+
+/// What deny rules say of a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// None covers it, whatever is not known.
+    None,
+    /// Only fields that are not known keep these rules, by id, from covering it. Never empty.
+    Unknown(Vec<(String, Vec<String>)>),
+    /// These rules, by id, cover it, whatever is not known. Never empty.
+    By(Vec<String>),
 }
 
 /// A detection that the engine can't take.
@@ -203,6 +217,22 @@ impl Ruleset {
         unknown::against(&explain_rule(&self.engine.rules()[place], fields))
     }
 
+    /// What deny rules say of a candidate.
+    pub fn protection(&self, _fields: &Fields<'_>) -> Protection {
+        Protection::None
+    }
+
+    /// The mode of a rule of this set.
+    pub fn mode(&self, rule: &str) -> Option<Mode> {
+        self.places.get(rule).map(|&place| self.rules[place].response.mode)
+    }
+
+    /// What a hold of this rule's actions needs from people; one yes where it is not in the set.
+    pub fn approvals(&self, rule: &str) -> Approvals {
+        let _ = rule;
+        Approvals::default()
+    }
+
     /// The rules, by id.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
@@ -248,7 +278,11 @@ fn merge<'r>(matches: Vec<Match<'r>>, fields: &Fields<'_>, ceiling: Mode) -> Jud
         .unwrap_or(Class::Bulk);
     let window = deciding().map(|m| m.rule.response.window).max().unwrap_or_default();
     match &first.unknown {
-        None => Judgement::Act { by, rules, class, window },
+        None if decided == Rank::Act => Judgement::Act { by, rules, class, window },
+        None => {
+            let why = HoldWhy::Approval { rule: by.id.clone() };
+            Judgement::Hold { by, why, rules, class, window }
+        }
         Some(fields) => {
             let why = HoldWhy::Unknown { rule: by.id.clone(), fields: fields.clone() };
             Judgement::Hold { by, why, rules, class, window }
@@ -260,6 +294,8 @@ fn merge<'r>(matches: Vec<Match<'r>>, fields: &Fields<'_>, ceiling: Mode) -> Jud
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Act,
+    /// Matches for certain, and waits for a person's yes.
+    Approve,
     Hold,
     Observe,
 }
@@ -268,7 +304,8 @@ fn rank(one: &Match<'_>, ceiling: Mode) -> Rank {
     match (one.rule.response.mode.min(ceiling), &one.unknown) {
         (Mode::Observe, _) => Rank::Observe,
         (Mode::Enforce, None) => Rank::Act,
-        (Mode::Enforce, Some(_)) => Rank::Hold,
+        (Mode::Approve, None) => Rank::Approve,
+        (Mode::Enforce | Mode::Approve, Some(_)) => Rank::Hold,
     }
 }
 

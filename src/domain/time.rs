@@ -83,6 +83,25 @@ impl fmt::Display for Wall {
     }
 }
 
+/// Reads a length of time as people write it: a whole number and its unit, `500ms`, `60s`, `30m`,
+/// `24h`, `7d`. Zero is no span, and neither is more than a century, so that adding it to a time
+/// never overflows.
+pub fn parse_span(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text[..digits].parse().ok()?;
+    let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
+    let span = match &text[digits..] {
+        "ms" => Duration::from_millis(number),
+        "s" => seconds(1)?,
+        "m" => seconds(60)?,
+        "h" => seconds(3600)?,
+        "d" => seconds(86_400)?,
+        _ => return None,
+    };
+    let fits = !span.is_zero() && span <= Duration::from_secs(100 * 365 * 86_400);
+    fits.then_some(span)
+}
+
 macro_rules! clock_arithmetic {
     ($clock:ident) => {
         impl $clock {

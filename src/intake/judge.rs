@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Intake, Predict};
-use crate::domain::action::Coordinates;
+use crate::domain::action::{Approvals, Coordinates};
 use crate::domain::alert::Alert;
 use crate::domain::candidate::Candidate;
 use crate::domain::decision::{
@@ -200,8 +200,17 @@ impl Intake {
         });
         // A time in the future would count as newer than any quarantine; it is no time.
         let evidence = candidate.evidence.filter(|at| *at <= now + CLOCK_SKEW);
-        let draft = Draft { key, evidence, class, window, intent, rules, prepared };
-        Outcome::Draft(Box::new(draft))
+        Outcome::Draft(Box::new(Draft {
+            key,
+            evidence,
+            class,
+            window,
+            intent,
+            rules,
+            approvals: Approvals::default(),
+            breakers: Vec::new(),
+            prepared,
+        }))
     }
 }
 

@@ -15,11 +15,12 @@ use axum::{Extension, Json, Router};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::{ActionFilter, Clock, Pause, ReceiptFilter, Report, Scope, Store, StoreError};
+use super::{ActionFilter, Clock, Pause, ReceiptFilter, Report, Store, StoreError};
 use crate::domain::action::StateName;
 use crate::domain::audit::Role;
 use crate::domain::decision::Fate;
 use crate::domain::ids::TenantName;
+use crate::domain::scope::Scope;
 use crate::metrics::Metrics;
 
 use extract::{Body, Path, Query};

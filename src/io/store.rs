@@ -40,6 +40,7 @@ mod fault;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -53,12 +54,14 @@ use self::fault::Fault;
 use self::threads::{Lane, Question};
 use super::{
     ActionFilter, ActionLine, ActionReport, Offsets, Pause, ReceiptFilter, ReceiptLine, Retention,
-    Scope, Store, StoreError, Summary, Taken,
+    Standing, Store, StoreError, Summary, Taken,
 };
 use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
 use crate::domain::audit::Change;
 use crate::domain::decision::JudgedDelivery;
+use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::scope::Scope;
 use crate::domain::time::{Clocks, Now, Wall};
 
 /// The store of one directory, on threads of its own: one that writes and commits in groups, and
@@ -128,8 +131,12 @@ impl Store for SqliteStore {
         self.writer.write(batch.len().max(1), move |db| intake::take(db, &batch))
     }
 
-    fn begin(&self, attempt: NewAttempt) -> BoxFuture<'static, Result<Begun, StoreError>> {
-        self.write(move |db| attempts::begin(db, &attempt))
+    fn begin(
+        &self,
+        attempt: NewAttempt,
+        guard: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Begun, StoreError>> {
+        self.writer.write(1, move |db| db.begin_unless_stopped(&attempt, &*guard))
     }
 
     fn apply(
@@ -196,6 +203,10 @@ impl Store for SqliteStore {
         at: Wall,
     ) -> BoxFuture<'static, Result<bool, StoreError>> {
         self.write(move |db| pauses::unpause(db, &scope, &by, &reason, at))
+    }
+
+    fn standing(&self, scope: Scope) -> BoxFuture<'static, Result<Standing, StoreError>> {
+        self.write(move |db| pauses::standing(db, &scope))
     }
 
     fn unsent(

@@ -9,7 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::io::{Report, Scope};
+use crate::domain::scope::Scope;
+use crate::io::Report;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Source {
@@ -172,9 +173,11 @@ impl RowMetrics {
         }
         self.paused.clear();
         for pause in &report.summary.pauses {
+            // Scopes within a tenant would be series without end; they are in the report.
             let tenant = match &pause.scope {
                 Scope::All => crate::domain::audit::NO_TENANT.to_owned(),
                 Scope::Tenant(tenant) => tenant.to_string(),
+                Scope::Rule(_) | Scope::Machine(_) | Scope::Sha1(_) => continue,
             };
             self.paused.get_or_create(&Tenant { tenant }).set(1);
         }

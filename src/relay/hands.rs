@@ -8,6 +8,7 @@ use super::RelayStatus;
 use crate::domain::action::{Begun, NewAttempt};
 use crate::domain::answer::{ListQuery, Listing};
 use crate::domain::dispatcher::{Attempted, Called, Event, NotBegun};
+use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, AttemptId, TenantName};
 use crate::domain::limiter::Permit;
 use crate::domain::time::Stamp;
@@ -19,6 +20,7 @@ use crate::metrics::Metrics;
 pub(super) struct Hands {
     pub tenant: TenantName,
     pub store: Arc<dyn Store>,
+    pub guard: Arc<dyn Guard>,
     pub api: Arc<dyn Api>,
     pub clock: Arc<dyn Clock>,
     pub pool: Arc<Semaphore>,
@@ -39,7 +41,7 @@ impl Hands {
         };
         let id = AttemptId(self.clock.new_id());
         let attempt = NewAttempt { id, action, written, send_by };
-        let called = match self.store.begin(attempt.clone()).await {
+        let called = match self.store.begin(attempt.clone(), self.guard.clone()).await {
             Ok(Begun::Written(call)) => {
                 let answer = self.api.quarantine(permit, call.clone(), send_by.boot).await;
                 let closed = Stamp::new(self.clock.boot_id(), self.clock.now());

@@ -12,13 +12,15 @@ use crate::domain::answer::{Answer, ListQuery, Listing};
 use crate::domain::audit::What;
 use crate::domain::decision::JudgedDelivery;
 use crate::domain::dispatcher::{Called, NotBegun};
+use crate::domain::guard::NoGuard;
 use crate::domain::ids::{ActionId, EffectKey, MachineActionId, MachineId, Sha1, SourceName};
 use crate::domain::limiter::{Limit, Permit};
+use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Now, Wall};
 use crate::domain::tracker::TrackerSettings;
 use crate::io::{
     ActionFilter, ActionLine, ActionReport, Offsets, ReceiptFilter, ReceiptLine, Retention,
-    Summary, Taken,
+    Standing, Summary, Taken,
 };
 
 /// What the relay did, in order.
@@ -87,7 +89,8 @@ impl World {
         };
         let clocks = Clocks { boot_id: self.boot_id(), wall_trusted: true };
         let (pool, metrics) = (Arc::new(Semaphore::new(10)), Arc::new(Metrics::new()));
-        Relay::new(settings, clocks, self.clone(), self.clone(), self.clone(), pool, metrics)
+        let guard = Arc::new(NoGuard);
+        Relay::new(settings, clocks, self.clone(), guard, self.clone(), self.clone(), pool, metrics)
     }
 
     fn do_this(&self, did: Did) {
@@ -131,7 +134,11 @@ impl Api for World {
 }
 
 impl Store for World {
-    fn begin(&self, attempt: NewAttempt) -> BoxFuture<'static, Result<Begun, StoreError>> {
+    fn begin(
+        &self,
+        attempt: NewAttempt,
+        _: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Begun, StoreError>> {
         self.do_this(Did::Begin(attempt.action.0.as_u128()));
         self.queued.lock().unwrap().retain(|head| head.action != attempt.action);
         at_once(Ok(self.begun.lock().unwrap().clone()))
@@ -213,6 +220,10 @@ impl Store for World {
         _: Wall,
     ) -> BoxFuture<'static, Result<bool, StoreError>> {
         unimplemented!("only a person resumes")
+    }
+
+    fn standing(&self, _: Scope) -> BoxFuture<'static, Result<Standing, StoreError>> {
+        unreachable!()
     }
 
     fn unsent(&self, _: Scope, _: Clocks, _: Now) -> BoxFuture<'static, Result<u64, StoreError>> {
@@ -354,7 +365,7 @@ async fn a_closed_store_ends_the_relay() {
 
 #[tokio::test]
 async fn nothing_is_sent_that_is_not_written() {
-    for refused in [Begun::Paused, Begun::Expired, Begun::Corrupt] {
+    for refused in [Begun::Paused("paused".to_owned()), Begun::Expired, Begun::Corrupt] {
         let (world, mut seen) = World::new();
         *world.begun.lock().unwrap() = refused.clone();
         let action = ActionId(Uuid::from_u128(1));

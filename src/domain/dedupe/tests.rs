@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::action::Approvals;
 use crate::domain::ids::{MachineId, Sha1, TenantName};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -18,6 +19,8 @@ fn draft(evidence: Option<Wall>) -> Draft {
         window: 24 * HOUR,
         intent: Intent::Act,
         rules: vec!["a-rule".into()],
+        approvals: Approvals::default(),
+        breakers: Vec::new(),
         prepared: None,
     }
 }

@@ -39,14 +39,16 @@ impl Dispatcher {
 
     fn not_begun(&mut self, now: Now, head: Head, why: NotBegun) {
         match why {
-            NotBegun::Refused(Begun::Paused) => {
-                self.shut(now, "paused".to_owned());
+            NotBegun::Refused(Begun::Paused(why)) => {
+                self.shut(now, why);
                 self.queue.queued(head.not_before);
             }
             NotBegun::StoreFailed(error) => {
                 self.shut(now, error);
                 self.queue.queued(head.not_before);
             }
+            // It is where a person finds it, and no load brings it before that is over.
+            NotBegun::Refused(Begun::Aside | Begun::Stopped(_)) => {}
             NotBegun::Refused(Begun::Expired) => self.sweep_at = now.boot,
             NotBegun::Refused(Begun::Corrupt) => self.queue.set_aside(head.action),
             // Somebody else moved it: if it is still to be called, a load will tell.

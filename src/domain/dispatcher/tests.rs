@@ -300,7 +300,7 @@ fn while_paused_one_call_is_tried_now_and_then() {
     let heads = [1, 2].map(|n| desk.head(n, Class::Urgent));
     let begun = calls(&desk.load(Event::Wakeup, &heads));
     for action in begun {
-        let called = Called::NotBegun(NotBegun::Refused(Begun::Paused));
+        let called = Called::NotBegun(NotBegun::Refused(Begun::Paused("paused".to_owned())));
         assert_eq!(calls(&desk.load(Event::Called { action, called }, &heads)), []);
     }
     // Nothing was written, so nothing was used.

@@ -51,9 +51,14 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
     let checksum = checksum(*id, key, alert_id, comment);
     let mut insert = db.prepare_cached(
         "INSERT INTO actions (id, tenant, machine, sha1, alert, comment, class, state, detail,
-                              not_before, created, changed, expires, expires_queued, checksum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14)",
+                              not_before, created, changed, expires, expires_queued, checksum,
+                              rule, acted, aside)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15, ?16,
+                 (SELECT COUNT(*) FROM pauses WHERE scope IN (
+                     'rule:' || ?15, 'machine:' || lower(hex(?3)), 'sha1:' || lower(hex(?4)))))",
     )?;
+    let rule = origin.rules.first().map_or("", String::as_str);
+    let acted = matches!(new.state, State::Queued { .. }).then_some(created);
     let sequence = insert.insert(params![
         id,
         key.tenant,
@@ -68,7 +73,9 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
         created,
         expires,
         new.expires_queued,
-        checksum
+        checksum,
+        rule,
+        acted
     ])?;
     let payload = origin.raw.as_ref().map(|raw| kept.keep(db, raw, sequence)).transpose()?;
     let mut insert = db.prepare_cached(
@@ -131,7 +138,7 @@ pub(super) fn heads(
 ) -> Result<Heads, Fault> {
     let mut select = db.prepare_cached(
         "SELECT id, sequence, not_before, expires, detail FROM actions INDEXED BY actions_queue
-         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND not_before <= ?3
+         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0 AND not_before <= ?3
          ORDER BY sequence LIMIT ?4",
     )?;
     let one_more = super::limit(limit.saturating_add(1));
@@ -141,8 +148,8 @@ pub(super) fn heads(
     due.truncate(limit);
     let mut select = db.prepare_cached(
         "SELECT MIN(not_before) FROM actions INDEXED BY actions_later
-         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND not_before > created
-           AND not_before > ?3",
+         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0
+           AND not_before > created AND not_before > ?3",
     )?;
     let mut next_due: Option<Wall> =
         select.query_row(params![tenant, class, now], |row| row.get(0))?;
@@ -197,7 +204,7 @@ fn ahead_of_the_clock(
 ) -> Result<Option<Wall>, Fault> {
     let mut select = db.prepare_cached(
         "SELECT MIN(not_before) FROM actions INDEXED BY actions_queue
-         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND not_before > ?3",
+         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0 AND not_before > ?3",
     )?;
     Ok(select.query_row(params![tenant, class, now], |row| row.get(0))?)
 }
@@ -230,7 +237,7 @@ fn shift(
     let mut update = db.prepare_cached(
         "UPDATE actions SET state = ?2, detail = ?3, not_before = ?4, changed = ?5,
              machine_action = COALESCE(?6, machine_action),
-             expires = CASE WHEN state = 'held' AND ?2 = 'queued'
+             expires = CASE WHEN (state, ?2) IN (VALUES ('held', 'queued'), ('queued', 'held'))
                             THEN ?5 + expires_queued - created
                             ELSE expires END
          WHERE sequence = ?1",

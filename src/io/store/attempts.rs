@@ -12,14 +12,20 @@ use crate::domain::action::{
     AttemptRow, Begun, Call, ClosedAttempt, NewAttempt, OpenAction, Resumed, State, StateName,
 };
 use crate::domain::audit::{Actor, Change, What};
+use crate::domain::guard::{Due, Guard, Released, Stop};
 use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineActionId, TenantName};
+use crate::domain::scope::Scope;
 use crate::domain::time::{BootId, Clocks, Now, Stamp, Wall};
-use crate::io::{Scope, StoreError};
+use crate::io::StoreError;
 use crate::limits;
 
-/// Writes an attempt where its action is queued, due, not expired and not paused, and moves the
-/// action to in flight.
-pub(super) fn begin(db: &Connection, attempt: &NewAttempt) -> Result<Begun, Fault> {
+/// Writes an attempt where its action is queued, due, not expired and not paused, and the guard lets
+/// it go on, and moves the action to in flight.
+pub(super) fn begin(
+    db: &Connection,
+    attempt: &NewAttempt,
+    guard: &dyn Guard,
+) -> Result<Begun, Fault> {
     let now = attempt.written.wall;
     let row = match queued(db, attempt.action) {
         Ok(row) => row,
@@ -35,10 +41,17 @@ pub(super) fn begin(db: &Connection, attempt: &NewAttempt) -> Result<Begun, Faul
         "INSERT INTO attempts (id, action, tenant, written, send_by, checksum)
          SELECT ?1, id, tenant, ?3, ?4, ?5 FROM actions
          WHERE id = ?2 AND state = 'queued' AND not_before <= ?6 AND expires > ?6
-           AND NOT EXISTS (SELECT 1 FROM pauses WHERE pauses.tenant IN ('*', actions.tenant))",
+           AND NOT EXISTS (SELECT 1 FROM pauses WHERE scope IN (
+               'all', 'tenant:' || tenant, 'rule:' || rule, 'machine:' || lower(hex(machine)),
+               'sha1:' || lower(hex(sha1))))",
     )?;
     if insert.execute(params![id, action, written, send_by, checksum, now])? == 0 {
         return why_not(db, &row, now);
+    }
+    let due = Due { candidate: &row.candidate, rule: &row.rule, released: row.released.as_ref() };
+    if let Some(stop) = guard.stops(&due, now) {
+        db.prepare_cached("DELETE FROM attempts WHERE id = ?1")?.execute([id])?;
+        return stopped(db, &row, *action, stop, now);
     }
     let (tries, busy_since) = match row.state {
         State::Queued { tries, busy_since, .. } => (tries, busy_since),
@@ -54,6 +67,33 @@ pub(super) fn begin(db: &Connection, attempt: &NewAttempt) -> Result<Begun, Faul
     };
     actions::record(db, &change)?;
     Ok(Begun::Written(Call { key: row.key, comment: row.comment }))
+}
+
+/// Does what the guard says with an action that it stops.
+fn stopped(
+    db: &Connection,
+    row: &Queued,
+    action: ActionId,
+    stop: Stop,
+    now: Wall,
+) -> Result<Begun, Fault> {
+    let (to, reason) = match stop {
+        Stop::Shut(why) => return Ok(Begun::Paused(why)),
+        Stop::Protected(rules) => {
+            let by = format!("rule {}", rules.join(", "));
+            let reason = format!("judged again before its call: protected by {by}");
+            (State::Rejected { by }, reason)
+        }
+        Stop::Hold(why, approvals) => {
+            let reason = format!("judged again before its call: {why}");
+            (State::Held { why, approvals }, reason)
+        }
+    };
+    let stands = to.name();
+    let what = What::Moved { action, from: StateName::Queued, to };
+    let tenant = Some(row.key.tenant.clone());
+    actions::record(db, &Change { tenant, actor: Actor::Lazaret, reason, at: now, what })?;
+    Ok(Begun::Stopped(stands))
 }
 
 /// Closes an attempt. Of two closings the first stands.
@@ -101,7 +141,7 @@ pub(super) fn resume(
             Err(fault) => return Err(fault),
         }
     }
-    let (outcomes, paused) = (outcomes(db, tenant)?, pauses::covers(db, tenant)?);
+    let (outcomes, paused) = (outcomes(db, tenant)?, pauses::covers(db, tenant)?.is_some());
     Ok(Resumed { attempts, open, outcomes, paused })
 }
 
@@ -130,18 +170,17 @@ pub(super) fn unsent(
     clocks: Clocks,
     now: Now,
 ) -> Result<u64, Fault> {
-    let mut select = db.prepare_cached(
-        "SELECT tenant, send_by FROM attempts INDEXED BY attempts_unclosed WHERE closed IS NULL",
-    )?;
-    let mut rows = select.query([])?;
+    let (condition, value) = pauses::condition(scope);
+    let mut select = db.prepare_cached(&format!(
+        "SELECT send_by FROM attempts INDEXED BY attempts_unclosed
+         WHERE closed IS NULL AND action IN (SELECT id FROM actions WHERE {condition}
+                                             AND actions.id = attempts.action)"
+    ))?;
+    let mut rows = select.query([&*value])?;
     let mut unsent = 0;
     while let Some(row) = rows.next()? {
-        let covered = match scope {
-            Scope::All => true,
-            Scope::Tenant(tenant) => row.get::<_, TenantName>(0)? == *tenant,
-        };
-        let send_by: Stamp = row.get(1)?;
-        if covered && send_by.on_boot_clock(now, clocks) > now.boot {
+        let send_by: Stamp = row.get(0)?;
+        if send_by.on_boot_clock(now, clocks) > now.boot {
             unsent += 1;
         }
     }
@@ -173,6 +212,10 @@ struct Queued {
     state: State,
     expires: Wall,
     checksum: i64,
+    rule: String,
+    aside: bool,
+    released: Option<Released>,
+    candidate: String,
 }
 
 impl Queued {
@@ -184,8 +227,9 @@ impl Queued {
 
 fn queued(db: &Connection, action: ActionId) -> Result<Queued, Fault> {
     let mut select = db.prepare_cached(
-        "SELECT tenant, machine, sha1, alert, comment, detail, expires, checksum, state
-         FROM actions WHERE id = ?1",
+        "SELECT tenant, machine, sha1, alert, comment, detail, expires, checksum, state, rule,
+                aside > 0, released, candidate
+         FROM actions LEFT JOIN origins USING (sequence) WHERE id = ?1",
     )?;
     let found = select.query_row([action], |row| {
         let Json(state) = row.get(5)?;
@@ -197,6 +241,10 @@ fn queued(db: &Connection, action: ActionId) -> Result<Queued, Fault> {
             state,
             expires: row.get(6)?,
             checksum: row.get(7)?,
+            rule: row.get(9)?,
+            aside: row.get(10)?,
+            released: row.get::<_, Option<Json<Released>>>(11)?.map(|Json(released)| released),
+            candidate: row.get::<_, Option<String>>(12)?.unwrap_or_default(),
         })
     });
     Ok(found.optional()?.ok_or(StoreError::NoAction(action))?)
@@ -206,8 +254,11 @@ fn why_not(db: &Connection, row: &Queued, now: Wall) -> Result<Begun, Fault> {
     if row.stands != StateName::Queued {
         return Ok(Begun::NotQueued(row.stands));
     }
-    if pauses::covers(db, &row.key.tenant)? {
-        return Ok(Begun::Paused);
+    if let Some(why) = pauses::covers(db, &row.key.tenant)? {
+        return Ok(Begun::Paused(why));
+    }
+    if row.aside {
+        return Ok(Begun::Aside);
     }
     if row.expires <= now {
         return Ok(Begun::Expired);

@@ -26,12 +26,10 @@ pub(super) fn action(what: &What) -> Option<ActionId> {
         What::Created { action, .. }
         | What::Moved { action, .. }
         | What::ClassRaised { action, .. }
-        | What::DuplicateLinked { action, .. } => Some(*action),
-        What::Paused
-        | What::Resumed
-        | What::RulesLoaded { .. }
-        | What::Started { .. }
-        | What::Stopped => None,
+        | What::DuplicateLinked { action, .. }
+        | What::Approved { action, .. }
+        | What::CancelAsked { action } => Some(*action),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The store as plain calls on one connection: what the writer thread works on, and simulations
 //! use directly.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -13,11 +13,14 @@ use super::{actions, attempts, chain, effects, intake, pauses, purge, report, ve
 use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
 use crate::domain::audit::{Change, What};
 use crate::domain::decision::JudgedDelivery;
+use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::scope::Scope;
 use crate::domain::time::{Clocks, Now, Wall};
+use crate::io::STOP_FILE;
 use crate::io::{
     ActionFilter, ActionLine, ActionReport, Offsets, Pause, ReceiptFilter, ReceiptLine, Retention,
-    Scope, StoreError, Summary, Taken,
+    Standing, StoreError, Summary, Taken,
 };
 use crate::limits;
 
@@ -32,6 +35,8 @@ pub struct Db {
     pub(super) connection: Connection,
     pub(super) queue_max: u64,
     place: String,
+    /// While this file is there, no attempt is written.
+    pub(super) stop_file: Option<PathBuf>,
     /// Why the open transaction can't commit any more.
     lost: Option<StoreError>,
     closed: bool,
@@ -51,7 +56,9 @@ impl Db {
     pub fn open(dir: &Path, queue_max: u64) -> Result<Self, StoreError> {
         let (connection, lock) = open::open(dir)?;
         let place = open::database(dir).display().to_string();
-        Ok(Self::new(connection, place, queue_max, Some(lock)))
+        let mut db = Self::new(connection, place, queue_max, Some(lock));
+        db.stop_file = Some(dir.join(STOP_FILE));
+        Ok(db)
     }
 
     /// A store that is gone when it is dropped.
@@ -62,15 +69,16 @@ impl Db {
     }
 
     fn new(connection: Connection, place: String, queue_max: u64, lock: Option<Lock>) -> Self {
-        Self { connection, queue_max, place, lost: None, closed: false, _lock: lock }
+        let stop_file = None;
+        Self { connection, queue_max, place, stop_file, lost: None, closed: false, _lock: lock }
     }
 
     pub fn intake(&mut self, batch: &[JudgedDelivery]) -> Result<Vec<Taken>, StoreError> {
         self.alone(|db| intake::take(db, batch))
     }
 
-    pub fn begin(&mut self, attempt: &NewAttempt) -> Result<Begun, StoreError> {
-        self.alone(|db| attempts::begin(&db.connection, attempt))
+    pub fn begin(&mut self, attempt: &NewAttempt, guard: &dyn Guard) -> Result<Begun, StoreError> {
+        self.alone(|db| db.begin_unless_stopped(attempt, guard))
     }
 
     /// Fails as [`StoreError::Invalid`], with nothing applied, on a transition that does not exist.
@@ -136,6 +144,10 @@ impl Db {
         self.alone(|db| pauses::unpause(&db.connection, scope, by, reason, at))
     }
 
+    pub fn standing(&mut self, scope: &Scope) -> Result<Standing, StoreError> {
+        self.alone(|db| pauses::standing(&db.connection, scope))
+    }
+
     pub fn unsent(&mut self, scope: &Scope, clocks: Clocks, now: Now) -> Result<u64, StoreError> {
         self.alone(|db| attempts::unsent(&db.connection, scope, clocks, now))
     }
@@ -176,6 +188,21 @@ impl Db {
     /// [`limits::FAULTS_NAMED`]: checksums, owners of effects, counters, the balance of fates.
     pub fn verify_rows(&mut self) -> Result<Vec<String>, StoreError> {
         self.alone(|db| verify::rows(&db.connection, limits::FAULTS_NAMED))
+    }
+
+    /// The kill switch for hands that have nothing else is a file: looked at before each attempt.
+    /// Where nobody can tell whether it is there, it is.
+    pub(super) fn begin_unless_stopped(
+        &mut self,
+        attempt: &NewAttempt,
+        guard: &dyn Guard,
+    ) -> Result<Begun, Fault> {
+        if let Some(file) = &self.stop_file
+            && file.try_exists().unwrap_or(true)
+        {
+            return Ok(Begun::Paused(format!("stopped by the file {}", file.display())));
+        }
+        attempts::begin(&self.connection, attempt, guard)
     }
 
     /// Does each piece of work under a savepoint of its own, commits once, then answers all.
@@ -286,7 +313,8 @@ pub(super) fn apply(
     }
     let mut left_out = Vec::new();
     for change in changes {
-        if matches!(change.what, What::Created { .. } | What::Paused | What::Resumed) {
+        if matches!(change.what, What::Created { .. } | What::Paused { .. } | What::Resumed { .. })
+        {
             let what = "an action is created by an intake, a pause made by pausing";
             return Err(Fault::invalid(what));
         }

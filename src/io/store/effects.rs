@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::sql::Json;
-use crate::domain::action::{Class, HoldWhy, State, StateName};
+use crate::domain::action::{Class, State, StateName};
 use crate::domain::dedupe::{Effect, Owner, Success};
 use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::time::Wall;
@@ -116,7 +116,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Effect> {
                 id,
                 state: state.name(),
                 class: row.get(9)?,
-                held_unknown: matches!(state, State::Held { why: HoldWhy::Unknown { .. } }),
+                held_unknown: matches!(&state, State::Held { why, .. } if why.is_for_evidence()),
             }
         }
     };

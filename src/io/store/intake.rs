@@ -269,6 +269,7 @@ fn reason(alert: &AlertAnswer) -> String {
             | Decision::Hold { rules, .. }
             | Decision::Observe { rules },
         ) => format!("rule {}", rules.join(", ")),
+        Some(Decision::Protected { by }) => format!("by rule {}", by.join(", ")),
         Some(Decision::Duplicate { of, why }) => format!("of {of}: {why}"),
         Some(Decision::Incomplete { what }) => what.clone(),
         Some(Decision::TooOld { why } | Decision::NoMatch { why }) => why.clone(),

@@ -1,28 +1,35 @@
 //! Pauses, each with its change on the chain.
 
-use rusqlite::{Connection, params};
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Row, params};
 
 use super::chain;
 use super::fault::Fault;
-use crate::domain::audit::{Actor, Change, NO_TENANT, What};
+use crate::domain::action::StateName;
+use crate::domain::audit::{Actor, Change, What};
 use crate::domain::ids::TenantName;
+use crate::domain::scope::Scope;
 use crate::domain::time::Wall;
-use crate::io::{ITSELF, Pause, Scope};
+use crate::io::{ITSELF, Pause, Standing};
 
 /// Writes a pause. Where there is one already, by somebody else or for another reason, both are
 /// shown from then on, so that whoever resumes knows of both.
 pub(super) fn pause(db: &Connection, pause: &Pause) -> Result<(), Fault> {
     let Pause { scope, by, reason, at } = pause;
+    let new = !db.prepare_cached("SELECT 1 FROM pauses WHERE scope = ?1")?.exists([scope.key()])?;
     let mut insert = db.prepare_cached(
-        "INSERT INTO pauses (tenant, by, reason, at) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (tenant) DO UPDATE
+        "INSERT INTO pauses (scope, by, reason, at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (scope) DO UPDATE
          SET reason = reason || '; also by ' || excluded.by || ': ' || excluded.reason
          WHERE instr(reason, excluded.reason) = 0 AND length(reason) < 4000",
     )?;
-    if insert.execute(params![name(scope), by, reason, at])? == 0 {
+    if insert.execute(params![scope.key(), by, reason, at])? == 0 {
         return Ok(());
     }
-    chain::append(db, &change(scope, by, reason, *at, What::Paused))
+    if new {
+        set_aside(db, scope, 1)?;
+    }
+    chain::append(db, &change(scope, by, reason, *at, What::Paused { scope: scope.clone() }))
 }
 
 /// Removes exactly this pause. `false` where there was none.
@@ -33,49 +40,108 @@ pub(super) fn unpause(
     reason: &str,
     at: Wall,
 ) -> Result<bool, Fault> {
-    let mut delete = db.prepare_cached("DELETE FROM pauses WHERE tenant = ?1")?;
-    if delete.execute([name(scope)])? == 0 {
+    let mut delete = db.prepare_cached("DELETE FROM pauses WHERE scope = ?1")?;
+    if delete.execute([scope.key()])? == 0 {
         return Ok(false);
     }
-    chain::append(db, &change(scope, by, reason, at, What::Resumed))?;
+    set_aside(db, scope, -1)?;
+    let what = What::Resumed { scope: scope.clone() };
+    chain::append(db, &change(scope, by, reason, at, what))?;
     Ok(true)
 }
 
-/// Whether a pause stops this tenant.
-pub(super) fn covers(db: &Connection, tenant: &TenantName) -> Result<bool, Fault> {
-    let mut select = db.prepare_cached("SELECT 1 FROM pauses WHERE tenant IN ('*', ?1)")?;
-    Ok(select.exists([tenant])?)
+/// Why nothing of this tenant is sent, if a pause of it or of everything is the reason.
+pub(super) fn covers(db: &Connection, tenant: &TenantName) -> Result<Option<String>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT scope, by, reason, at FROM pauses WHERE scope IN ('all', 'tenant:' || ?1)
+         ORDER BY scope",
+    )?;
+    let mut rows = select.query([tenant])?;
+    Ok(match rows.next()? {
+        Some(row) => {
+            let Pause { scope, by, reason, .. } = read(row)?;
+            Some(format!("{scope} is paused by {by}: {reason}"))
+        }
+        None => None,
+    })
 }
 
 pub(super) fn all(db: &Connection) -> Result<Vec<Pause>, Fault> {
-    let mut select = db.prepare_cached("SELECT tenant, by, reason, at FROM pauses")?;
-    let rows = select.query_map([], |row| {
-        let tenant: TenantName = row.get(0)?;
-        let scope = match tenant.as_str() {
-            NO_TENANT => Scope::All,
-            _ => Scope::Tenant(tenant),
-        };
-        Ok(Pause { scope, by: row.get(1)?, reason: row.get(2)?, at: row.get(3)? })
-    })?;
+    let mut select =
+        db.prepare_cached("SELECT scope, by, reason, at FROM pauses ORDER BY at, scope")?;
+    let rows = select.query_map([], read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// No tenant can be called `*`.
-fn name(scope: &Scope) -> &str {
+/// How many actions of a scope stand in each open state.
+pub(super) fn standing(db: &Connection, scope: &Scope) -> Result<Standing, Fault> {
+    let mut standing = Standing::default();
+    let (condition, value) = condition(scope);
+    for (index, states) in OPEN {
+        let sql = format!(
+            "SELECT state, COUNT(*) FROM actions {index} WHERE {states} AND {condition}
+             GROUP BY state"
+        );
+        let mut select = db.prepare_cached(&sql)?;
+        let mut rows = select.query([&*value])?;
+        while let Some(row) = rows.next()? {
+            let count = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+            match row.get::<_, StateName>(0)? {
+                StateName::Held => standing.held = count,
+                StateName::Queued => standing.queued = count,
+                StateName::InFlight => standing.in_flight = count,
+                StateName::InDoubt => standing.in_doubt = count,
+                _ => standing.accepted = count,
+            }
+        }
+    }
+    Ok(standing)
+}
+
+/// All open actions, by the two indexes that have them.
+const OPEN: [(&str, &str); 2] = [
+    ("INDEXED BY actions_expiry", "state IN ('held', 'queued')"),
+    (
+        "INDEXED BY actions_open",
+        "state IN ('held', 'in_flight', 'in_doubt', 'accepted') AND state <> 'held'",
+    ),
+];
+
+/// The queue passes over what a pause of a rule, machine or file covers, without looking at the
+/// pauses for each row. A pause of more stops whole dispatchers and needs no mark.
+fn set_aside(db: &Connection, scope: &Scope, by: i64) -> Result<(), Fault> {
+    if matches!(scope, Scope::All | Scope::Tenant(_)) {
+        return Ok(());
+    }
+    let (condition, value) = condition(scope);
+    for (index, states) in OPEN {
+        let sql =
+            format!("UPDATE actions {index} SET aside = aside + ?2 WHERE {states} AND {condition}");
+        db.prepare_cached(&sql)?.execute(params![value, by])?;
+    }
+    Ok(())
+}
+
+/// Which rows of actions lie in a scope, as SQL on `?1`.
+pub(super) fn condition(scope: &Scope) -> (&'static str, Box<dyn ToSql>) {
     match scope {
-        Scope::All => NO_TENANT,
-        Scope::Tenant(tenant) => tenant.as_str(),
+        Scope::All => ("?1", Box::new(true)),
+        Scope::Tenant(tenant) => ("tenant = ?1", Box::new(tenant.clone())),
+        Scope::Rule(rule) => ("rule = ?1", Box::new(rule.clone())),
+        Scope::Machine(machine) => ("machine = ?1", Box::new(*machine)),
+        Scope::Sha1(sha1) => ("sha1 = ?1", Box::new(*sha1)),
     }
 }
 
-fn change(scope: &Scope, by: &str, reason: &str, at: Wall, what: What) -> Change {
-    let tenant = match scope {
-        Scope::All => None,
-        Scope::Tenant(tenant) => Some(tenant.clone()),
-    };
+fn read(row: &Row<'_>) -> rusqlite::Result<Pause> {
+    Ok(Pause { scope: row.get(0)?, by: row.get(1)?, reason: row.get(2)?, at: row.get(3)? })
+}
+
+/// A change of a scope, by whoever a record names so.
+pub(super) fn change(scope: &Scope, by: &str, reason: &str, at: Wall, what: What) -> Change {
     let actor = match by {
         ITSELF => Actor::Lazaret,
         by => Actor::Person(by.to_owned()),
     };
-    Change { tenant, actor, reason: reason.to_owned(), at, what }
+    Change { tenant: scope.tenant().cloned(), actor, reason: reason.to_owned(), at, what }
 }

@@ -32,7 +32,8 @@ pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
         db,
         "SELECT q.tenant, q.class, q.depth, a.created FROM (
              SELECT tenant, class, COUNT(*) AS depth, MIN(sequence) AS first
-             FROM actions INDEXED BY actions_queue WHERE state = 'queued' GROUP BY tenant, class
+             FROM actions INDEXED BY actions_queue WHERE state = 'queued' AND aside = 0
+             GROUP BY tenant, class
          ) q JOIN actions a ON a.sequence = q.first ORDER BY q.tenant, q.class",
         |row| {
             let (depth, oldest) = (counted(row, 2)?, row.get(3)?);

@@ -7,8 +7,10 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::domain::action::{Class, StateName};
+use crate::domain::breaker::Breaker;
 use crate::domain::decision::Fate;
 use crate::domain::ids::{ActionId, AttemptId, MachineId, Sha1, TenantName};
+use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Stamp, Wall};
 
 /// A value kept as JSON text.
@@ -76,7 +78,7 @@ macro_rules! word {
     )*};
 }
 
-word! { StateName "state" Fate "fate" }
+word! { StateName "state" Fate "fate" Breaker "breaker" }
 
 impl ToSql for TenantName {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -99,6 +101,19 @@ impl ToSql for Wall {
 impl FromSql for Wall {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_i64().map(Wall)
+    }
+}
+
+impl ToSql for Scope {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.key().into())
+    }
+}
+
+impl FromSql for Scope {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        Scope::from_key(text).ok_or_else(|| FromSqlError::other(NoSuch(text.into(), "scope")))
     }
 }
 

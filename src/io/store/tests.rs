@@ -22,6 +22,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Db;
+use crate::domain::action::Approvals;
 use crate::domain::action::{
     Begun, Class, ClosedAttempt, Coordinates, NewAttempt, State, StateName,
 };
@@ -30,6 +31,7 @@ use crate::domain::decision::{
     AlertAnswer, Content, Decision, Draft, Fate, Intent, Judged, JudgedDelivery, Outcome, Prepared,
     Receipt, Replay,
 };
+use crate::domain::guard::NoGuard;
 use crate::domain::ids::{
     ActionId, AttemptId, EffectKey, MachineActionId, MachineId, Sha1, SourceName, TenantName,
 };
@@ -79,6 +81,8 @@ fn acts(number: u32, key: EffectKey) -> Draft {
         window: DAY,
         intent: Intent::Act,
         rules: vec!["rule-1".to_owned()],
+        approvals: Approvals::default(),
+        breakers: Vec::new(),
         prepared: Some(Prepared {
             id: id(number),
             comment: "Stop and quarantine file on machine due to alert a-1".to_owned(),
@@ -199,7 +203,8 @@ impl World {
         self.attempts += 1;
         let send_by = Stamp::new(BOOT, self.now.later(Duration::from_secs(2)));
         let id = attempt_id(self.attempts);
-        self.db.begin(&NewAttempt { id, action, written: self.stamp(), send_by }).unwrap()
+        let attempt = NewAttempt { id, action, written: self.stamp(), send_by };
+        self.db.begin(&attempt, &NoGuard).unwrap()
     }
 
     /// Closes the newest attempt.
@@ -268,6 +273,10 @@ impl World {
 
 fn accepted(since: Wall) -> State {
     State::Accepted { machine_action: MachineActionId::parse("ma-1").unwrap(), since }
+}
+
+fn held(why: crate::domain::action::HoldWhy) -> State {
+    State::Held { why, approvals: Approvals::default() }
 }
 
 fn queued(not_before: Wall) -> State {

@@ -50,7 +50,7 @@ impl Store {
             return Begun::NotQueued(row.state.name());
         };
         if self.paused {
-            return Begun::Paused;
+            return Begun::Paused("paused".to_owned());
         }
         if row.corrupt {
             return Begun::Corrupt;

@@ -17,16 +17,26 @@ CREATE TABLE actions (
     changed        INTEGER NOT NULL,
     expires        INTEGER NOT NULL,
     expires_queued INTEGER NOT NULL,
+    -- Id of the rule that decided.
+    rule           TEXT NOT NULL,
+    -- When it was decided to act, by rules or evidence: what breakers count.
+    acted          INTEGER,
+    -- How many pauses of its rule, machine or file cover it: the queue passes over it.
+    aside          INTEGER NOT NULL,
+    -- Who released it and which deny rules they passed over as unknown; null where nobody did.
+    released       TEXT,
     -- CRC-32C of id, tenant, machine, sha1, alert and comment: what a call is made of.
     checksum       INTEGER NOT NULL
 ) STRICT;
 
 -- The queue in order of arrival. `not_before` is only there to be filtered without the row.
 CREATE INDEX actions_queue ON actions (tenant, class, sequence, not_before)
-    WHERE state = 'queued';
+    WHERE state = 'queued' AND aside = 0;
 -- Those that wait for a time, so that the next one is found at once. Few: most are due as created.
 CREATE INDEX actions_later ON actions (tenant, class, not_before)
-    WHERE state = 'queued' AND not_before > created;
+    WHERE state = 'queued' AND aside = 0 AND not_before > created;
+-- All of one file: what breakers count, and what a recall finds.
+CREATE INDEX actions_file ON actions (sha1, tenant, acted);
 CREATE INDEX actions_expiry ON actions (tenant, expires) WHERE state IN ('held', 'queued');
 CREATE INDEX actions_open ON actions (tenant, state)
     WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted');
@@ -148,12 +158,57 @@ CREATE TABLE offsets (
     PRIMARY KEY (source, topic, partition)
 ) STRICT, WITHOUT ROWID;
 
--- `*` stands for all tenants.
+-- `scope` is `all`, `tenant:NAME`, `rule:ID`, `machine:HEX` or `sha1:HEX`.
 CREATE TABLE pauses (
-    tenant TEXT PRIMARY KEY,
+    scope  TEXT PRIMARY KEY,
     by     TEXT NOT NULL,
     reason TEXT NOT NULL,
     at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Breakers that tripped. One that was resumed counts anew from then.
+CREATE TABLE trips (
+    tenant  TEXT NOT NULL,
+    breaker TEXT NOT NULL,
+    scope   TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    why     TEXT NOT NULL,
+    resumed INTEGER,
+    PRIMARY KEY (tenant, breaker, scope)
+) STRICT, WITHOUT ROWID;
+
+-- Actions decided of one tenant's rule, or (with an empty rule) of all its rules, by minute.
+CREATE TABLE acted (
+    tenant TEXT NOT NULL,
+    rule   TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    count  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, rule, minute)
+) STRICT, WITHOUT ROWID;
+
+-- When each machine was last decided to be acted on, of tenants with a breaker that counts them.
+CREATE TABLE touched (
+    tenant  TEXT NOT NULL,
+    machine BLOB NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (tenant, machine)
+) STRICT, WITHOUT ROWID;
+
+-- Machine actions to be cancelled at Defender. `answer` is null until it has said something.
+CREATE TABLE cancels (
+    action BLOB PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    by     TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    answer TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cancels_open ON cancels (tenant) WHERE answer IS NULL;
+
+-- How far each channel has been told, by the rowid of the changes.
+CREATE TABLE cursors (
+    channel TEXT PRIMARY KEY,
+    next    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- The hash chains: each hash covers the one before it, the chain's name, the sequence and the

@@ -91,7 +91,7 @@ fn each_tenant_has_its_chain_and_one_is_for_the_rest() {
     world.take(brings(acts(1, effect(1, 1))));
     let key = EffectKey { tenant: TenantName::new("fabrikam"), ..effect(1, 1) };
     world.take(brings(acts(2, key)));
-    let what = What::RulesLoaded { hash: "h".to_owned(), rules: 3 };
+    let what = What::ConfigLoaded { hash: "h".to_owned() };
     let loaded =
         Change { tenant: None, what, ..world.moved(id(1), StateName::Held, accepted(wall())) };
     world.db.apply(None, &[loaded.clone(), loaded]).unwrap();

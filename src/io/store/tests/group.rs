@@ -7,14 +7,14 @@ use super::*;
 use crate::io::{ActionFilter, Store};
 use crate::limits;
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 type Results = mpsc::Receiver<(u32, Result<u32, StoreError>)>;
 
 /// Work that writes the row of a pause and answers with its number.
 fn writes(number: u32, to: &mpsc::Sender<(u32, Result<u32, StoreError>)>) -> Work {
     work(number, to, move |db| {
-        let sql = "INSERT INTO pauses (tenant, by, reason, at) VALUES (?1, '', '', 0)";
+        let sql = "INSERT INTO pauses (scope, by, reason, at) VALUES (?1, '', '', 0)";
         db.connection.execute(sql, [format!("tenant-{number}")])?;
         Ok(number)
     })
@@ -148,7 +148,10 @@ fn the_handle_does_what_the_store_does() {
         assert!(done(&taken[0]));
         let (written, send_by) = (Stamp::new(BOOT, start()), Stamp::new(BOOT, start()));
         let attempt = NewAttempt { id: attempt_id(1), action: id(1), written, send_by };
-        assert!(matches!(store.begin(attempt).await.unwrap(), Begun::Written(_)));
+        assert!(matches!(
+            store.begin(attempt, Arc::new(NoGuard)).await.unwrap(),
+            Begun::Written(_)
+        ));
         let listed = store.actions(ActionFilter { limit: 10, ..Default::default() }).await;
         assert_eq!(listed.unwrap()[0].state.name(), StateName::InFlight);
         store.close().await;

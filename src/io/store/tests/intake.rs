@@ -71,10 +71,10 @@ fn evidence_that_a_quarantine_has_dealt_with_does_not_release_what_came_after() 
     let newer =
         Draft { evidence: Some(wall() + 2 * MINUTE), ..holds(2, effect(1, 1), unknown_os()) };
     world.take(brings(newer));
-    assert_eq!(world.state(id(2)), State::Held { why: unknown_os() });
+    assert_eq!(world.state(id(2)), held(unknown_os()));
     let old = Draft { evidence: Some(wall()), ..acts(3, effect(1, 1)) };
     assert!(is_duplicate(&world.decide(brings(old)), id(2)));
-    assert_eq!(world.state(id(2)), State::Held { why: unknown_os() });
+    assert_eq!(world.state(id(2)), held(unknown_os()));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn what_is_held_for_its_returns_stays_held() {
     let mut world = World::new();
     world.take(brings(holds(1, effect(1, 1), HoldWhy::Returns)));
     assert!(is_duplicate(&world.decide(brings(acts(2, effect(1, 1)))), id(1)));
-    assert_eq!(world.state(id(1)), State::Held { why: HoldWhy::Returns });
+    assert_eq!(world.state(id(1)), held(HoldWhy::Returns));
 }
 
 #[test]

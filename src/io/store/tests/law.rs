@@ -279,5 +279,5 @@ fn returns_are_counted_over_restarts() {
         play.happens(Event::Restarts);
     }
     play.happens(Event::Brings(vec![(1, Asks::Act, false)]));
-    assert_eq!(play.world.state(id(3)), State::Held { why: HoldWhy::Returns });
+    assert_eq!(play.world.state(id(3)), held(HoldWhy::Returns));
 }

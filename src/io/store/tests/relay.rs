@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::domain::action::Doubt;
+use crate::domain::scope::Scope;
 use crate::domain::time::Clocks;
-use crate::io::{Pause, Scope};
+use crate::io::Pause;
 
 fn one_queued() -> World {
     let mut world = World::new();
@@ -34,7 +35,7 @@ fn nothing_begins_while_its_tenant_or_everything_is_paused() {
         let mut world = one_queued();
         world.db.pause(&pause(scope.clone())).unwrap();
         world.db.pause(&pause(scope.clone())).unwrap();
-        assert_eq!(world.begin(id(1)), Begun::Paused);
+        assert!(matches!(world.begin(id(1)), Begun::Paused(_)));
         assert!(world.db.resume(&contoso(), world.now, HOUR).unwrap().paused);
         assert_eq!(world.count("attempts"), 0);
         assert_eq!(world.db.summary().unwrap().pauses, [pause(scope.clone())]);
@@ -92,7 +93,7 @@ fn what_does_not_exist_can_not_begin() {
         written: world.stamp(),
         send_by: world.stamp(),
     };
-    assert_eq!(world.db.begin(&new), Err(StoreError::NoAction(id(1))));
+    assert_eq!(world.db.begin(&new, &NoGuard), Err(StoreError::NoAction(id(1))));
 }
 
 #[test]
