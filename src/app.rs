@@ -80,6 +80,13 @@ pub fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
         .map_err(|why| StartError::new("the store", why))
 }
 
+/// Judges actions again by the rules on disk, for a person who works on the store itself.
+pub fn guard(config: &Config) -> Result<Arc<dyn Guard>, StartError> {
+    let rules = settings::rules(config).map_err(|why| StartError::new("the rules", why))?;
+    let rules = Arc::new(ArcSwap::from_pointee(rules));
+    Ok(Arc::new(RulesGuard { rules, ceiling: config.mode.0 }))
+}
+
 impl App {
     /// Builds and starts everything. On an error nothing is left running.
     pub async fn start(config: &Config, tuning: Tuning) -> Result<Self, StartError> {

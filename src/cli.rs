@@ -13,6 +13,7 @@ mod send;
 mod simulate;
 mod status;
 mod style;
+mod votes;
 
 use std::process::ExitCode;
 
@@ -40,9 +41,9 @@ enum Command {
     Rules(rules::Args),
     /// Lists actions, and shows one with its whole history
     Actions(actions::Args),
-    /// Stops all calls, or one tenant's, until a person resumes them
+    /// Stops all calls, or those of a tenant, rule, machine or file, until a person resumes them
     Pause(pause::Args),
-    /// Lets calls go on after a pause
+    /// Lets calls go on after a pause, or after a breaker has tripped
     Resume(pause::Args),
     /// Checks what a person would check: configuration, secrets, rules, store, tokens
     Doctor(doctor::Args),

@@ -49,7 +49,7 @@ pub struct Config {
     pub retention: RetentionConfig,
 }
 
-/// `approve` is known and refused.
+/// As rules write it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ceiling(pub Mode);
 
@@ -58,11 +58,9 @@ impl<'de> Deserialize<'de> for Ceiling {
         match String::deserialize(from)?.as_str() {
             "observe" => Ok(Self(Mode::Observe)),
             "enforce" => Ok(Self(Mode::Enforce)),
-            "approve" => Err(serde::de::Error::custom(
-                "mode approve is not in this version: use observe or enforce",
-            )),
+            "approve" => Ok(Self(Mode::Approve)),
             other => Err(serde::de::Error::custom(format!(
-                "unknown mode {other:?}: expected observe or enforce"
+                "unknown mode {other:?}: expected observe, approve or enforce"
             ))),
         }
     }

@@ -30,6 +30,8 @@ pub mod rule;
 
 pub mod guard;
 
+pub mod vote;
+
 pub mod audit;
 
 pub mod dedupe;

@@ -16,6 +16,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::mpsc;
 
+use crate::domain::breaker::TenantBreakers;
 use crate::domain::decision::{Decision, JudgedDelivery};
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::rule::{Mode, Ruleset};
@@ -31,6 +32,8 @@ pub struct Settings {
     pub sources: HashMap<SourceName, Source>,
     /// The ceiling over every rule's own mode.
     pub ceiling: Mode,
+    /// Over all actions of each tenant.
+    pub breakers: HashMap<TenantName, TenantBreakers>,
     /// Older alerts end as `too old`.
     pub alert_age_max: Duration,
     pub expire_queued: Duration,

@@ -13,6 +13,8 @@ pub mod defender;
 
 pub mod admin;
 
+mod brakes;
+
 mod report;
 
 use std::collections::BTreeMap;
@@ -21,7 +23,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
 use crate::domain::action::{
     Begun, Call, Class, ClosedAttempt, Coordinates, Heads, NewAttempt, Resumed, StateName,
@@ -35,9 +36,14 @@ use crate::domain::limiter::Permit;
 use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
+pub use brakes::{
+    Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine, Which,
+    braked, pause_and_wait,
+};
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,
-    ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, WindowLine,
+    ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, TripLine,
+    WindowLine,
 };
 
 /// Bytes a source hands over, authentic, with the means to acknowledge them.
@@ -145,31 +151,6 @@ pub enum Taken {
     Failed(StoreError),
 }
 
-/// In the data directory: while it is there, nothing is sent.
-pub const STOP_FILE: &str = "STOP";
-
-/// Who pauses, where it is the service and no person. No token may have this name.
-pub const ITSELF: &str = "lazaret";
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pause {
-    pub scope: Scope,
-    pub by: String,
-    pub reason: String,
-    pub at: Wall,
-}
-
-/// How many actions of a scope stand in each open state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    pub held: u64,
-    pub queued: u64,
-    pub in_flight: u64,
-    pub in_doubt: u64,
-    /// Accepted by Defender, and not ended on the machine.
-    pub accepted: u64,
-}
-
 /// The next offset to read, by topic and partition: one past the last message in the store.
 pub type Offsets = BTreeMap<(String, i32), i64>;
 
@@ -241,14 +222,21 @@ pub trait Store: Send + Sync {
     /// Pauses, durably, with its change on the chain. Paused twice is paused once.
     fn pause(&self, pause: Pause) -> BoxFuture<'static, Result<(), StoreError>>;
 
-    /// Resumes exactly this scope. `false` if it was not paused.
+    /// Resumes exactly this scope: its pause ends, its breakers are set back, and everything they
+    /// held has this person's yes.
     fn unpause(
         &self,
-        scope: Scope,
-        by: String,
-        reason: String,
-        at: Wall,
-    ) -> BoxFuture<'static, Result<bool, StoreError>>;
+        resume: Resume,
+        guard: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Resumption, StoreError>>;
+
+    /// Applies one person's yes or no to some actions, all or none. An id that names no action, or
+    /// more matches than were allowed for, is [`StoreError::Invalid`].
+    fn vote(
+        &self,
+        ballot: Ballot,
+        guard: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Vec<VoteLine>, StoreError>>;
 
     /// How many actions of that scope stand in each open state.
     fn standing(&self, scope: Scope) -> BoxFuture<'static, Result<Standing, StoreError>>;
@@ -291,23 +279,3 @@ pub trait Api: Send + Sync {
     /// Reads one page of machine actions.
     fn machine_actions(&self, permit: Permit, query: ListQuery) -> BoxFuture<'static, Listing>;
 }
-
-/// Pauses, then waits until every attempt written before is answered or past its `send by`: from
-/// when this returns, nothing more goes on the wire. At most some seconds.
-pub async fn pause_and_wait(
-    store: &dyn Store,
-    clock: &dyn Clock,
-    pause: Pause,
-) -> Result<(), StoreError> {
-    let scope = pause.scope.clone();
-    store.pause(pause).await?;
-    // The attempts it waits for were written in this boot or are long past their time.
-    let clocks = Clocks { boot_id: clock.boot_id(), wall_trusted: true };
-    while store.unsent(scope.clone(), clocks, clock.now()).await? > 0 {
-        tokio::time::sleep(PAUSE_POLL).await;
-    }
-    Ok(())
-}
-
-/// How often a pause looks whether the last attempts have left.
-const PAUSE_POLL: Duration = Duration::from_millis(20);

@@ -97,6 +97,7 @@ tenants:
     api: {defender}
     login: {defender}
     credential: {{client_id: 66666666-7777-8888-9999-000000000000, secret: {{file: contoso}}}}
+    breakers: {{actions: 1000000/1h}}
     budgets:
       quarantine: [{{calls: 100000, per: 60s}}]
 "

@@ -165,6 +165,11 @@ pub fn intake(config: &Config) -> Settled<intake::Settings> {
     Ok(intake::Settings {
         sources,
         ceiling: config.mode.0,
+        breakers: config
+            .tenants
+            .iter()
+            .map(|tenant| (TenantName::new(&tenant.name), tenant.breakers()))
+            .collect(),
         alert_age_max: config.limits.alert_age.0,
         expire_queued: config.expire.queued.0,
         expire_held: config.expire.held.0,

@@ -195,6 +195,7 @@ pub(super) fn admin(
     }
     tokens.push(local_token(config, parts).map_err(|why| wrong(&why))?);
     let resumed = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::resumed));
+    let rules = parts.rules.clone();
     let admin = Admin {
         store: parts.store.clone(),
         clock: parts.clock.clone(),
@@ -205,6 +206,8 @@ pub(super) fn admin(
             Box::pin(async move { reporter.report().await })
         }),
         resumed,
+        guard: parts.guard.clone(),
+        has_rule: Arc::new(move |id| rules.load().mode(id).is_some()),
         tenants: config.tenants.iter().map(|tenant| TenantName::new(&tenant.name)).collect(),
     };
     Ok(tokio::spawn(listening.serve(admin::router(admin), stop.clone())))

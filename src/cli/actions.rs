@@ -4,11 +4,14 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::client::{self, ConfigArg, Service};
 use super::style::{Style, beside, clean, print_json, table};
+use super::votes::{self, FilterArg};
 use super::{Failure, Outcome, runtime};
 use crate::app;
+use crate::config::Config;
 use crate::domain::action::{Coordinates, State, StateName};
 use crate::domain::audit::{Actor, Change, Role, What};
 use crate::domain::decision::Fate;
+use crate::domain::vote::Say;
 use crate::io::{ActionFilter, ActionLine, ActionReport, ReceiptFilter, ReceiptLine, Store as _};
 
 #[derive(Debug, ClapArgs)]
@@ -23,12 +26,14 @@ enum Command {
     List {
         #[command(flatten)]
         config: ConfigArg,
-        /// Only this tenant's
-        #[arg(long)]
-        tenant: Option<String>,
-        /// Only those in this state, such as queued, held or succeeded
+        #[command(flatten)]
+        filter: FilterArg,
+        /// Those in this state, such as queued, held or succeeded
         #[arg(long)]
         state: Option<String>,
+        /// Those that wait for a person
+        #[arg(long, conflicts_with = "state")]
+        held: bool,
         /// At most this many
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -53,6 +58,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Lets held actions go on: singly, or all that fit a filter
+    Approve(votes::Args),
+    /// Ends held and queued actions: singly, or all that fit a filter
+    Reject(votes::Args),
     /// Shows one action: why it was decided, every call, every change
     Show {
         #[command(flatten)]
@@ -66,11 +75,19 @@ enum Command {
 }
 
 pub fn run(args: Args) -> Outcome {
+    let args = match args.command {
+        Command::Approve(args) => return votes::run(args, Say::Approve),
+        Command::Reject(args) => return votes::run(args, Say::Reject),
+        command => Args { command },
+    };
     runtime(1)?.block_on(async {
         match args.command {
-            Command::List { config, tenant, state, limit, json } => {
+            Command::Approve(_) | Command::Reject(_) => unreachable!("returned above"),
+            Command::List { config, filter, state, held, limit, json } => {
                 let state = state.map(parse_state).transpose()?;
-                let lines = list(&config, ActionFilter { tenant, state, limit }).await?;
+                let state = if held { Some(StateName::Held) } else { state };
+                let filter = filter.filter(state, limit)?;
+                let lines = list(&config.load()?, filter).await?;
                 if json {
                     print_json(&lines);
                 } else {
@@ -114,17 +131,11 @@ fn parse_fate(name: String) -> Result<Fate, Failure> {
     })
 }
 
-async fn list(config: &ConfigArg, filter: ActionFilter) -> Result<Vec<ActionLine>, Failure> {
-    let config = config.load()?;
-    match client::find(&config, Role::View).await? {
-        Service::Running(service) => {
-            let mut query = vec![("limit", filter.limit.to_string())];
-            query.extend(filter.tenant.map(|tenant| ("tenant", tenant)));
-            query.extend(filter.state.map(|state| ("state", state.as_str().to_owned())));
-            service.get("/actions", &query).await
-        }
+pub async fn list(config: &Config, filter: ActionFilter) -> Result<Vec<ActionLine>, Failure> {
+    match client::find(config, Role::View).await? {
+        Service::Running(service) => service.get("/actions", &filter).await,
         Service::Stopped => {
-            let store = app::open_store(&config).map_err(Failure::usage)?;
+            let store = app::open_store(config).map_err(Failure::usage)?;
             store.actions(filter).await.map_err(Failure::wrong)
         }
     }
@@ -137,7 +148,7 @@ async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure> {
         return Err(Failure::usage(format!("{id:?} is no action id, nor the start of one")));
     }
     match client::find(&config, Role::View).await? {
-        Service::Running(service) => service.get(&format!("/actions/{id}"), &[]).await,
+        Service::Running(service) => service.get(&format!("/actions/{id}"), client::NO_QUERY).await,
         Service::Stopped => {
             let store = app::open_store(&config).map_err(Failure::usage)?;
             let report = store.action(id).await.map_err(Failure::wrong)?;
@@ -146,7 +157,7 @@ async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure> {
     }
 }
 
-fn listing(lines: &[ActionLine]) -> String {
+pub fn listing(lines: &[ActionLine]) -> String {
     if lines.is_empty() {
         return "no actions\n".into();
     }

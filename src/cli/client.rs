@@ -28,6 +28,9 @@ impl ConfigArg {
     }
 }
 
+/// For requests without one.
+pub const NO_QUERY: &[(&str, &str)] = &[];
+
 /// A service that answers.
 pub struct Client {
     http: reqwest::Client,
@@ -88,7 +91,7 @@ impl Client {
     pub async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
-        query: &[(&str, String)],
+        query: &(impl Serialize + ?Sized),
     ) -> Result<T, Failure> {
         let request = self.http.get(format!("{}/api/v1{path}", self.base)).query(query);
         self.answer(request).await

@@ -1,30 +1,53 @@
-//! `lazaret pause` and `lazaret resume`: the brakes that this version has.
+//! `lazaret pause` and `lazaret resume`: nothing of a scope leaves after the first has answered.
+
+use std::fmt::Write as _;
 
 use clap::Args as ClapArgs;
 
 use super::client::{self, ConfigArg, Service};
+use super::style::{beside, clean, print_json};
+use super::votes::{account_voter, tally};
 use super::{Failure, Outcome, runtime};
 use crate::app;
+use crate::config::Config;
 use crate::domain::audit::Role;
-use crate::domain::ids::TenantName;
+use crate::domain::ids::{MachineId, Sha1, TenantName};
 use crate::domain::scope::Scope;
-use crate::io::admin::PauseRequest;
+use crate::io::admin::BrakeRequest;
 use crate::io::clock::SystemClock;
-use crate::io::{Clock as _, Pause, Report, Store as _, Summary, pause_and_wait};
+use crate::io::{Braked, Clock as _, Pause, Resume, Store as _, braked, pause_and_wait};
+use crate::rules;
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     #[command(flatten)]
     config: ConfigArg,
-    /// Only this tenant; everything where left out
-    #[arg(long)]
-    tenant: Option<String>,
+    #[command(flatten)]
+    scope: ScopeArg,
     /// Why: goes on the record
     #[arg(long)]
     reason: String,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// One of these; everything where all are left out.
+#[derive(Debug, ClapArgs)]
+#[group(multiple = false)]
+struct ScopeArg {
+    /// Only this tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Only what this rule decided, by its id
+    #[arg(long)]
+    rule: Option<String>,
+    /// Only this machine, by its Defender id, in every tenant
+    #[arg(long, value_name = "ID")]
+    machine: Option<String>,
+    /// Only this file, in every tenant
+    #[arg(long, value_name = "HASH")]
+    sha1: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,82 +61,117 @@ pub fn run(args: Args, direction: Direction) -> Outcome {
     if args.reason.trim().is_empty() {
         return Err(Failure::usage("--reason is empty: say why, it goes on the record"));
     }
-    if let Some(name) = &args.tenant
-        && !config.tenants.iter().any(|t| t.name == *name)
-    {
-        return Err(Failure::usage(format!("there is no tenant {name} in the configuration")));
-    }
+    let scope = args.scope.scope(&config)?;
     runtime(1)?.block_on(async {
-        let summary = match client::find(&config, Role::Operate).await? {
+        let braked = match client::find(&config, Role::Operate).await? {
             Service::Running(service) => {
-                let body =
-                    PauseRequest { tenant: args.tenant.clone(), reason: args.reason.clone() };
+                let body = BrakeRequest { scope: scope.key(), reason: args.reason.clone() };
                 let path = if direction == Direction::Pause { "/pause" } else { "/resume" };
-                service.post::<Report>(path, &body).await?.summary
+                service.post::<Braked>(path, &body).await?
             }
-            Service::Stopped => on_the_store(&config, &args, direction).await?,
+            Service::Stopped => on_the_store(&config, scope, &args.reason, direction).await?,
         };
-        print(&args, direction, &summary);
+        if args.json {
+            print_json(&braked);
+        } else {
+            print!("{}", screen(&braked, direction));
+        }
         Ok(())
     })
 }
 
 async fn on_the_store(
-    config: &crate::config::Config,
-    args: &Args,
+    config: &Config,
+    scope: Scope,
+    reason: &str,
     direction: Direction,
-) -> Result<Summary, Failure> {
-    let store = app::open_store(config).map_err(Failure::usage)?;
+) -> Result<Braked, Failure> {
     let clock = SystemClock::new();
-    let scope = args.scope();
-    let (by, reason, at) = (client::account(), args.reason.clone(), clock.now().wall);
-    match direction {
+    let (reason, at) = (reason.to_owned(), clock.now().wall);
+    if let (Scope::Rule(rule), Direction::Pause) = (&scope, direction)
+        && !rules::check(&config.rules).rules.iter().any(|listed| listed.id == *rule)
+    {
+        let why = format!("there is no rule {rule}: lazaret rules list shows their ids");
+        return Err(Failure::wrong(why));
+    }
+    let resumption = match direction {
         Direction::Pause => {
-            let pause = Pause { scope, by, reason, at };
+            let store = app::open_store(config).map_err(Failure::usage)?;
+            let pause = Pause { scope: scope.clone(), by: client::account(), reason, at };
             pause_and_wait(&store, &clock, pause).await.map_err(Failure::wrong)?;
+            return braked(&store, scope, at, None).await.map_err(Failure::wrong);
         }
         Direction::Resume => {
-            if !store.unpause(scope, by, reason, at).await.map_err(Failure::wrong)? {
-                return Err(Failure::wrong("that is not paused: nothing to resume"));
+            let guard = app::guard(config).map_err(Failure::usage)?;
+            let store = app::open_store(config).map_err(Failure::usage)?;
+            let resume = Resume { scope: scope.clone(), by: account_voter(), reason, at };
+            let found = store.unpause(resume, guard).await.map_err(Failure::wrong)?;
+            if !found.paused && found.tripped == 0 {
+                return Err(Failure::wrong(format!(
+                    "{scope} is neither paused nor held by a breaker: nothing to resume"
+                )));
             }
+            (store, found)
         }
-    }
-    store.summary(at).await.map_err(Failure::wrong)
-}
-
-impl Args {
-    fn scope(&self) -> Scope {
-        match &self.tenant {
-            None => Scope::All,
-            Some(name) => Scope::Tenant(TenantName::new(name)),
-        }
-    }
-}
-
-fn print(args: &Args, direction: Direction, summary: &Summary) {
-    if args.json {
-        let line = serde_json::json!({ "pauses": summary.pauses, "states": summary.states });
-        println!("{line}");
-        return;
-    }
-    let scope = args.scope();
-    let count = |state| {
-        let of = |s: &&crate::io::StateCount| {
-            s.state == state && args.tenant.as_ref().is_none_or(|t| *t == s.tenant)
-        };
-        summary.states.iter().filter(of).map(|s| s.count).sum::<u64>()
     };
-    use crate::domain::action::StateName::{Accepted, InDoubt, InFlight, Queued};
-    let word = if direction == Direction::Pause { "paused" } else { "resumed" };
-    println!(
-        "{word} {scope}; in flight {}, in doubt {}, pending at Defender {}, queued {}",
-        count(InFlight),
-        count(InDoubt),
-        count(Accepted),
-        count(Queued)
-    );
-    for pause in summary.pauses.iter().filter(|pause| pause.scope != scope) {
-        let Pause { scope, by, reason, at } = pause;
-        println!("still paused: {scope}, by {by} at {at}: {reason}");
+    let (store, found) = resumption;
+    braked(&store, scope, at, Some(found)).await.map_err(Failure::wrong)
+}
+
+impl ScopeArg {
+    fn scope(&self, config: &Config) -> Result<Scope, Failure> {
+        let digits = "of 40 hex digits";
+        if let Some(name) = &self.tenant {
+            if !config.tenants.iter().any(|t| t.name == *name) {
+                let why = format!("there is no tenant {name} in the configuration");
+                return Err(Failure::usage(why));
+            }
+            return Ok(Scope::Tenant(TenantName::new(name)));
+        }
+        if let Some(rule) = &self.rule {
+            return Ok(Scope::Rule(rule.clone()));
+        }
+        if let Some(machine) = &self.machine {
+            let read = MachineId::parse(machine);
+            let wrong = |why| {
+                Failure::usage(format!("--machine {machine:?} {why}: give Defender's id, {digits}"))
+            };
+            return read.map(Scope::Machine).map_err(wrong);
+        }
+        if let Some(sha1) = &self.sha1 {
+            let wrong =
+                |why| Failure::usage(format!("--sha1 {sha1:?} {why}: give a SHA-1 {digits}"));
+            return Sha1::parse(sha1).map(Scope::Sha1).map_err(wrong);
+        }
+        Ok(Scope::All)
     }
+}
+
+fn screen(braked: &Braked, direction: Direction) -> String {
+    let Braked { scope, standing, pauses, resumption } = braked;
+    let word = if direction == Direction::Pause { "paused" } else { "resumed" };
+    let doubt = match standing.in_doubt {
+        0 => String::new(),
+        n => format!("in doubt {n}, "),
+    };
+    let mut text = format!(
+        "{word} {scope}; in flight {}, {doubt}pending at Defender {}, queued {}, held {}\n",
+        standing.in_flight, standing.accepted, standing.queued, standing.held
+    );
+    if let Some(resumption) = resumption
+        && resumption.tripped > 0
+    {
+        _ = writeln!(text, "its breaker counts anew from now; {}", tally(&resumption.released));
+    }
+    if direction == Direction::Pause && standing.accepted > 0 {
+        text.push_str(
+            "what is pending at Defender is out of Lazaret's hands: lazaret recall asks to cancel it\n",
+        );
+    }
+    for pause in pauses.iter().filter(|pause| pause.scope != *scope) {
+        let Pause { scope, by, reason, at } = pause;
+        let still = clean(&format!("{scope}, by {by} at {at}: {reason}"));
+        text.push_str(&beside("still paused: ", 14, &still));
+    }
+    text
 }

@@ -10,7 +10,6 @@ use super::client::ConfigArg;
 use super::{Failure, Outcome, runtime};
 use crate::app::{App, Tuning};
 use crate::config::Config;
-use crate::domain::rule::Mode;
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -81,12 +80,6 @@ fn start_log() {
 }
 
 fn warn(config: &Config) {
-    if config.mode.0 == Mode::Enforce {
-        tracing::warn!(
-            "mode enforce in a version without brakes: no approvals, no breakers, no deny rules; \
-             `lazaret pause` is what stops it"
-        );
-    }
     let webhooks = config.listen.webhooks.as_ref();
     if webhooks.is_some_and(|l| l.tls.is_none() && !l.address.ip().is_loopback()) {
         tracing::warn!("webhooks are served without TLS beyond loopback: put TLS before them");

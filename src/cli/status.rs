@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Outcome {
     runtime(1)?.block_on(async {
         match client::find(&config, Role::View).await? {
             Service::Running(service) => {
-                let report: Report = service.get("/status", &[]).await?;
+                let report: Report = service.get("/status", client::NO_QUERY).await?;
                 if args.json {
                     print_json(&Running { running: true, report: &report });
                 } else {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::values::{NotYet, Secret, Span};
+use crate::domain::breaker::{Rate, TenantBreakers};
 use crate::domain::cloud::{Cloud, Region};
 
 /// One Entra tenant with its Defender.
@@ -26,6 +28,74 @@ pub struct Tenant {
     pub budgets: Budgets,
     #[serde(default)]
     pub reserve: Option<NotYet>,
+    /// What all its actions together may come to before a person is asked.
+    #[serde(default)]
+    pub breakers: Breakers,
+    /// How many machines it has, for `breakers.share_of_fleet`.
+    pub fleet: Option<u32>,
+}
+
+/// The breakers over all actions of a tenant; a rule has its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Breakers {
+    /// `1000/1h` where left out.
+    pub actions: Option<RateOf>,
+    /// Such as `2%/24h`, of the machines that `fleet` says. No breaker where left out.
+    pub share_of_fleet: Option<Share>,
+}
+
+/// So many within such a time: `1000/1h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateOf(pub Rate);
+
+impl<'de> Deserialize<'de> for RateOf {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Rate::parse(&text).map(Self).ok_or_else(|| {
+            let how = "write 1 to 1000000 within 1m to 7d, such as 1000/1h";
+            D::Error::custom(format!("{text:?} is no rate of a breaker: {how}"))
+        })
+    }
+}
+
+/// A share of all machines within such a time: `2%/24h`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    pub percent: f64,
+    pub per: Duration,
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let read = || {
+            let (percent, per) = text.split_once("%/")?;
+            let percent = percent.parse().ok().filter(|p| (0.01..=100.0).contains(p))?;
+            // The time as every rate has it.
+            Rate::parse(&format!("1/{per}")).map(|rate| Self { percent, per: rate.per })
+        };
+        read().ok_or_else(|| {
+            let how = "write 0.01% to 100% within 1m to 7d, such as 2%/24h";
+            D::Error::custom(format!("{text:?} is no share: {how}"))
+        })
+    }
+}
+
+impl Tenant {
+    /// Its breakers, with the share as a number of machines, at least one.
+    pub fn breakers(&self) -> TenantBreakers {
+        let default = TenantBreakers::default();
+        let machines = |share: Share, fleet: u32| {
+            let machines = (f64::from(fleet) * share.percent / 100.0).floor().max(1.0);
+            Rate { count: machines as u32, per: share.per }
+        };
+        let share = self.breakers.share_of_fleet.zip(self.fleet);
+        TenantBreakers {
+            actions: self.breakers.actions.map_or(default.actions, |of| of.0),
+            fleet: share.map(|(share, fleet)| machines(share, fleet)),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +147,10 @@ impl Default for Budgets {
 
 impl Tenant {
     pub(super) fn check(&self) -> Result<(), String> {
+        if self.breakers.share_of_fleet.is_some() && self.fleet.is_none_or(|fleet| fleet == 0) {
+            let how = "say how many machines the tenant has, such as fleet: 12000";
+            return Err(format!("breakers.share_of_fleet needs the key fleet: {how}"));
+        }
         for (name, budget) in [
             ("quarantine", &self.budgets.quarantine),
             ("machine-actions", &self.budgets.machine_actions),

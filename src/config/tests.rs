@@ -44,7 +44,6 @@ fn an_unknown_key_is_refused_with_its_place() {
 #[test]
 fn what_is_not_in_this_version_is_refused_as_such() {
     for (line, replacement) in [
-        ("mode: observe ", "mode: approve "),
         ("reconcile: {wait: 60s}", "join: {expire: 30m}"),
         ("store: {sqlite: ./data}", "store: {sqlite: ./data, postgres: {url: {env: X}}}"),
         ("    region: eu ", "    reserve: 5 "),
@@ -62,13 +61,35 @@ fn what_is_not_in_this_version_is_refused_as_such() {
     }
 }
 
+fn parsed(line: &str, replacement: &str) -> Config {
+    Config::parse(&with(line, replacement), Path::new("lazaret.yaml")).unwrap()
+}
+
+#[test]
+fn a_share_of_the_fleet_is_a_number_of_machines() {
+    let breakers = "    breakers: {actions: 50/30m, share_of_fleet: 2.5%/24h}\n    fleet: 1010 ";
+    let config = parsed("    region: eu ", breakers);
+    let breakers = config.tenants[0].breakers();
+    let said = (breakers.actions.to_string(), breakers.fleet.unwrap().to_string());
+    assert_eq!(said, ("50/30m".to_owned(), "25/1d".to_owned()));
+    let default = parsed("    region: eu ", "    fleet: 1010 ").tenants[0].breakers();
+    assert_eq!((default.actions.to_string().as_str(), default.fleet), ("1000/1h", None));
+}
+
 #[test]
 fn wrong_values_say_what_is_right() {
     for (line, replacement, expected) in [
         ("alert_age: 24h ", "alert_age: 1 day ", "24h"),
         ("body: 1MiB ", "body: 1MB ", "1MiB"),
         ("no_match_rows: 1000/s", "no_match_rows: 1000", "1000/s"),
-        ("mode: observe ", "mode: on ", "observe or enforce"),
+        ("mode: observe ", "mode: on ", "observe, approve or enforce"),
+        ("    region: eu ", "    breakers: {actions: lots} ", "such as 1000/1h"),
+        (
+            "    region: eu ",
+            "    breakers: {share_of_fleet: 2/24h}\n    fleet: 9 ",
+            "such as 2%/24h",
+        ),
+        ("    region: eu ", "    breakers: {share_of_fleet: 2%/24h} ", "needs the key fleet"),
         ("tenants: [contoso]", "tenants: [fabrikam]", "no tenant fabrikam"),
         ("- name: soar", "- name: siem", "named twice"),
         ("calls: 100,", "calls: 0,", "budgets.quarantine"),

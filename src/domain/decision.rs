@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::action::{Approvals, Class, Coordinates, HoldWhy};
-use super::breaker::{Breaker, Rate};
+use super::breaker::{Breaker, Load, Rate};
 use super::ids::{ActionId, EffectKey, SourceName, TenantName};
 use super::time::Wall;
 
@@ -132,6 +132,14 @@ pub struct Draft {
     /// `None` where a duplicate was predicted: then the action's id, comment and snapshot were not
     /// made, and a store that finds it is none asks for the delivery again.
     pub prepared: Option<Prepared>,
+}
+
+impl Draft {
+    /// As breakers see it.
+    pub fn load(&self) -> Load<'_> {
+        let rule = self.rules.first().map_or("", String::as_str);
+        Load { key: &self.key, rule, breakers: &self.breakers }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::action::{Action, Class, HoldWhy, Origin, State, StateName};
 use super::audit::{Actor, Change, What};
+use super::breaker::{Breaker, Gauge, Place, Says, Trip};
 use super::decision::{
     AlertAnswer, Answered, CandidateAnswer, Content, Decision, Draft, Fate, Intent, JudgedDelivery,
     Outcome, Receipt,
@@ -151,6 +152,19 @@ pub struct Decided {
     pub answer: Answered,
     pub actions: Vec<NewAction>,
     pub changes: Vec<Change>,
+    /// Breakers that tripped.
+    pub trips: Vec<Trip>,
+    /// What breakers have to count.
+    pub acted: Vec<Acted>,
+}
+
+/// An action that was decided to act, without a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acted {
+    pub key: EffectKey,
+    pub rule: String,
+    /// Whether a breaker counts the machines of its tenant.
+    pub by_machine: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -165,22 +179,26 @@ pub struct NewAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPrepared;
 
-/// Decides one delivery. `effects` holds the present rows of all its keys, and afterwards the new
+/// What is known of everything that one delivery touches: the present rows, and afterwards the new
 /// ones; so one alert that names a file twice makes one action.
-pub fn decide(
-    effects: &mut HashMap<EffectKey, Effect>,
-    delivery: &JudgedDelivery,
-) -> Result<Decided, NotPrepared> {
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    pub effects: HashMap<EffectKey, Effect>,
+    pub gauges: HashMap<Place, Gauge>,
+}
+
+/// Decides one delivery. What it has left in `view` counts only where this succeeds.
+pub fn decide(view: &mut View, delivery: &JudgedDelivery) -> Result<Decided, NotPrepared> {
     let mut decided = Decided::default();
     for receipt in &delivery.receipts {
-        let answer = decide_receipt(effects, delivery, receipt, &mut decided)?;
+        let answer = decide_receipt(view, delivery, receipt, &mut decided)?;
         decided.answer.alerts.push(answer);
     }
     Ok(decided)
 }
 
 fn decide_receipt(
-    effects: &mut HashMap<EffectKey, Effect>,
+    view: &mut View,
     delivery: &JudgedDelivery,
     receipt: &Receipt,
     decided: &mut Decided,
@@ -206,7 +224,7 @@ fn decide_receipt(
     for candidate in judged {
         let decision = match &candidate.outcome {
             Outcome::Settled(decision) => decision.clone(),
-            Outcome::Draft(draft) => decide_draft(effects, delivery, receipt, draft, decided)?,
+            Outcome::Draft(draft) => decide_draft(view, delivery, receipt, draft, decided)?,
         };
         candidates.push(CandidateAnswer {
             machine: candidate.machine.clone(),
@@ -219,72 +237,117 @@ fn decide_receipt(
 }
 
 fn decide_draft(
-    effects: &mut HashMap<EffectKey, Effect>,
+    view: &mut View,
     delivery: &JudgedDelivery,
     receipt: &Receipt,
     draft: &Draft,
     decided: &mut Decided,
 ) -> Result<Decision, NotPrepared> {
-    let now = delivery.received;
-    let change = |reason: String, what| Change {
-        tenant: Some(draft.key.tenant.clone()),
-        actor: Actor::Lazaret,
-        reason,
-        at: now,
-        what,
-    };
-    match judge(effects.get(&draft.key), draft, now) {
-        Verdict::New { hold, first, times } => {
-            let new = new_action(delivery, receipt, draft, hold)?;
-            let id = new.action.id;
-            let decision = match &new.state {
-                State::Held { why, .. } => {
-                    Decision::Hold { action: id, why: why.clone(), rules: draft.rules.clone() }
+    let verdict = judge(view.effects.get(&draft.key), draft, delivery.received);
+    let deciding = Deciding { delivery, receipt, draft, decided };
+    match verdict {
+        Verdict::New { hold, first, times } => deciding.new(view, hold, first, times),
+        Verdict::Release { raise_to } => Ok(deciding.release(view, raise_to)),
+        Verdict::Duplicate { why, raise_to } => Ok(deciding.duplicate(view, why, raise_to)),
+    }
+}
+
+/// One draft on its way to a decision.
+struct Deciding<'a> {
+    delivery: &'a JudgedDelivery,
+    receipt: &'a Receipt,
+    draft: &'a Draft,
+    decided: &'a mut Decided,
+}
+
+impl Deciding<'_> {
+    fn note(&mut self, reason: String, what: What) {
+        let tenant = Some(self.draft.key.tenant.clone());
+        let at = self.delivery.received;
+        self.decided.changes.push(Change { tenant, actor: Actor::Lazaret, reason, at, what });
+    }
+
+    fn new(
+        mut self,
+        view: &mut View,
+        hold: Option<HoldWhy>,
+        first: Wall,
+        times: u32,
+    ) -> Result<Decision, NotPrepared> {
+        let Self { delivery, receipt, draft, .. } = self;
+        if draft.prepared.is_none() {
+            return Err(NotPrepared);
+        }
+        let hold = hold.or_else(|| self.breakers(view));
+        let new = new_action(delivery, receipt, draft, hold)?;
+        let id = new.action.id;
+        let rules = draft.rules.clone();
+        let decision = match &new.state {
+            State::Held { why, .. } => Decision::Hold { action: id, why: why.clone(), rules },
+            _ => Decision::Act { action: id, rules, released: false },
+        };
+        let reason = format!("alert {}, rule {}", receipt.alert_id, draft.rules.join(", "));
+        self.note(reason, What::Created { action: id, state: new.state.clone() });
+        let before = view.effects.get(&draft.key);
+        let count = Count { first, times, evidence: draft.evidence };
+        let effect = Effect::owned_by(&new, before, draft.window, count);
+        view.effects.insert(draft.key.clone(), effect);
+        self.decided.actions.push(new);
+        Ok(decision)
+    }
+
+    fn release(mut self, view: &mut View, raise_to: Option<Class>) -> Decision {
+        let Self { delivery, receipt, draft, .. } = self;
+        if let Some(why) = self.breakers(view) {
+            let why = format!("the same file on the same machine is held, and {why}");
+            return self.duplicate(view, why, raise_to);
+        }
+        let effect = view.effects.get_mut(&draft.key).expect("a released owner has a row");
+        let action = effect.owner.id;
+        effect.owner.state = StateName::Queued;
+        effect.owner.held_unknown = false;
+        let to = State::Queued { not_before: delivery.received, tries: 0, busy_since: None };
+        let (alert, rules) = (&receipt.alert_id, draft.rules.join(", "));
+        let reason = format!("settled by the evidence of alert {alert}, rule {rules}");
+        self.note(reason, What::Moved { action, from: StateName::Held, to });
+        self.raise(view, action, raise_to);
+        Decision::Act { action, rules: draft.rules.clone(), released: true }
+    }
+
+    fn duplicate(mut self, view: &mut View, why: String, raise_to: Option<Class>) -> Decision {
+        let effect = &view.effects[&self.draft.key];
+        let of = effect.owner.id;
+        let alert = self.receipt.alert_id.clone();
+        self.note(why.clone(), What::DuplicateLinked { action: of, alert });
+        self.raise(view, of, raise_to);
+        Decision::Duplicate { of, why }
+    }
+
+    fn raise(&mut self, view: &mut View, action: ActionId, to: Option<Class>) {
+        let Some(to) = to else { return };
+        view.effects.get_mut(&self.draft.key).expect("an owner has a row").owner.class = to;
+        let reason = format!("alert {} is of a higher class", self.receipt.alert_id);
+        self.note(reason, What::ClassRaised { action, to });
+    }
+
+    /// Why a breaker holds what would act, if one does; else it has been counted.
+    fn breakers(&mut self, view: &mut View) -> Option<HoldWhy> {
+        let load = self.draft.load();
+        match load.put_on(&mut view.gauges) {
+            Says::Act => {
+                let by_machine = load.breakers.iter().any(|(b, _)| *b == Breaker::ShareOfFleet);
+                let (key, rule) = (load.key.clone(), load.rule.to_owned());
+                self.decided.acted.push(Acted { key, rule, by_machine });
+                None
+            }
+            Says::Hold(Place { breaker, scope, .. }, trip) => {
+                if let Some(trip) = trip {
+                    let Place { breaker, scope, .. } = trip.place.clone();
+                    self.note(trip.why.clone(), What::Tripped { breaker, scope });
+                    self.decided.trips.push(trip);
                 }
-                _ => Decision::Act { action: id, rules: draft.rules.clone(), released: false },
-            };
-            let reason = format!("alert {}, rule {}", receipt.alert_id, draft.rules.join(", "));
-            let what = What::Created { action: id, state: new.state.clone() };
-            decided.changes.push(change(reason, what));
-            let before = effects.get(&draft.key);
-            let effect = Effect::owned_by(
-                &new,
-                before,
-                draft.window,
-                Count { first, times, evidence: draft.evidence },
-            );
-            effects.insert(draft.key.clone(), effect);
-            decided.actions.push(new);
-            Ok(decision)
-        }
-        Verdict::Release { raise_to } => {
-            let effect = effects.get_mut(&draft.key).expect("a released owner has a row");
-            let action = effect.owner.id;
-            effect.owner.state = StateName::Queued;
-            effect.owner.held_unknown = false;
-            let to = State::Queued { not_before: now, tries: 0, busy_since: None };
-            let what = What::Moved { action, from: StateName::Held, to };
-            let (alert, rules) = (&receipt.alert_id, draft.rules.join(", "));
-            let reason = format!("settled by the evidence of alert {alert}, rule {rules}");
-            decided.changes.push(change(reason, what));
-            if let Some(to) = raise_to {
-                effect.owner.class = to;
-                let reason = format!("alert {alert} is of a higher class");
-                decided.changes.push(change(reason, What::ClassRaised { action, to }));
+                Some(HoldWhy::Breaker { breaker, scope })
             }
-            Ok(Decision::Act { action, rules: draft.rules.clone(), released: true })
-        }
-        Verdict::Duplicate { why, raise_to } => {
-            let effect = effects.get_mut(&draft.key).expect("a duplicate has an owner");
-            let of = effect.owner.id;
-            let alert = receipt.alert_id.clone();
-            decided.changes.push(change(why.clone(), What::DuplicateLinked { action: of, alert }));
-            if let Some(to) = raise_to {
-                effect.owner.class = to;
-                let reason = format!("alert {} is of a higher class", receipt.alert_id);
-                decided.changes.push(change(reason, What::ClassRaised { action: of, to }));
-            }
-            Ok(Decision::Duplicate { of, why })
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Intake, Predict};
 use crate::domain::action::{Approvals, Coordinates};
 use crate::domain::alert::Alert;
+use crate::domain::breaker::{Breaker, Rate};
 use crate::domain::candidate::Candidate;
 use crate::domain::decision::{
     Content, Decision, Draft, Intent, Judged, JudgedDelivery, Outcome, Prepared, Receipt,
@@ -208,9 +209,19 @@ impl Intake {
             intent,
             rules,
             approvals: Approvals::default(),
-            breakers: Vec::new(),
+            breakers: self.breakers(tenant),
             prepared,
         }))
+    }
+}
+
+impl Intake {
+    /// The breakers over all actions of a tenant.
+    fn breakers(&self, tenant: &TenantName) -> Vec<(Breaker, Rate)> {
+        let of = self.settings.breakers.get(tenant).copied().unwrap_or_default();
+        let mut breakers = vec![(Breaker::TenantActions, of.actions)];
+        breakers.extend(of.fleet.map(|rate| (Breaker::ShareOfFleet, rate)));
+        breakers
     }
 }
 

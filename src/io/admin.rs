@@ -2,6 +2,7 @@
 //! unless configured otherwise; never on the webhook port.
 
 mod auth;
+mod brakes;
 mod extract;
 
 use std::sync::Arc;
@@ -11,21 +12,21 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
+use axum::{Json, Router};
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{ActionFilter, Clock, Pause, ReceiptFilter, Report, Store, StoreError};
-use crate::domain::action::StateName;
+use super::{ActionFilter, Clock, ReceiptFilter, Report, Store, StoreError};
 use crate::domain::audit::Role;
 use crate::domain::decision::Fate;
+use crate::domain::guard::Guard;
 use crate::domain::ids::TenantName;
-use crate::domain::scope::Scope;
 use crate::metrics::Metrics;
 
-use extract::{Body, Path, Query};
+use extract::{Path, Query};
 
 pub use auth::{Caller, Token, Tokens};
+pub use brakes::{BrakeRequest, VoteRequest};
 
 /// Makes the report of the moment: the composition root knows all the parts.
 pub type Reporter = Arc<dyn Fn() -> BoxFuture<'static, Result<Report, StoreError>> + Send + Sync>;
@@ -40,6 +41,10 @@ pub struct Admin {
     pub report: Reporter,
     /// Tells the relays that a pause may be over.
     pub resumed: Arc<dyn Fn() + Send + Sync>,
+    /// Judges again what a person releases.
+    pub guard: Arc<dyn Guard>,
+    /// Whether the rule set has a rule of this id.
+    pub has_rule: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     pub tenants: Arc<[TenantName]>,
 }
 
@@ -54,8 +59,9 @@ pub fn router(admin: Admin) -> Router {
         .route("/actions", get(actions))
         .route("/actions/{id}", get(action))
         .route("/receipts", get(receipts))
-        .route("/pause", post(pause))
-        .route("/resume", post(resume))
+        .route("/actions/vote", post(brakes::vote))
+        .route("/pause", post(brakes::pause))
+        .route("/resume", post(brakes::resume))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(admin.clone(), authenticate));
     Router::new()
@@ -138,24 +144,10 @@ async fn status(State(admin): State<Admin>) -> Response {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ActionsQuery {
-    tenant: Option<String>,
-    state: Option<String>,
-    limit: Option<usize>,
-}
-
-async fn actions(State(admin): State<Admin>, Query(query): Query<ActionsQuery>) -> Response {
-    let state = match query.state.as_deref().map(|s| (s, StateName::parse(s))) {
-        Some((name, None)) => {
-            return refuse(StatusCode::BAD_REQUEST, format!("there is no state {name:?}"));
-        }
-        Some((_, state)) => state,
-        None => None,
-    };
-    let limit = query.limit.unwrap_or(50).min(ROWS_MAX);
-    match admin.store.actions(ActionFilter { tenant: query.tenant, state, limit }).await {
+/// The query has the keys of [`ActionFilter`]; without a limit it is 50.
+async fn actions(State(admin): State<Admin>, Query(query): Query<ActionFilter>) -> Response {
+    let limit = if query.limit == 0 { 50 } else { query.limit.min(ROWS_MAX) };
+    match admin.store.actions(ActionFilter { limit, ..query }).await {
         Ok(lines) => Json(lines).into_response(),
         Err(why) => failed(&why),
     }
@@ -194,71 +186,6 @@ async fn receipts(State(admin): State<Admin>, Query(query): Query<ReceiptsQuery>
     };
     match admin.store.receipts(filter).await {
         Ok(lines) => Json(lines).into_response(),
-        Err(why) => failed(&why),
-    }
-}
-
-/// The body of `/pause` and `/resume`.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct PauseRequest {
-    /// Everything where left out.
-    pub tenant: Option<String>,
-    pub reason: String,
-}
-
-impl Admin {
-    fn scope(&self, request: &PauseRequest) -> Result<Scope, Box<Response>> {
-        if request.reason.trim().is_empty() || request.reason.len() > 1000 {
-            let why = "a reason of 1 to 1000 bytes is needed: it goes on the record";
-            return Err(Box::new(refuse(StatusCode::BAD_REQUEST, why)));
-        }
-        match &request.tenant {
-            None => Ok(Scope::All),
-            Some(name) => match self.tenants.iter().find(|t| t.as_str() == name) {
-                Some(tenant) => Ok(Scope::Tenant(tenant.clone())),
-                None => {
-                    let why = format!("there is no tenant {name:?}");
-                    Err(Box::new(refuse(StatusCode::NOT_FOUND, why)))
-                }
-            },
-        }
-    }
-}
-
-async fn pause(
-    State(admin): State<Admin>,
-    Extension(caller): Extension<Caller>,
-    Body(request): Body<PauseRequest>,
-) -> Response {
-    let scope = match admin.scope(&request) {
-        Ok(scope) => scope,
-        Err(refusal) => return *refusal,
-    };
-    let at = admin.clock.now().wall;
-    let pause = Pause { scope, by: caller.on_record(), reason: request.reason, at };
-    match super::pause_and_wait(&*admin.store, &*admin.clock, pause).await {
-        Ok(()) => status(State(admin)).await,
-        Err(why) => failed(&why),
-    }
-}
-
-async fn resume(
-    State(admin): State<Admin>,
-    Extension(caller): Extension<Caller>,
-    Body(request): Body<PauseRequest>,
-) -> Response {
-    let scope = match admin.scope(&request) {
-        Ok(scope) => scope,
-        Err(refusal) => return *refusal,
-    };
-    let at = admin.clock.now().wall;
-    match admin.store.unpause(scope, caller.on_record(), request.reason, at).await {
-        Ok(true) => {
-            (admin.resumed)();
-            status(State(admin)).await
-        }
-        Ok(false) => refuse(StatusCode::CONFLICT, "that is not paused: nothing to resume"),
         Err(why) => failed(&why),
     }
 }

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::Pause;
 use crate::domain::action::{Class, Coordinates, State, StateName};
 use crate::domain::audit::Change;
+use crate::domain::breaker::Breaker;
 use crate::domain::decision::Fate;
-use crate::domain::ids::{ActionId, AttemptId, EffectKey};
+use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineId, Sha1, TenantName};
+use crate::domain::scope::Scope;
 use crate::domain::time::Wall;
 
 /// What `lazaret status` shows of a running service.
@@ -84,6 +86,14 @@ pub struct Summary {
     pub states: Vec<StateCount>,
     pub queues: Vec<QueueLine>,
     pub pauses: Vec<Pause>,
+    #[serde(default)]
+    pub trips: Vec<TripLine>,
+    /// Held actions by tenant and reason ([`HoldWhy::as_str`](crate::domain::action::HoldWhy)).
+    #[serde(default)]
+    pub held: Vec<(String, String, u64)>,
+    /// Queued actions that a pause of their rule, machine or file covers, by tenant.
+    #[serde(default)]
+    pub aside: Vec<(String, u64)>,
     /// When the newest receipt of each source came.
     pub last_received: Vec<(String, Wall)>,
 }
@@ -109,6 +119,17 @@ impl Summary {
     }
 }
 
+/// A breaker that holds its scope until a person resumes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TripLine {
+    pub tenant: TenantName,
+    pub breaker: Breaker,
+    pub scope: Scope,
+    pub at: Wall,
+    /// What happened and how to go on.
+    pub why: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FateCount {
     pub source: String,
@@ -131,12 +152,28 @@ pub struct QueueLine {
     pub oldest: Option<Wall>,
 }
 
-#[derive(Clone, Debug, Default)]
+/// Which actions: all that fit everything that is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct ActionFilter {
     pub tenant: Option<String>,
     pub state: Option<StateName>,
+    /// Id of the rule that decided.
+    pub rule: Option<String>,
+    pub machine: Option<MachineId>,
+    pub sha1: Option<Sha1>,
+    /// Held for this reason ([`HoldWhy::as_str`](crate::domain::action::HoldWhy)).
+    pub why: Option<String>,
     /// Newest first; at most this many.
     pub limit: usize,
+}
+
+impl ActionFilter {
+    /// Whether it names anything besides the state.
+    pub fn is_narrow(&self) -> bool {
+        let Self { tenant, rule, machine, sha1, why, .. } = self;
+        tenant.is_some() || rule.is_some() || machine.is_some() || sha1.is_some() || why.is_some()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

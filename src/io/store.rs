@@ -20,9 +20,13 @@ mod effects;
 
 mod attempts;
 
+mod breakers;
+
 mod offsets;
 
 mod pauses;
+
+mod release;
 
 mod chain;
 
@@ -53,8 +57,8 @@ use self::db::Work;
 use self::fault::Fault;
 use self::threads::{Lane, Question};
 use super::{
-    ActionFilter, ActionLine, ActionReport, Offsets, Pause, ReceiptFilter, ReceiptLine, Retention,
-    Standing, Store, StoreError, Summary, Taken,
+    ActionFilter, ActionLine, ActionReport, Ballot, Offsets, Pause, ReceiptFilter, ReceiptLine,
+    Resume, Resumption, Retention, Standing, Store, StoreError, Summary, Taken, VoteLine,
 };
 use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
 use crate::domain::audit::Change;
@@ -197,12 +201,18 @@ impl Store for SqliteStore {
 
     fn unpause(
         &self,
-        scope: Scope,
-        by: String,
-        reason: String,
-        at: Wall,
-    ) -> BoxFuture<'static, Result<bool, StoreError>> {
-        self.write(move |db| pauses::unpause(db, &scope, &by, &reason, at))
+        resume: Resume,
+        guard: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Resumption, StoreError>> {
+        self.write(move |db| release::resume(db, &resume, &*guard))
+    }
+
+    fn vote(
+        &self,
+        ballot: Ballot,
+        guard: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Vec<VoteLine>, StoreError>> {
+        self.write(move |db| release::vote(db, &ballot, &*guard))
     }
 
     fn standing(&self, scope: Scope) -> BoxFuture<'static, Result<Standing, StoreError>> {

@@ -19,8 +19,8 @@ use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Now, Wall};
 use crate::domain::tracker::TrackerSettings;
 use crate::io::{
-    ActionFilter, ActionLine, ActionReport, Offsets, ReceiptFilter, ReceiptLine, Retention,
-    Standing, Summary, Taken,
+    ActionFilter, ActionLine, ActionReport, Ballot, Offsets, ReceiptFilter, ReceiptLine, Resume,
+    Resumption, Retention, Standing, Summary, Taken, VoteLine,
 };
 
 /// What the relay did, in order.
@@ -214,12 +214,18 @@ impl Store for World {
 
     fn unpause(
         &self,
-        _: Scope,
-        _: String,
-        _: String,
-        _: Wall,
-    ) -> BoxFuture<'static, Result<bool, StoreError>> {
-        unimplemented!("only a person resumes")
+        _: Resume,
+        _: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Resumption, StoreError>> {
+        unreachable!()
+    }
+
+    fn vote(
+        &self,
+        _: Ballot,
+        _: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Vec<VoteLine>, StoreError>> {
+        unreachable!()
     }
 
     fn standing(&self, _: Scope) -> BoxFuture<'static, Result<Standing, StoreError>> {

@@ -314,6 +314,7 @@ tenants:
     api: {simulator}
     login: {simulator}
     credential: {{client_id: 66666666-7777-8888-9999-000000000000, secret: {{file: contoso}}}}
+    breakers: {{actions: 1000000/1h}}
     budgets:
       quarantine: [{limits}]
       machine-actions: [{{calls: 6000, per: 60s}}]

@@ -108,7 +108,7 @@ fn clock() -> Finding {
 async fn store(config: &Config) -> Vec<Finding> {
     match client::find(config, Role::View).await {
         Ok(Service::Running(service)) => {
-            let report: Result<Report, _> = service.get("/status", &[]).await;
+            let report: Result<Report, _> = service.get("/status", client::NO_QUERY).await;
             match report {
                 Ok(report) if report.problems.is_empty() => {
                     return vec![Finding::new("service", Health::Ok, "running, no problems")];

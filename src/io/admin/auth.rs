@@ -7,6 +7,9 @@ use subtle::ConstantTimeEq;
 
 use crate::domain::audit::Role;
 
+/// The token in the data directory: whoever can read that directory.
+pub const LOCAL: &str = "local";
+
 /// One token: who holds it and what it may do.
 #[derive(Clone, Debug)]
 pub struct Token {
@@ -24,6 +27,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the token names somebody: the one in the data directory does not.
+    pub fn is_personal(&self) -> bool {
+        self.name != LOCAL
+    }
+
     /// As it stands on the record: `token alice`. Who worked on the store itself stands there as
     /// `uid 1000`.
     pub fn on_record(&self) -> String {

@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::sql::Json;
 use super::{chain, effects};
 use crate::domain::action::{Action, Class, Head, Heads, State, StateName};
-use crate::domain::audit::{Change, What};
+use crate::domain::audit::{Actor, Change, What};
 use crate::domain::dedupe::NewAction;
 use crate::domain::ids::{ActionId, EffectKey, TenantName};
 use crate::domain::time::Wall;
@@ -237,6 +237,7 @@ fn shift(
     let mut update = db.prepare_cached(
         "UPDATE actions SET state = ?2, detail = ?3, not_before = ?4, changed = ?5,
              machine_action = COALESCE(?6, machine_action),
+             acted = CASE WHEN state = 'held' AND ?2 = 'queued' AND ?7 THEN ?5 ELSE acted END,
              expires = CASE WHEN (state, ?2) IN (VALUES ('held', 'queued'), ('queued', 'held'))
                             THEN ?5 + expires_queued - created
                             ELSE expires END
@@ -246,7 +247,16 @@ fn shift(
         State::Accepted { machine_action, .. } => Some(machine_action.as_str()),
         _ => None,
     };
-    update.execute(params![sequence, next, Json(to), not_before(to), change.at, machine_action])?;
+    let by_itself = change.actor == Actor::Lazaret;
+    update.execute(params![
+        sequence,
+        next,
+        Json(to),
+        not_before(to),
+        change.at,
+        machine_action,
+        by_itself
+    ])?;
     count(db, &key.tenant, from, -1)?;
     count(db, &key.tenant, next, 1)?;
     if !next.is_open() {

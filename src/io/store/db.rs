@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use super::offsets;
 use super::open::{self, Lock};
-use super::{actions, attempts, chain, effects, intake, pauses, purge, report, verify};
+use super::{actions, attempts, chain, effects, intake, pauses, purge, release, report, verify};
 use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
 use crate::domain::audit::{Change, What};
 use crate::domain::decision::JudgedDelivery;
@@ -19,8 +19,8 @@ use crate::domain::scope::Scope;
 use crate::domain::time::{Clocks, Now, Wall};
 use crate::io::STOP_FILE;
 use crate::io::{
-    ActionFilter, ActionLine, ActionReport, Offsets, Pause, ReceiptFilter, ReceiptLine, Retention,
-    Standing, StoreError, Summary, Taken,
+    ActionFilter, ActionLine, ActionReport, Ballot, Offsets, Pause, ReceiptFilter, ReceiptLine,
+    Resume, Resumption, Retention, Standing, StoreError, Summary, Taken, VoteLine,
 };
 use crate::limits;
 
@@ -136,12 +136,18 @@ impl Db {
 
     pub fn unpause(
         &mut self,
-        scope: &Scope,
-        by: &str,
-        reason: &str,
-        at: Wall,
-    ) -> Result<bool, StoreError> {
-        self.alone(|db| pauses::unpause(&db.connection, scope, by, reason, at))
+        resume: &Resume,
+        guard: &dyn Guard,
+    ) -> Result<Resumption, StoreError> {
+        self.alone(|db| release::resume(&db.connection, resume, guard))
+    }
+
+    pub fn vote(
+        &mut self,
+        ballot: &Ballot,
+        guard: &dyn Guard,
+    ) -> Result<Vec<VoteLine>, StoreError> {
+        self.alone(|db| release::vote(&db.connection, ballot, guard))
     }
 
     pub fn standing(&mut self, scope: &Scope) -> Result<Standing, StoreError> {

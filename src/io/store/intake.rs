@@ -10,12 +10,13 @@ use super::db::Db;
 use super::fault::Fault;
 use super::offsets::{Positions, Turn};
 use super::sql::{Json, json};
-use super::{actions, effects};
+use super::{actions, breakers, effects};
 use crate::domain::action::StateName;
+use crate::domain::breaker::{Breaker, Gauge, Place};
 use crate::domain::decision::{
     AlertAnswer, Answered, Content, Decision, Draft, Fate, JudgedDelivery, Outcome, Receipt, Replay,
 };
-use crate::domain::dedupe::{self, Decided, Effect};
+use crate::domain::dedupe::{self, Decided, Effect, View};
 use crate::domain::ids::{ActionId, EffectKey, TenantName};
 use crate::domain::time::Wall;
 use crate::io::{StoreError, Taken};
@@ -48,6 +49,10 @@ struct Piece<'d> {
     positions: Positions<'d>,
     /// Open actions; counted when the first new one comes.
     open: Option<u64>,
+    /// Breakers that were asked about, as they stand now.
+    gauges: HashMap<Place, Gauge>,
+    /// For the breakers over rules and tenants.
+    acted: BTreeMap<(TenantName, String), (i64, Wall)>,
 }
 
 impl<'d> Piece<'d> {
@@ -78,8 +83,9 @@ impl<'d> Piece<'d> {
             self.positions.take(delivery);
             return Ok(Taken::Replayed(answer));
         }
-        let mut rows = rows_of(db, delivery)?;
-        let Ok(decided) = dedupe::decide(&mut rows, delivery) else {
+        let mut view =
+            View { effects: rows_of(db, delivery)?, gauges: self.gauges_of(db, delivery)? };
+        let Ok(decided) = dedupe::decide(&mut view, delivery) else {
             return Ok(Taken::NotPrepared);
         };
         if !decided.actions.is_empty() {
@@ -93,7 +99,16 @@ impl<'d> Piece<'d> {
             }
             self.open = Some(open + decided.actions.len() as u64);
         }
-        write(db, &rows, &decided)?;
+        write(db, &view.effects, &decided, delivery.received)?;
+        self.gauges.extend(view.gauges);
+        for acted in &decided.acted {
+            for rule in [acted.rule.as_str(), ""] {
+                let of = (acted.key.tenant.clone(), rule.to_owned());
+                let (count, newest) = self.acted.entry(of).or_insert((0, delivery.received));
+                *count += 1;
+                *newest = (*newest).max(delivery.received);
+            }
+        }
         for new in &decided.actions {
             let of = (new.action.key.tenant.clone(), new.state.name());
             *self.created.entry(of).or_default() += 1;
@@ -103,7 +118,31 @@ impl<'d> Piece<'d> {
             remember(db, delivery, replay, &decided.answer)?;
         }
         self.positions.take(delivery);
-        Ok(Taken::Done { answer: decided.answer, effects: owners(&rows, delivery) })
+        Ok(Taken::Done { answer: decided.answer, effects: owners(&view.effects, delivery) })
+    }
+
+    /// How the breakers of all drafts stand: as this piece left them, else as the rows say.
+    fn gauges_of(
+        &self,
+        db: &Connection,
+        delivery: &JudgedDelivery,
+    ) -> Result<HashMap<Place, Gauge>, Fault> {
+        let mut gauges = HashMap::new();
+        let now = delivery.received;
+        for draft in drafts(delivery).filter(|draft| draft.prepared.is_some()) {
+            for (place, rate) in draft.load().places() {
+                let so_far = || self.gauges.get(&place).cloned().unwrap_or_default();
+                let gauge = gauges.entry(place.clone()).or_insert_with(so_far);
+                breakers::read(db, &place, rate, now, gauge)?;
+                let (key, since) = (&draft.key, now - rate.per);
+                if place.breaker == Breaker::ShareOfFleet
+                    && breakers::is_counted(db, &key.tenant, &key.machine, since)?
+                {
+                    gauge.counted.insert(key.machine);
+                }
+            }
+        }
+        Ok(gauges)
     }
 
     fn write_fates(
@@ -141,6 +180,9 @@ impl<'d> Piece<'d> {
         )?;
         for (source, (count, newest)) in &self.received {
             upsert.execute(params![source, count, newest])?;
+        }
+        for ((tenant, rule), (number, newest)) in &self.acted {
+            breakers::count(db, tenant, rule, *newest, *number)?;
         }
         for ((tenant, state), number) in &self.created {
             actions::count(db, tenant, *state, *number)?;
@@ -196,6 +238,7 @@ fn write(
     db: &Connection,
     rows: &HashMap<EffectKey, Effect>,
     decided: &Decided,
+    at: Wall,
 ) -> Result<(), Fault> {
     let mut kept = actions::Kept::default();
     for new in &decided.actions {
@@ -204,6 +247,12 @@ fn write(
     }
     for change in &decided.changes {
         actions::record(db, change)?;
+    }
+    for trip in &decided.trips {
+        breakers::trip(db, trip, at)?;
+    }
+    for acted in decided.acted.iter().filter(|acted| acted.by_machine) {
+        breakers::touch(db, acted, at)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::breakers;
 use super::fault::Fault;
 use crate::domain::time::Wall;
 use crate::io::Retention;
@@ -25,6 +26,7 @@ pub(super) fn purge(db: &Connection, retention: &Retention, now: Wall) -> Result
     gone += delete(db, unreadable, now - retention.unreadable)?;
     gone += delete(db, replays, now)?;
     gone += delete(db, effects, now)?;
+    gone += breakers::forget(db, now)?;
     let kept = retention.actions.max(limits::ENDED_ACTIONS_KEPT_MIN);
     Ok(gone + ended_actions(db, now - kept)?)
 }

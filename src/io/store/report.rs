@@ -5,8 +5,8 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
-use super::pauses;
 use super::sql::Json;
+use super::{breakers, pauses};
 use crate::domain::action::{Coordinates, State, StateName};
 use crate::domain::audit::Change;
 use crate::domain::ids::{ActionId, EffectKey};
@@ -40,14 +40,44 @@ pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
             Ok(QueueLine { tenant: row.get(0)?, class: row.get(1)?, depth, oldest })
         },
     )?;
-    Ok(Summary { fates, received, states, queues, pauses: pauses::all(db)?, last_received })
+    let held = all(db, HELD, |row| Ok((row.get(0)?, row.get(1)?, counted(row, 2)?)))?;
+    let sql = "SELECT tenant, COUNT(*) FROM actions INDEXED BY actions_aside
+               WHERE state = 'queued' AND aside > 0 GROUP BY tenant";
+    let aside = all(db, sql, |row| Ok((row.get(0)?, counted(row, 1)?)))?;
+    let (pauses, trips) = (pauses::all(db)?, breakers::tripped(db)?);
+    Ok(Summary { fates, received, states, queues, pauses, trips, held, aside, last_received })
 }
+
+/// Why an action is held, in one word: what `why` of its state is or has as its only key.
+const HELD_WHY_IS: &str = "state = 'held' AND
+    CASE json_type(detail, '$.why') WHEN 'object'
+         THEN (SELECT key FROM json_each(detail, '$.why')) ELSE detail ->> '$.why' END = ?";
+
+const HELD: &str = "SELECT tenant,
+        CASE json_type(detail, '$.why') WHEN 'object'
+             THEN (SELECT key FROM json_each(detail, '$.why')) ELSE detail ->> '$.why' END AS why,
+        COUNT(*)
+    FROM actions INDEXED BY actions_open
+    WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted') AND state = 'held'
+    GROUP BY tenant, why ORDER BY tenant, why";
 
 /// Newest first.
 pub(super) fn actions(db: &Connection, filter: &ActionFilter) -> Result<Vec<ActionLine>, Fault> {
     let mut conditions = Conditions::default();
     if let Some(tenant) = &filter.tenant {
         conditions.and("tenant = ?", tenant);
+    }
+    if let Some(rule) = &filter.rule {
+        conditions.and("rule = ?", rule);
+    }
+    if let Some(machine) = &filter.machine {
+        conditions.and("machine = ?", machine);
+    }
+    if let Some(sha1) = &filter.sha1 {
+        conditions.and("sha1 = ?", sha1);
+    }
+    if let Some(why) = &filter.why {
+        conditions.and(HELD_WHY_IS, why);
     }
     if let Some(state) = &filter.state {
         conditions.and("state = ?", state);
@@ -65,13 +95,18 @@ pub(super) fn actions(db: &Connection, filter: &ActionFilter) -> Result<Vec<Acti
 
 /// One action by its id, or by a start of it that no other has.
 pub(super) fn action(db: &Connection, id: &str) -> Result<Option<ActionReport>, Fault> {
+    only(db, id)?.map(|sequence| report(db, sequence)).transpose()
+}
+
+/// The sequence of the only action whose id begins like this.
+pub(super) fn only(db: &Connection, id: &str) -> Result<Option<i64>, Fault> {
     let Some((first, last)) = range(id) else { return Ok(None) };
     let mut select =
         db.prepare_cached("SELECT sequence FROM actions WHERE id BETWEEN ?1 AND ?2 LIMIT 2")?;
     let found = select.query_map([first, last], |row| row.get::<_, i64>(0))?;
     match found.collect::<Result<Vec<_>, _>>()?[..] {
         [] => Ok(None),
-        [sequence] => report(db, sequence).map(Some),
+        [sequence] => Ok(Some(sequence)),
         _ => Err(Fault::invalid(format!("several actions begin with {id}; give more of it"))),
     }
 }

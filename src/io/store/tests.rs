@@ -7,6 +7,7 @@ mod offsets;
 
 mod relay;
 
+mod brakes;
 mod damage;
 
 mod opening;
@@ -35,8 +36,10 @@ use crate::domain::guard::NoGuard;
 use crate::domain::ids::{
     ActionId, AttemptId, EffectKey, MachineActionId, MachineId, Sha1, SourceName, TenantName,
 };
+use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Now, Stamp, Wall};
-use crate::io::{StoreError, Taken};
+use crate::domain::vote::Voter;
+use crate::io::{Resume, Resumption, StoreError, Taken};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -254,6 +257,12 @@ impl World {
 
     fn state(&mut self, action: ActionId) -> State {
         self.db.action(&action.to_string()).unwrap().unwrap().line.state
+    }
+
+    fn resume(&mut self, scope: &Scope) -> Resumption {
+        let by = Voter { name: "token alice".to_owned(), personal: true };
+        let (scope, reason, at) = (scope.clone(), "over".to_owned(), self.now.wall);
+        self.db.unpause(&Resume { scope, by, reason, at }, &NoGuard).unwrap()
     }
 
     fn later(&mut self, span: Duration) {

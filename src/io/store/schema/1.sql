@@ -40,6 +40,7 @@ CREATE INDEX actions_file ON actions (sha1, tenant, acted);
 CREATE INDEX actions_expiry ON actions (tenant, expires) WHERE state IN ('held', 'queued');
 CREATE INDEX actions_open ON actions (tenant, state)
     WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted');
+CREATE INDEX actions_aside ON actions (tenant) WHERE state = 'queued' AND aside > 0;
 CREATE INDEX actions_outcomes ON actions (tenant, changed)
     WHERE machine_action IS NOT NULL
       AND state NOT IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted');
@@ -193,6 +194,7 @@ CREATE TABLE touched (
     at      INTEGER NOT NULL,
     PRIMARY KEY (tenant, machine)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX touched_at ON touched (tenant, at);
 
 -- Machine actions to be cancelled at Defender. `answer` is null until it has said something.
 CREATE TABLE cancels (

@@ -1,0 +1,245 @@
+//! `lazaret actions approve` and `reject`: a person's yes or no, to single actions or to all that
+//! fit a filter, after a look at them.
+
+use clap::Args as ClapArgs;
+
+use super::actions::listing;
+use super::client::{self, ConfigArg, Service};
+use super::style::{clean, print_json};
+use super::{Failure, Outcome, runtime};
+use crate::app;
+use crate::config::Config;
+use crate::domain::action::StateName;
+use crate::domain::audit::Role;
+use crate::domain::vote::{Say, Voted, Voter};
+use crate::io::admin::VoteRequest;
+use crate::io::clock::SystemClock;
+use crate::io::{ActionFilter, ActionLine, Ballot, Clock as _, Store as _, VoteLine, Which};
+
+/// Rows of a preview.
+const SHOWN: usize = 20;
+
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Ids of actions, or unambiguous starts of them
+    ids: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArg,
+    /// Only the oldest so many of those that match
+    #[arg(long, value_name = "N")]
+    first: Option<usize>,
+    /// Do nothing where more match
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    at_most: usize,
+    /// Do it: a filter without this only shows what it would be
+    #[arg(long)]
+    yes: bool,
+    /// Why: goes on the record
+    #[arg(long)]
+    reason: String,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which actions, where no ids are given.
+#[derive(Debug, ClapArgs)]
+pub struct FilterArg {
+    /// Those of this tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Those that this rule decided, by its id
+    #[arg(long)]
+    rule: Option<String>,
+    /// Those on this machine, by its Defender id
+    #[arg(long, value_name = "ID")]
+    machine: Option<String>,
+    /// Those of this file
+    #[arg(long, value_name = "HASH")]
+    sha1: Option<String>,
+    /// Those held for this: approval, breaker, protection, returns, unknown or withdrawn
+    #[arg(long, value_name = "WHY")]
+    why: Option<String>,
+}
+
+const WHYS: [&str; 6] = ["approval", "breaker", "protection", "returns", "unknown", "withdrawn"];
+
+impl FilterArg {
+    /// The filter, its values checked.
+    pub fn filter(&self, state: Option<StateName>, limit: usize) -> Result<ActionFilter, Failure> {
+        use crate::domain::ids::{MachineId, Sha1};
+        let bad = |what: &str, text: &str, why: &dyn std::fmt::Display| {
+            Failure::usage(format!("--{what} {text:?} {why}"))
+        };
+        let machine = self
+            .machine
+            .as_deref()
+            .map(|text| MachineId::parse(text).map_err(|why| bad("machine", text, &why)));
+        let sha1 = self
+            .sha1
+            .as_deref()
+            .map(|text| Sha1::parse(text).map_err(|why| bad("sha1", text, &why)));
+        if let Some(why) = &self.why
+            && !WHYS.contains(&why.as_str())
+        {
+            let known = format!("is no reason; there are {}", WHYS.join(", "));
+            return Err(bad("why", why, &known));
+        }
+        Ok(ActionFilter {
+            tenant: self.tenant.clone(),
+            state,
+            rule: self.rule.clone(),
+            machine: machine.transpose()?,
+            sha1: sha1.transpose()?,
+            why: self.why.clone(),
+            limit,
+        })
+    }
+}
+
+pub fn run(args: Args, say: Say) -> Outcome {
+    let config = args.config.load()?;
+    if args.reason.trim().is_empty() {
+        return Err(Failure::usage("--reason is empty: say why, it goes on the record"));
+    }
+    let state = (say == Say::Approve).then_some(StateName::Held);
+    let filter = args.filter.filter(state, SHOWN)?;
+    let which = match (args.ids.is_empty(), filter.is_narrow()) {
+        (true, false) => {
+            return Err(Failure::usage(
+                "name actions by their ids, or which with --tenant, --rule, --machine, --sha1 or \
+                 --why",
+            ));
+        }
+        (false, true) => return Err(Failure::usage("give ids or a filter, not both")),
+        (false, false) => Which::Ids(args.ids.clone()),
+        (true, true) => {
+            Which::All { filter: filter.clone(), at_most: args.at_most, first: args.first }
+        }
+    };
+    runtime(1)?.block_on(async {
+        if matches!(which, Which::All { .. }) && !args.yes {
+            return preview(&args, &config, filter, say).await;
+        }
+        let lines = cast(&args, &config, which, say).await?;
+        if args.json {
+            print_json(&lines);
+        } else {
+            print!("{}", outcome(&lines, args.filter.is_given()));
+        }
+        let through = |line: &VoteLine| {
+            matches!(line.voted, Voted::Released | Voted::Rejected | Voted::Counted { .. })
+        };
+        if !lines.is_empty() && lines.iter().all(through) {
+            Ok(())
+        } else {
+            Err(Failure::wrong(""))
+        }
+    })
+}
+
+impl FilterArg {
+    fn is_given(&self) -> bool {
+        [&self.tenant, &self.rule, &self.machine, &self.sha1, &self.why].iter().any(|f| f.is_some())
+    }
+}
+
+async fn cast(
+    args: &Args,
+    config: &Config,
+    which: Which,
+    say: Say,
+) -> Result<Vec<VoteLine>, Failure> {
+    let reason = args.reason.clone();
+    match client::find(config, Role::Approve).await? {
+        Service::Running(service) => {
+            service.post("/actions/vote", &VoteRequest { which, say, reason }).await
+        }
+        Service::Stopped => {
+            let guard = app::guard(config).map_err(Failure::usage)?;
+            let store = app::open_store(config).map_err(Failure::usage)?;
+            let at = SystemClock::new().now().wall;
+            let ballot = Ballot { which, say, by: account_voter(), reason, at };
+            store.vote(ballot, guard).await.map_err(Failure::wrong)
+        }
+    }
+}
+
+/// Who works on the store itself.
+pub fn account_voter() -> Voter {
+    Voter { name: client::account(), personal: false }
+}
+
+async fn preview(args: &Args, config: &Config, filter: ActionFilter, say: Say) -> Outcome {
+    // One more than is allowed for, so that the count can be told.
+    let most = args.first.unwrap_or(usize::MAX).min(1000);
+    let filter = ActionFilter { limit: most, ..filter };
+    let lines: Vec<ActionLine> = super::actions::list(config, filter).await?;
+    let lines: Vec<ActionLine> = lines
+        .into_iter()
+        .filter(|line| matches!(line.state.name(), StateName::Held | StateName::Queued))
+        .collect();
+    if lines.is_empty() {
+        return Err(Failure::wrong("no action that waits matches: nothing to do"));
+    }
+    print!("{}", listing(&lines[..lines.len().min(SHOWN)]));
+    let word = if say == Say::Approve { "approve" } else { "reject" };
+    let more = if lines.len() == 1000 { " or more" } else { "" };
+    println!(
+        "{}{more} actions match. Nothing was done: --yes would {word} {} of them, and --at-most {} \
+         bounds it.",
+        lines.len(),
+        if args.first.is_some() { "the oldest" } else { "all" },
+        args.at_most
+    );
+    Ok(())
+}
+
+/// How many came to what, in one line.
+pub fn tally(lines: &[VoteLine]) -> String {
+    let count = |of: fn(&Voted) -> bool| lines.iter().filter(|line| of(&line.voted)).count();
+    let counts = [
+        (count(|v| matches!(v, Voted::Released)), "released"),
+        (count(|v| matches!(v, Voted::Counted { .. })), "wait for another yes"),
+        (count(|v| matches!(v, Voted::Rejected)), "rejected"),
+        (count(|v| matches!(v, Voted::Protected { .. })), "protected by a deny rule"),
+        (count(|v| matches!(v, Voted::CountedBefore)), "had your yes before"),
+        (count(|v| matches!(v, Voted::NotPersonal)), "need a token of your own"),
+        (count(|v| matches!(v, Voted::Stands { .. })), "do not wait any more"),
+        (count(|v| matches!(v, Voted::Expired { .. })), "had expired"),
+    ];
+    let said: Vec<_> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if said.is_empty() { "no action matched".to_owned() } else { said.join(", ") }
+}
+
+fn outcome(lines: &[VoteLine], many: bool) -> String {
+    if many {
+        return format!("{}\n", tally(lines));
+    }
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&clean(&format!("{:.18}  {}", line.id.to_string(), said(&line.voted))));
+        text.push('\n');
+    }
+    text
+}
+
+fn said(voted: &Voted) -> String {
+    match voted {
+        Voted::Released => "released: it is queued".to_owned(),
+        Voted::Counted { given, of } => format!("counted: {given} of {of} have said yes"),
+        Voted::Rejected => "rejected".to_owned(),
+        Voted::Protected { by } => {
+            format!("not released but rejected: protected by rule {}", by.join(", "))
+        }
+        Voted::CountedBefore => "you have said yes before: somebody else has to".to_owned(),
+        Voted::NotPersonal => {
+            "not counted: its rule asks for a token of your own (LAZARET_TOKEN)".to_owned()
+        }
+        Voted::Stands { state } => format!("nothing done: it is {state}"),
+        Voted::Expired { at } => format!("nothing done: its time was over at {at}"),
+    }
+}

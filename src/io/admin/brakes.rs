@@ -1,0 +1,140 @@
+//! Pause, resume, approve, reject.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+
+use super::extract::Body;
+use super::{Admin, Caller, failed, refuse};
+use crate::domain::scope::Scope;
+use crate::domain::vote::{Say, Voter};
+use crate::io::{Ballot, Pause, Resume, StoreError, Which, braked, pause_and_wait};
+
+/// The body of `/pause` and `/resume`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrakeRequest {
+    /// `all`, `tenant:NAME`, `rule:ID`, `machine:40 HEX DIGITS` or `sha1:40 HEX DIGITS`.
+    pub scope: String,
+    pub reason: String,
+}
+
+/// The body of `/actions/vote`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoteRequest {
+    pub which: Which,
+    pub say: Say,
+    pub reason: String,
+}
+
+/// A reason goes on the record for good.
+fn check_reason(reason: &str) -> Result<(), Box<Response>> {
+    if reason.trim().is_empty() || reason.len() > 1000 {
+        let why = "a reason of 1 to 1000 bytes is needed: it goes on the record";
+        return Err(Box::new(refuse(StatusCode::BAD_REQUEST, why)));
+    }
+    Ok(())
+}
+
+impl Admin {
+    /// The scope, where this service can know what is meant.
+    fn scope(&self, request: &BrakeRequest, may_be_gone: bool) -> Result<Scope, Box<Response>> {
+        check_reason(&request.reason)?;
+        let no = |status, why: String| Err(Box::new(refuse(status, why)));
+        let Some(scope) = Scope::from_key(&request.scope) else {
+            let why = format!(
+                "{:?} is no scope: send all, tenant:NAME, rule:ID, machine:ID or sha1:HASH, the \
+                 last two of 40 hex digits",
+                request.scope
+            );
+            return no(StatusCode::BAD_REQUEST, why);
+        };
+        match &scope {
+            Scope::Tenant(name) if !self.tenants.contains(name) => {
+                no(StatusCode::NOT_FOUND, format!("there is no tenant {name}"))
+            }
+            Scope::Rule(rule) if !may_be_gone && !(self.has_rule)(rule) => {
+                let why = format!("there is no rule {rule}: lazaret rules list shows their ids");
+                no(StatusCode::NOT_FOUND, why)
+            }
+            _ => Ok(scope),
+        }
+    }
+}
+
+impl Caller {
+    fn voter(&self) -> Voter {
+        Voter { name: self.on_record(), personal: self.is_personal() }
+    }
+}
+
+pub(super) async fn pause(
+    State(admin): State<Admin>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<BrakeRequest>,
+) -> Response {
+    let scope = match admin.scope(&request, false) {
+        Ok(scope) => scope,
+        Err(refusal) => return *refusal,
+    };
+    let at = admin.clock.now().wall;
+    let by = caller.on_record();
+    let pause = Pause { scope: scope.clone(), by, reason: request.reason, at };
+    answer(async {
+        pause_and_wait(&*admin.store, &*admin.clock, pause).await?;
+        braked(&*admin.store, scope, admin.clock.now().wall, None).await
+    })
+    .await
+}
+
+pub(super) async fn resume(
+    State(admin): State<Admin>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<BrakeRequest>,
+) -> Response {
+    let scope = match admin.scope(&request, true) {
+        Ok(scope) => scope,
+        Err(refusal) => return *refusal,
+    };
+    let at = admin.clock.now().wall;
+    let by = caller.voter();
+    let resume = Resume { scope: scope.clone(), by, reason: request.reason, at };
+    let resumption = match admin.store.unpause(resume, admin.guard.clone()).await {
+        Ok(resumption) => resumption,
+        Err(why) => return failed(&why),
+    };
+    if !resumption.paused && resumption.tripped == 0 {
+        let why = format!("{scope} is neither paused nor held by a breaker: nothing to resume");
+        return refuse(StatusCode::CONFLICT, why);
+    }
+    (admin.resumed)();
+    answer(braked(&*admin.store, scope, at, Some(resumption))).await
+}
+
+pub(super) async fn vote(
+    State(admin): State<Admin>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<VoteRequest>,
+) -> Response {
+    if let Err(refusal) = check_reason(&request.reason) {
+        return *refusal;
+    }
+    let VoteRequest { which, say, reason } = request;
+    let ballot = Ballot { which, say, by: caller.voter(), reason, at: admin.clock.now().wall };
+    let voted = admin.store.vote(ballot, admin.guard.clone()).await;
+    (admin.resumed)();
+    match voted {
+        Ok(lines) => Json(lines).into_response(),
+        Err(why) => failed(&why),
+    }
+}
+
+async fn answer<T: Serialize>(made: impl Future<Output = Result<T, StoreError>>) -> Response {
+    match made.await {
+        Ok(made) => Json(made).into_response(),
+        Err(why) => failed(&why),
+    }
+}

@@ -1,0 +1,191 @@
+//! What people say of actions that wait: yes, no, and letting a breaker's scope go on. Each of them
+//! all or nothing, in one transaction with its changes.
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, params};
+
+use super::fault::Fault;
+use super::sql::Json;
+use super::{actions, breakers, chain, pauses, report};
+use crate::domain::action::{HoldWhy, State, StateName};
+use crate::domain::audit::{Actor, Change, What};
+use crate::domain::guard::Guard;
+use crate::domain::ids::{ActionId, EffectKey};
+use crate::domain::scope::Scope;
+use crate::domain::time::Wall;
+use crate::domain::vote::{self, Next, Say, Voted};
+use crate::io::{ActionFilter, Ballot, Resume, Resumption, VoteLine, Which};
+
+/// Applies one person's yes or no to each of the actions, in the order they came.
+pub(super) fn vote(
+    db: &Connection,
+    ballot: &Ballot,
+    guard: &dyn Guard,
+) -> Result<Vec<VoteLine>, Fault> {
+    let waiting = match &ballot.which {
+        Which::Ids(ids) => ids.iter().map(|id| by_id(db, id)).collect::<Result<Vec<_>, _>>()?,
+        Which::All { filter, at_most, first } => {
+            let mut found = all(db, filter, ballot.say)?;
+            found.truncate(first.unwrap_or(usize::MAX));
+            if found.len() > *at_most {
+                let many = found.len();
+                return Err(Fault::invalid(format!(
+                    "{many} actions match, more than {at_most}; nothing was done: look at them, \
+                     then allow for as many with --at-most {many}"
+                )));
+            }
+            let of = |id: &ActionId| one(db, "id = ?1", id);
+            found.iter().map(of).collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    waiting.into_iter().map(|waits| say(db, ballot, guard, waits)).collect()
+}
+
+/// Removes a pause, sets the breakers of its scope back, and says yes in this person's name to
+/// everything that they held.
+pub(super) fn resume(
+    db: &Connection,
+    resume: &Resume,
+    guard: &dyn Guard,
+) -> Result<Resumption, Fault> {
+    let Resume { scope, by, reason, at } = resume;
+    let paused = pauses::unpause(db, scope, &by.name, reason, *at)?;
+    let tripped = breakers::reset(db, scope, *at)?;
+    if tripped > 0 && !paused {
+        let what = What::Resumed { scope: scope.clone() };
+        chain::append(db, &pauses::change(scope, &by.name, reason, *at, what))?;
+    }
+    let mut released = Vec::new();
+    if tripped > 0 {
+        let ballot = Ballot {
+            which: Which::Ids(Vec::new()),
+            say: Say::Approve,
+            by: by.clone(),
+            reason: reason.clone(),
+            at: *at,
+        };
+        for waits in held_by_breaker(db, scope)? {
+            released.push(say(db, &ballot, guard, waits)?);
+        }
+    }
+    Ok(Resumption { paused, tripped, released })
+}
+
+/// An action as a vote needs it.
+struct Waits {
+    id: ActionId,
+    key: EffectKey,
+    state: State,
+    expires: Wall,
+    candidate: String,
+}
+
+const WAITS: &str = "SELECT id, tenant, machine, sha1, detail, expires, candidate
+    FROM actions LEFT JOIN origins USING (sequence)";
+
+fn waits(row: &rusqlite::Row<'_>) -> rusqlite::Result<Waits> {
+    Ok(Waits {
+        id: row.get(0)?,
+        key: EffectKey { tenant: row.get(1)?, machine: row.get(2)?, sha1: row.get(3)? },
+        state: row.get::<_, Json<State>>(4)?.0,
+        expires: row.get(5)?,
+        candidate: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+    })
+}
+
+fn by_id(db: &Connection, id: &str) -> Result<Waits, Fault> {
+    let Some(sequence) = report::only(db, id)? else {
+        return Err(Fault::invalid(format!("no action begins with {id}; nothing was done")));
+    };
+    one(db, "sequence = ?1", sequence)
+}
+
+fn one(db: &Connection, which: &str, value: impl ToSql) -> Result<Waits, Fault> {
+    let mut select = db.prepare_cached(&format!("{WAITS} WHERE {which}"))?;
+    Ok(select.query_row([value], waits)?)
+}
+
+/// Oldest first.
+fn all(db: &Connection, filter: &ActionFilter, say: Say) -> Result<Vec<ActionId>, Fault> {
+    let states: &[StateName] = match (filter.state, say) {
+        (Some(state), _) => &[state],
+        (None, Say::Approve) => &[StateName::Held],
+        (None, Say::Reject) => &[StateName::Held, StateName::Queued],
+    };
+    let mut found = Vec::new();
+    for state in states {
+        let limit = usize::MAX;
+        let of = ActionFilter { state: Some(*state), limit, ..filter.clone() };
+        found.extend(report::actions(db, &of)?.into_iter().map(|line| line.id));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn held_by_breaker(db: &Connection, scope: &Scope) -> Result<Vec<Waits>, Fault> {
+    let mut select = db.prepare_cached(&format!(
+        "{WAITS} WHERE id IN (
+             SELECT id FROM actions INDEXED BY actions_open
+             WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted') AND state = 'held')
+         ORDER BY sequence"
+    ))?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let action = waits(row)?;
+        if let State::Held { why: HoldWhy::Breaker { scope: by, .. }, .. } = &action.state
+            && by == scope
+        {
+            found.push(action);
+        }
+    }
+    Ok(found)
+}
+
+fn say(
+    db: &Connection,
+    ballot: &Ballot,
+    guard: &dyn Guard,
+    waits: Waits,
+) -> Result<VoteLine, Fault> {
+    let Waits { id, key, state, expires, candidate } = waits;
+    let Ballot { say, by, reason, at, .. } = ballot;
+    let (voted, next) = match say {
+        Say::Approve => {
+            let protection = || guard.protection(&candidate, *at);
+            vote::approve(&state, expires, by, protection, *at)
+        }
+        Say::Reject => vote::reject(&state, by),
+    };
+    let change = |reason: String, what| Change {
+        tenant: Some(key.tenant.clone()),
+        actor: Actor::Person(by.name.clone()),
+        reason,
+        at: *at,
+        what,
+    };
+    match next {
+        Next::Nothing => {}
+        Next::Noted(to) => {
+            let mut update = db.prepare_cached("UPDATE actions SET detail = ?2 WHERE id = ?1")?;
+            update.execute(params![id, Json(&to)])?;
+            let what = What::Approved { action: id, by: by.name.clone() };
+            chain::append(db, &change(reason.clone(), what))?;
+        }
+        Next::Moves(to, released) => {
+            let reason = match &voted {
+                Voted::Protected { by } => {
+                    format!("judged again at an approval: protected by rule {}", by.join(", "))
+                }
+                _ => reason.clone(),
+            };
+            let what = What::Moved { action: id, from: state.name(), to };
+            actions::record(db, &change(reason, what))?;
+            if let Some(released) = released {
+                let sql = "UPDATE actions SET released = ?2 WHERE id = ?1";
+                db.prepare_cached(sql)?.execute(params![id, Json(&released)])?;
+            }
+        }
+    }
+    Ok(VoteLine { id, key, voted })
+}
