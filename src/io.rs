@@ -38,7 +38,7 @@ use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
 pub use brakes::{
     Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine, Which,
-    braked, pause_and_wait,
+    braked, pause_and_wait, stop_file,
 };
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,

@@ -1,5 +1,6 @@
 //! The report of the moment, gathered from all parts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -13,7 +14,10 @@ use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaStatus;
 use crate::io::store::SqliteStore;
-use crate::io::{Clock as _, KafkaLine, RelayLine, Report, Store as _, StoreError, WindowLine};
+use crate::io::{
+    Clock as _, KafkaLine, RelayLine, Report, STOP_FILE, Store as _, StoreError, WindowLine,
+    stop_file,
+};
 use crate::relay::RelayStatus;
 
 /// Knows where every part keeps its status. Cheap to clone.
@@ -23,6 +27,7 @@ pub(super) struct Reporter(Arc<Sources>);
 struct Sources {
     node: String,
     mode: &'static str,
+    stop_file: PathBuf,
     started: Wall,
     rules: Arc<ArcSwap<Ruleset>>,
     store: Arc<SqliteStore>,
@@ -41,6 +46,7 @@ impl Reporter {
         Self(Arc::new(Sources {
             node: config.node.clone(),
             mode: config.mode.0.as_str(),
+            stop_file: config.store.sqlite.join(STOP_FILE),
             started: parts.clock.now().wall,
             rules: parts.rules.clone(),
             store: parts.store.clone(),
@@ -67,7 +73,8 @@ impl Reporter {
             kafka: from.kafka.iter().map(|(source, status)| kafka(source, status, now)).collect(),
             problems: Vec::new(),
         };
-        report.problems = problems(&report);
+        report.problems.extend(stop_file(&from.stop_file));
+        report.problems.extend(problems(&report));
         Ok(report)
     }
 
@@ -122,13 +129,9 @@ fn kafka(source: &str, status: &KafkaStatus, now: Wall) -> KafkaLine {
     }
 }
 
+/// The worst first: what was lost or runs twice, what keeps calls from leaving, what waits.
 fn problems(report: &Report) -> Vec<String> {
-    let mut problems = report.summary.problems();
-    for relay in &report.relays {
-        if let Some(why) = &relay.held {
-            problems.push(format!("nothing is sent for tenant {}: {why}", relay.tenant));
-        }
-    }
+    let mut problems = Vec::new();
     for source in &report.kafka {
         if let Some(member) = &source.foreign_member {
             problems.push(format!("another process reads for source {}: {member}", source.source));
@@ -144,5 +147,11 @@ fn problems(report: &Report) -> Vec<String> {
             ));
         }
     }
+    for relay in &report.relays {
+        if let Some(why) = &relay.held {
+            problems.push(format!("nothing is sent for tenant {}: {why}", relay.tenant));
+        }
+    }
+    problems.extend(report.summary.problems());
     problems
 }

@@ -1,19 +1,19 @@
 //! `lazaret status`: one screen on what the service is doing, for someone at 3 a.m.
 
-use std::fmt::Write as _;
+mod screen;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::client::{self, ConfigArg, Service};
-use super::style::{Style, ago, clean, print_json, table};
+use super::style::{Style, print_json};
 use super::{Failure, Outcome, runtime};
 use crate::app;
 use crate::config::Config;
 use crate::domain::audit::Role;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
-use crate::io::{Clock as _, Pause, Report, Store as _, Summary};
+use crate::io::{Clock as _, Report, STOP_FILE, Store as _, Summary, stop_file};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -48,6 +48,7 @@ struct Stopped<'a> {
 impl<'a> Stopped<'a> {
     fn new(config: &'a Config, now: Wall, summary: Summary) -> Self {
         let mut problems = vec![format!("{STOPPED}: start it with `lazaret run`")];
+        problems.extend(stop_file(&config.store.sqlite.join(STOP_FILE)));
         problems.extend(summary.problems());
         let (version, mode) = (env!("CARGO_PKG_VERSION"), config.mode.0.as_str());
         Self { running: false, version, node: &config.node, mode, now, summary, problems }
@@ -66,7 +67,7 @@ pub fn run(args: Args) -> Outcome {
                 if args.json {
                     print_json(&Running { running: true, report: &report });
                 } else {
-                    print!("{}", screen(Style::of_stdout(), &report));
+                    print!("{}", screen::running(Style::of_stdout(), &report));
                 }
                 if report.problems.is_empty() { Ok(()) } else { Err(Failure::wrong("")) }
             }
@@ -74,91 +75,17 @@ pub fn run(args: Args) -> Outcome {
                 let store = app::open_store(&config).map_err(Failure::usage)?;
                 let now = SystemClock::new().now().wall;
                 let summary = store.summary(now).await.map_err(Failure::wrong)?;
+                let stopped = Stopped::new(&config, now, summary);
                 if args.json {
-                    print_json(&Stopped::new(&config, now, summary));
+                    print_json(&stopped);
                 } else {
-                    print!("{}", summary_screen(Style::of_stdout(), &summary, now));
+                    let Stopped { mode, summary, problems, .. } = &stopped;
+                    print!("{}", screen::stopped(Style::of_stdout(), mode, summary, problems, now));
                 }
                 Err(Failure::wrong(STOPPED))
             }
         }
     })
-}
-
-fn screen(style: Style, report: &Report) -> String {
-    let mut text = format!(
-        "{} {} on {}, up {}; mode {}, rules in force: {} ({})\n",
-        style.bold("lazaret"),
-        report.version,
-        clean(&report.node),
-        ago(report.now.since(report.started)),
-        style.bold(&report.mode),
-        report.rules,
-        &report.ruleset[..report.ruleset.len().min(12)],
-    );
-    for problem in &report.problems {
-        _ = writeln!(text, "{} {}", style.bad("!"), clean(problem));
-    }
-    text.push_str(&tables(&report.summary, report.now));
-    for relay in &report.relays {
-        let windows: Vec<_> = relay
-            .windows
-            .iter()
-            .map(|w| format!("{} of {} per {} s", w.used, w.calls, w.per_seconds))
-            .collect();
-        _ = writeln!(text, "budget of {}: {} used", relay.tenant, windows.join(", "));
-        if let Some(why) = &relay.held {
-            let until = relay.held_until.map(|at| format!(" until {at}")).unwrap_or_default();
-            _ = writeln!(text, "  {} nothing is sent{until}: {}", style.notice("!"), clean(why));
-        }
-    }
-    for source in &report.kafka {
-        _ = writeln!(
-            text,
-            "kafka {}: {} partitions, lag {}",
-            source.source, source.partitions, source.lag
-        );
-    }
-    text
-}
-
-fn summary_screen(style: Style, summary: &Summary, now: Wall) -> String {
-    let mut text = String::new();
-    for pause in &summary.pauses {
-        let Pause { scope, by, reason, at } = pause;
-        let why = format!("paused: {scope}, by {by} at {at}: {reason}");
-        _ = writeln!(text, "{} {}", style.notice("!"), clean(&why));
-    }
-    text.push_str(&tables(summary, now));
-    text
-}
-
-fn tables(summary: &Summary, now: Wall) -> String {
-    let mut text = String::new();
-    let mut rows = vec![vec!["received".into(), "".into(), "last".into()]];
-    for (source, count) in &summary.received {
-        let last = summary.last_received.iter().find(|(name, _)| name == source);
-        let last = last.map_or("never".into(), |(_, at)| format!("{} ago", ago(now.since(*at))));
-        rows.push(vec![source.clone(), count.to_string(), last]);
-        for fate in summary.fates.iter().filter(|f| f.source == *source && f.count > 0) {
-            let name = fate.fate.as_str().replace('_', " ");
-            rows.push(vec![format!("  {name}"), fate.count.to_string()]);
-        }
-    }
-    text.push_str(&table(&rows));
-    if !summary.states.is_empty() {
-        let mut rows = vec![vec!["actions".into(), "state".into(), "count".into()]];
-        rows.extend(summary.states.iter().filter(|s| s.count > 0).map(|state| {
-            vec![state.tenant.clone(), state.state.to_string(), state.count.to_string()]
-        }));
-        text.push_str(&table(&rows));
-    }
-    for queue in summary.queues.iter().filter(|q| q.depth > 0) {
-        let oldest = queue.oldest.map_or("-".into(), |at| ago(now.since(at)));
-        let class = format!("{:?}", queue.class).to_lowercase();
-        _ = writeln!(text, "queue {} {class}: {}, oldest {oldest}", queue.tenant, queue.depth);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -208,26 +208,21 @@ impl Load<'_> {
 
 fn why(place: &Place, rate: Rate) -> String {
     let Place { tenant, breaker, scope } = place;
-    let go_on = format!("to let it go on: lazaret resume{} --reason TEXT", scope.option());
-    let Rate { count, .. } = rate;
-    match breaker {
+    let what = match breaker {
         Breaker::MachinesPerFile => format!(
-            "{scope} was met on more machines of tenant {tenant} than {rate}: beyond {count} \
-             machines add a file indicator in Defender, or {go_on}"
+            "{scope} was met on more machines of tenant {tenant} than {rate}: beyond {} machines \
+             add a file indicator in Defender",
+            rate.count
         ),
-        Breaker::RuleActions => format!(
-            "{scope} decided more actions for tenant {tenant} than {rate}: look at them with \
-             lazaret actions list --rule, and {go_on}"
-        ),
-        Breaker::TenantActions => format!(
-            "more actions were decided for {scope} than {rate}: look at them with \
-             lazaret actions list, and {go_on}"
-        ),
-        Breaker::ShareOfFleet => format!(
-            "more machines of {scope} would be touched than {rate}, its share of the fleet: look \
-             at them with lazaret actions list, and {go_on}"
-        ),
-    }
+        Breaker::RuleActions => {
+            format!("{scope} decided more actions for tenant {tenant} than {rate}")
+        }
+        Breaker::TenantActions => format!("more actions were decided for {scope} than {rate}"),
+        Breaker::ShareOfFleet => {
+            format!("more machines of {scope} would be touched than {rate}, its share of the fleet")
+        }
+    };
+    format!("{what}; to go on: lazaret resume{} --reason TEXT", scope.option())
 }
 
 #[cfg(test)]

@@ -13,6 +13,15 @@ use crate::domain::vote::{Say, Voted, Voter};
 /// In the data directory: while it is there, nothing is sent.
 pub const STOP_FILE: &str = "STOP";
 
+/// What to say where the stop file is there.
+pub fn stop_file(file: &std::path::Path) -> Option<String> {
+    let there = file.try_exists().unwrap_or(true);
+    there.then(|| {
+        let file = file.display();
+        format!("nothing is sent while the file {file} is there; to go on: rm {file}")
+    })
+}
+
 /// Who pauses, where it is the service and no person. No token may have this name.
 pub const ITSELF: &str = "lazaret";
 

@@ -48,6 +48,19 @@ pub struct RelayLine {
     pub answers: Vec<(String, u64)>,
 }
 
+impl RelayLine {
+    /// How long it takes until so many more calls have been made, if nothing else comes between:
+    /// in each window so many are free now, and a whole window of them each time it passes.
+    pub fn done_in(&self, calls: u64) -> Duration {
+        let wait = |window: &WindowLine| {
+            let free = window.calls.saturating_sub(window.used) as u64;
+            let windows = calls.saturating_sub(free).div_ceil(window.calls.max(1) as u64);
+            Duration::from_secs_f64(window.per_seconds * windows as f64)
+        };
+        self.windows.iter().map(wait).max().unwrap_or_default()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowLine {
     pub used: usize,
@@ -104,13 +117,19 @@ impl Summary {
         let mut problems = Vec::new();
         for pause in &self.pauses {
             let Pause { scope, by, reason, .. } = pause;
-            problems.push(format!("{scope} is paused by {by}: {reason}"));
+            problems.push(format!(
+                "{scope} is paused by {by}: {reason}; to go on: lazaret resume{} --reason TEXT",
+                scope.option()
+            ));
+        }
+        for trip in &self.trips {
+            problems.push(format!("breaker {}: {}", trip.breaker, trip.why));
         }
         for of in &self.states {
             if of.state == StateName::Held && of.count > 0 {
                 problems.push(format!(
-                    "{} actions of tenant {} are held for a person: lazaret actions list --state \
-                     held",
+                    "{} actions of tenant {} are held for a person; to go on: lazaret actions list \
+                     --held",
                     of.count, of.tenant
                 ));
             }
