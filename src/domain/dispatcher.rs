@@ -163,7 +163,8 @@ impl Dispatcher {
             Event::Nudge => self.queue.nudge(),
             Event::Resumed => {
                 self.shut = None;
-                self.queue.nudge();
+                // What was passed over may stand before what is here.
+                self.queue.queued(now.wall);
             }
             Event::Loaded { class, heads } => {
                 self.loading = false;
@@ -213,7 +214,7 @@ impl Dispatcher {
             self.sweeping = true;
             self.sweep_at = now.boot + limits::SWEEP_EVERY;
             // A nudge may have been lost, or its sender.
-            self.queue.nudge();
+            self.queue.queued(now.wall);
             effects.push(Effect::Sweep);
         }
     }

@@ -63,7 +63,9 @@ fn whatever_happens_every_action_ends_as_it_should() {
 fn every_move() -> impl Iterator<Item = (StateName, StateName)> {
     use StateName::*;
     let from = |from: StateName, to: &'static [StateName]| to.iter().map(move |to| (from, *to));
-    from(Queued, &[Expired])
+    // Held, rejected and released: a person, or the guard.
+    from(Queued, &[Expired, Held, Rejected])
+        .chain(from(Held, &[Queued, Expired]))
         .chain(from(InFlight, &[Accepted, InDoubt, Queued, Refused]))
         .chain(from(InDoubt, &[Accepted, Queued, GaveUp]))
         .chain(from(Accepted, &[Succeeded, Failed, TimedOut, Cancelled]))

@@ -3,19 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::action::{
-    AttemptRow, Begun, Call, Class, ClosedAttempt, Head, Heads, NewAttempt, OpenAction, Resumed,
-    State, StateName,
+    Approvals, AttemptRow, Begun, Call, Class, ClosedAttempt, Head, Heads, HoldWhy, NewAttempt,
+    OpenAction, Resumed, State, StateName,
 };
 use crate::domain::audit::{Change, What};
 use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineActionId};
-use crate::domain::time::Wall;
+use crate::domain::scope::Scope;
+use crate::domain::time::{BootId, Now, Wall};
 
 #[derive(Default)]
 pub struct Store {
     pub actions: BTreeMap<ActionId, Row>,
     pub open: BTreeSet<ActionId>,
     attempts: BTreeMap<AttemptId, AttemptRow>,
-    pub paused: bool,
+    pub pauses: Vec<Scope>,
+    /// What the guard sends to a person.
+    pub guarded: bool,
 }
 
 pub struct Row {
@@ -28,6 +31,8 @@ pub struct Row {
     pub corrupt: bool,
     /// A nudge or a start came after it was committed.
     pub known: bool,
+    /// It came back to its old place, and nothing but a reload can show it.
+    pub back: bool,
     /// The last one it was accepted as.
     pub machine_action: Option<MachineActionId>,
 }
@@ -49,8 +54,12 @@ impl Store {
         let State::Queued { not_before, tries, busy_since } = row.state else {
             return Begun::NotQueued(row.state.name());
         };
-        if self.paused {
-            return Begun::Paused("paused".to_owned());
+        let covered = |scope: &Scope| covers(scope, row);
+        if let Some(scope) = self.pauses.iter().find(|scope| covered(scope)) {
+            return match scope {
+                Scope::All => Begun::Paused("paused".to_owned()),
+                _ => Begun::Aside,
+            };
         }
         if row.corrupt {
             return Begun::Corrupt;
@@ -60,6 +69,11 @@ impl Store {
         }
         if not_before > now {
             return Begun::NotQueued(StateName::Queued);
+        }
+        if self.guarded {
+            let (why, approvals) = (HoldWhy::Returns, Approvals::default());
+            row.state = State::Held { why, approvals };
+            return Begun::Stopped(StateName::Held);
         }
         row.state = State::InFlight { attempt: attempt.id, tries, busy_since };
         let NewAttempt { id, action, written, send_by } = *attempt;
@@ -105,7 +119,7 @@ impl Store {
         for (id, row) in queued {
             let State::Queued { not_before, tries, busy_since } = row.state else { continue };
             let Row { sequence, expires, .. } = *row;
-            if row.class != class {
+            if row.class != class || self.is_aside(row) {
                 continue;
             }
             if not_before > now {
@@ -158,8 +172,42 @@ impl Store {
             attempts: self.attempts.values().cloned().collect(),
             open,
             outcomes,
-            paused: self.paused,
+            paused: self.pauses.contains(&Scope::All),
         }
+    }
+
+    /// Whoever reads now finds everything.
+    pub fn all_shown(&mut self) {
+        for row in self.actions.values_mut() {
+            (row.known, row.back) = (true, false);
+        }
+    }
+
+    /// A pause of its rule, machine or file covers it.
+    fn is_aside(&self, row: &Row) -> bool {
+        self.pauses.iter().any(|scope| *scope != Scope::All && covers(scope, row))
+    }
+
+    /// Whether an attempt of that scope may still go on the wire.
+    pub fn may_leave(&self, scope: &Scope, boot_id: BootId, now: Now) -> bool {
+        self.attempts.values().any(|attempt| {
+            let same_boot = attempt.send_by.boot_id == boot_id;
+            let open = attempt.closed.is_none() && same_boot && attempt.send_by.boot > now.boot;
+            open && covers(scope, &self.actions[&attempt.action])
+        })
+    }
+
+    /// A person's word moves an action.
+    pub fn moves(&mut self, id: ActionId, to: State) -> (StateName, StateName) {
+        let row = self.actions.get_mut(&id).expect("the action is there");
+        let moved = (row.state.name(), to.name());
+        assert!(moved.0.may_become(moved.1), "{moved:?}");
+        row.state = to;
+        row.back = true;
+        if !moved.1.is_open() {
+            self.open.remove(&id);
+        }
+        moved
     }
 
     /// An action that should have gone before one of that class and sequence, if there is one.
@@ -172,9 +220,22 @@ impl Store {
         let first = |id: &&ActionId| {
             let row = &self.actions[*id];
             let due = matches!(row.state, State::Queued { not_before, .. } if not_before <= now);
-            let usable = row.known && !row.corrupt && row.expires > now;
-            due && usable && !in_hand.contains(id) && (row.class, row.sequence) < (class, sequence)
+            let usable = row.known && !row.back && !row.corrupt && row.expires > now;
+            due && usable
+                && !self.is_aside(row)
+                && !in_hand.contains(id)
+                && (row.class, row.sequence) < (class, sequence)
         };
         self.open.iter().find(first).copied()
+    }
+}
+
+/// Rules stand for classes here: each class has one.
+pub fn covers(scope: &Scope, row: &Row) -> bool {
+    match scope {
+        Scope::All | Scope::Tenant(_) => true,
+        Scope::Rule(rule) => rule == row.class.as_str(),
+        Scope::Machine(machine) => *machine == row.key.machine,
+        Scope::Sha1(sha1) => *sha1 == row.key.sha1,
     }
 }

@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::EPOCH;
 use super::defender::Defender;
-use super::store::{Row, Store};
+use super::store::{Row, Store, covers};
 use crate::domain::action::{Call, Class, NewAttempt, State, StateName};
 use crate::domain::answer::{Answer, ListQuery};
 use crate::domain::dice::Dice;
 use crate::domain::dispatcher::{Dispatcher, Event};
 use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineId, Sha1, TenantName};
 use crate::domain::limiter::{Limit, Permit};
+use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Now, Stamp, Wall};
 
 const SECOND: i64 = 1_000_000;
@@ -61,19 +62,49 @@ impl Plan {
 
 enum Happening {
     Alert,
-    Start { reboot: bool },
+    Start {
+        reboot: bool,
+    },
     Crash,
     SetWall,
     Pause,
-    Unpause,
+    /// The command asks whether everything written before has left.
+    PauseAnswers {
+        scope: Scope,
+    },
+    Unpause {
+        scope: Scope,
+    },
+    /// A person rejects something queued, and lets everything go on that is held.
+    Person,
     Restore,
     Nudge,
-    Wake { token: u64 },
-    Begin { action: ActionId, permit: Permit },
-    Send { attempt: NewAttempt, call: Call, permit: Permit },
-    Arrive { attempt: NewAttempt, call: Call, look_up: i64 },
-    Close { attempt: NewAttempt, call: Call, answer: Answer },
-    List { query: ListQuery, sent: Boot },
+    Wake {
+        token: u64,
+    },
+    Begin {
+        action: ActionId,
+        permit: Permit,
+    },
+    Send {
+        attempt: NewAttempt,
+        call: Call,
+        permit: Permit,
+    },
+    Arrive {
+        attempt: NewAttempt,
+        call: Call,
+        look_up: i64,
+    },
+    Close {
+        attempt: NewAttempt,
+        call: Call,
+        answer: Answer,
+    },
+    List {
+        query: ListQuery,
+        sent: Boot,
+    },
     Deliver(Event),
 }
 
@@ -102,6 +133,8 @@ pub struct World {
     pub moves: BTreeSet<(StateName, StateName)>,
     unanswered: BTreeSet<AttemptId>,
     sent: BTreeSet<AttemptId>,
+    /// Pauses whose command has answered.
+    answered: Vec<Scope>,
     alerts_left: u64,
     steps: u64,
     /// Of everything that happened, in order.
@@ -130,6 +163,7 @@ impl World {
             moves: BTreeSet::new(),
             unanswered: BTreeSet::new(),
             sent: BTreeSet::new(),
+            answered: Vec::new(),
             alerts_left: plan.alerts,
             steps: 0,
             digest: 0,
@@ -141,6 +175,7 @@ impl World {
         self.at(0, Happening::Start { reboot: false });
         self.at(SECOND, Happening::Alert);
         self.at(20 * MINUTE, Happening::Pause);
+        self.at(25 * MINUTE, Happening::Person);
         self.at(10 * MINUTE, Happening::Restore);
         self.at(15 * MINUTE, Happening::SetWall);
         if self.plan.crash_permille > 0 {
@@ -229,7 +264,9 @@ impl World {
             }
             Happening::SetWall => self.set_wall(),
             Happening::Pause => self.pause(),
-            Happening::Unpause => self.unpause(),
+            Happening::PauseAnswers { scope } => self.pause_answers(scope),
+            Happening::Unpause { scope } => self.unpause(&scope),
+            Happening::Person => self.person(),
             Happening::Restore => {
                 self.defender.forbidden = false;
                 if self.dice.chance(100) && self.time < CALM {
@@ -277,6 +314,7 @@ impl World {
             state: State::Queued { not_before: self.now().wall, tries: 0, busy_since: None },
             corrupt: self.dice.chance(10),
             known: false,
+            back: false,
             machine_action: None,
         };
         if self.store.insert(id, row) && !self.dice.chance(50) {
@@ -303,20 +341,84 @@ impl World {
         }
     }
 
+    /// Somebody pauses everything, or a rule, machine or file.
     fn pause(&mut self) {
-        self.store.paused = true;
-        let delay = MINUTE + self.millis(600_000);
-        self.at(self.time + delay, Happening::Unpause);
+        let byte = |n: u64| [u8::try_from(n + 1).expect("few"); 20];
+        let scope = match self.dice.below(5) {
+            0 => Scope::Rule(Class::ALL[self.dice.below(3) as usize].as_str().to_owned()),
+            1 => Scope::Machine(MachineId::from_bytes(byte(self.dice.below(12)))),
+            2 => Scope::Sha1(Sha1::from_bytes(byte(self.dice.below(3)))),
+            _ => Scope::All,
+        };
+        self.pause_scope(scope);
         if self.time < CALM {
             self.at(self.time + 45 * MINUTE, Happening::Pause);
         }
     }
 
-    fn unpause(&mut self) {
-        self.store.paused = false;
+    fn pause_scope(&mut self, scope: Scope) {
+        if self.store.pauses.contains(&scope) {
+            return;
+        }
+        self.store.pauses.push(scope.clone());
+        self.note(&format!("pause {scope}"));
+        let delay = MINUTE + self.millis(600_000);
+        self.at(self.time + delay, Happening::Unpause { scope: scope.clone() });
+        self.pause_answers(scope);
+    }
+
+    /// As the command does: it looks again until nothing can leave any more, then it says so.
+    fn pause_answers(&mut self, scope: Scope) {
+        if !self.store.pauses.contains(&scope) || self.answered.contains(&scope) {
+            return;
+        }
+        if self.store.may_leave(&scope, BootId([self.boot_id; 16]), self.now()) {
+            self.at(self.time + SECOND / 50, Happening::PauseAnswers { scope });
+        } else {
+            self.answered.push(scope);
+        }
+    }
+
+    fn unpause(&mut self, scope: &Scope) {
+        self.note(&format!("unpause {scope}"));
+        self.store.pauses.retain(|paused| paused != scope);
+        self.answered.retain(|paused| paused != scope);
+        let covered = self.store.actions.values_mut().filter(|row| covers(scope, row));
+        if *scope != Scope::All {
+            covered.for_each(|row| row.back = true);
+        }
         if self.dice.chance(500) {
+            self.store.all_shown();
             self.deliver(Event::Resumed);
         }
+    }
+
+    fn person(&mut self) {
+        let open: Vec<ActionId> = self.store.open.iter().copied().collect();
+        for id in open {
+            // Some nobody ever looks at: they expire.
+            let looks_at_it = id.0.as_u128() % 4 != 0;
+            let to = match self.store.actions[&id].state {
+                State::Held { .. } if looks_at_it => {
+                    State::Queued { not_before: self.now().wall, tries: 0, busy_since: None }
+                }
+                State::Queued { .. } if self.dice.chance(50) && self.time < CALM => {
+                    State::Rejected { by: "token alice".to_owned() }
+                }
+                _ => continue,
+            };
+            let moved = self.store.moves(id, to);
+            self.note(&format!("person {id} {moved:?}"));
+            self.moves.insert(moved);
+        }
+        self.at(self.time + 20 * MINUTE, Happening::Person);
+    }
+
+    /// Nothing that a pause covers leaves once its command has answered.
+    pub(super) fn check_pauses(&self, action: ActionId) {
+        let row = &self.store.actions[&action];
+        let paused = self.answered.iter().find(|scope| covers(scope, row));
+        assert_eq!(paused, None, "{action} leaves past a pause");
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{CALM, CLIENT_TIMEOUT, Happening, Process, SECOND, WAIT, World, quarantine_limits};
-use crate::domain::action::{Begun, Call, NewAttempt, State};
+use crate::domain::action::{Begun, Call, NewAttempt, State, StateName};
 use crate::domain::answer::{Answer, Status};
 use crate::domain::dispatcher::simulation::defender::Reply;
 use crate::domain::dispatcher::{
@@ -14,6 +14,7 @@ use crate::domain::dispatcher::{
 };
 use crate::domain::ids::{ActionId, AttemptId, TenantName};
 use crate::domain::limiter::{Limit, Permit};
+use crate::domain::scope::Scope;
 use crate::domain::time::{BootId, Clocks, Stamp};
 use crate::domain::tracker::TrackerSettings;
 use crate::limits;
@@ -42,7 +43,7 @@ impl World {
         let resumed = self.store.resume();
         let (dispatcher, effects) = Dispatcher::resume(settings, resumed, now, clocks);
         self.process = Some(Process { dispatcher, in_hand: BTreeSet::new(), token: 0 });
-        self.store.actions.values_mut().for_each(|row| row.known = true);
+        self.store.all_shown();
         if self.perform(effects, &mut VecDeque::new()) {
             self.deliver(Event::Wakeup);
         }
@@ -98,13 +99,13 @@ impl World {
                         self.check_end(action, &to);
                     }
                 }
-                Effect::Pause { .. } => self.pause(),
+                Effect::Pause { .. } => self.pause_scope(Scope::All),
                 Effect::Load { class } => {
                     let heads = self.store.heads(class, wall, limits::HEADS_PER_CLASS.min(8));
                     events.push_back(Event::Loaded { class, heads });
                 }
                 Effect::Sweep => {
-                    self.store.actions.values_mut().for_each(|row| row.known = true);
+                    self.store.all_shown();
                     let expired = self.store.expired(wall, limits::SWEEP_BATCH);
                     events.push_back(Event::Expired(expired));
                 }
@@ -139,7 +140,12 @@ impl World {
             let error = NotBegun::StoreFailed("disk full".to_owned());
             return self.deliver(not_begun(error));
         }
+        self.store.guarded = self.defender.faulty && self.dice.chance(15);
         match self.store.begin(&attempt) {
+            Begun::Stopped(state) => {
+                self.moves.insert((StateName::Queued, state));
+                self.deliver(not_begun(NotBegun::Refused(Begun::Stopped(state))));
+            }
             Begun::Written(call) => {
                 let slow = self.defender.faulty && self.dice.chance(10);
                 let delay = if slow { 3 * SECOND } else { self.millis(50) };
@@ -163,6 +169,7 @@ impl World {
         let written = matches!(state, State::InFlight { attempt: id, .. } if *id == attempt.id);
         assert!(written, "{attempt:?} was sent and not written: {state:?}");
         assert!(self.sent.insert(attempt.id), "{attempt:?} was sent twice");
+        self.check_pauses(attempt.action);
         self.unanswered.insert(attempt.id);
         let spike = if self.defender.faulty && self.dice.chance(20) { 20_000 } else { 300 };
         let delay = self.millis(spike);
