@@ -21,8 +21,11 @@ use crate::io::admin::{self, Admin, Token, Tokens};
 use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
 use crate::io::kafka::{KafkaSource, StoredOffsets};
+use crate::io::store::SqliteStore;
 use crate::io::webhook::{self, Webhooks};
-use crate::io::{Clock as _, Delivery, ITSELF, Pause, Retention, Store as _, StoreError};
+use crate::io::{
+    Clock as _, Delivery, ITSELF, Pause, Retention, STOP_FILE, Store as _, StoreError, stop_file,
+};
 use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
 use crate::relay::{Relay, RelayStatus};
 use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
@@ -245,12 +248,14 @@ pub(super) fn housekeeping(
         unreadable: config.retention.unreadable.0,
     };
     let (store, clock, stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
+    let file = config.store.sqlite.join(STOP_FILE);
     tokio::spawn(async move {
         let mut purge = interval(PURGE_EVERY);
         let mut watch = interval(WATCH_EVERY);
         purge.set_missed_tick_behavior(MissedTickBehavior::Delay);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut held = false;
+        let mut was_stopped = false;
         let nobody = SourceName::new("");
         loop {
             tokio::select! {
@@ -267,6 +272,11 @@ pub(super) fn housekeeping(
                         failed.cancel();
                         return;
                     }
+                    let stopped = stop_file(&file).is_some();
+                    if stopped != was_stopped {
+                        note_stop_file(&*store, &clock, stopped).await;
+                        was_stopped = stopped;
+                    }
                     let foreign = reporter.foreign_member();
                     if let (Some(reason), false) = (&foreign, held) {
                         let (by, at) = (ITSELF.to_owned(), clock.now().wall);
@@ -281,6 +291,19 @@ pub(super) fn housekeeping(
             }
         }
     })
+}
+
+/// Attempts stop by the file itself; here it comes into the log and on the record.
+async fn note_stop_file(store: &SqliteStore, clock: &SystemClock, there: bool) {
+    if there {
+        tracing::error!("nothing is sent while the file {STOP_FILE} is in the data directory");
+    } else {
+        tracing::warn!("the file {STOP_FILE} is gone: calls go on");
+    }
+    let change = note(clock, What::StopFile { there });
+    if let Err(why) = store.apply(None, vec![change]).await {
+        tracing::error!(%why, "the stop file could not be noted");
+    }
 }
 
 pub(super) fn note(clock: &SystemClock, what: What) -> Change {

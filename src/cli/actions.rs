@@ -231,6 +231,9 @@ fn page(style: Style, report: &ActionReport) -> String {
         ("created", line.created.to_string()),
         ("expires", report.expires.to_string()),
     ];
+    if !report.released_by.is_empty() {
+        rows.push(("released by", report.released_by.join(", ")));
+    }
     if let Some(fields) = report.candidate.as_object() {
         rows.extend(fields.iter().map(|(name, value)| (name.as_str(), value.to_string())));
     }
@@ -239,6 +242,14 @@ fn page(style: Style, report: &ActionReport) -> String {
         let head = format!("{}  ", style.dim(format!("{name:<22}")));
         text.push_str(&beside(&head, 24, &clean(&value)));
     }
+    if let State::Held { .. } = &line.state {
+        let id = format!("{:.18}", line.id.to_string());
+        for say in ["approve", "reject"] {
+            let next = format!("→ lazaret actions {say} {id} --reason TEXT");
+            text.push_str(&format!("  {}\n", style.dim(next)));
+        }
+    }
+    text.push_str(&neighbours(style, report));
     text.push_str(&format!("{}\n", style.bold("attempts")));
     for attempt in &report.attempts {
         let status = attempt.status.map_or("-".into(), |s| s.to_string());
@@ -247,6 +258,27 @@ fn page(style: Style, report: &ActionReport) -> String {
     text.push_str(&format!("{}\n", style.bold("history")));
     for change in &report.changes {
         text.push_str(&stamped(&change.at.to_string(), &change_text(change)));
+    }
+    text
+}
+
+/// What else happened on that machine and with that file.
+fn neighbours(style: Style, report: &ActionReport) -> String {
+    let mut text = String::new();
+    if !report.on_machine.is_empty() {
+        text.push_str(&format!("{}\n", style.bold("on that machine too")));
+        for line in &report.on_machine {
+            let what = format!("file {}, {}", line.key.sha1, state_text(&line.state));
+            text.push_str(&stamped(&line.created.to_string(), &what));
+        }
+    }
+    if !report.of_file.is_empty() {
+        let all = format!("that file elsewhere ({} actions)", report.of_file_in_all);
+        text.push_str(&format!("{}\n", style.bold(all)));
+        for line in &report.of_file {
+            let what = format!("machine {}, {}", line.key.machine, state_text(&line.state));
+            text.push_str(&stamped(&line.created.to_string(), &what));
+        }
     }
     text
 }

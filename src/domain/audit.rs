@@ -118,6 +118,10 @@ pub enum What {
         from: String,
         times: u64,
     },
+    /// The stop file in the data directory came, or went.
+    StopFile {
+        there: bool,
+    },
     SourceSilent {
         source: String,
     },

@@ -224,6 +224,19 @@ pub struct ActionReport {
     pub raw: Option<String>,
     pub attempts: Vec<AttemptReport>,
     pub changes: Vec<Change>,
+    /// People who let it go on, as they stand on the record.
+    #[serde(default)]
+    pub released_by: Vec<String>,
+    /// What else happened on that machine: the last action for each other file, newest first, at
+    /// most ten.
+    #[serde(default)]
+    pub on_machine: Vec<ActionLine>,
+    /// What else happened with that file in that tenant, newest first, at most ten, and how much
+    /// there is in all.
+    #[serde(default)]
+    pub of_file: Vec<ActionLine>,
+    #[serde(default)]
+    pub of_file_in_all: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,19 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::{Setting, World, alert, assert_balance, call_of};
-
-fn json(output: &std::process::Output) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text} {said}"))
-}
-
-/// Runs a command of the program to its end, beside the running service.
-async fn run(world: &World, arguments: &[&str]) -> std::process::Output {
-    let mut command = world.command(arguments);
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
+use crate::world::{Setting, World, alert, assert_balance, call_of, json, run};
 
 async fn succeeded(world: &World) {
     world

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests wait for other processes")]
 
+mod brakes;
 mod broker;
 mod campaign;
 mod compose;

@@ -43,6 +43,10 @@ pub struct Setting {
     /// Broker and topic, if Kafka is a source.
     pub kafka: Option<(String, String)>,
     pub mode: &'static str,
+    /// `contoso`, and so many less one beside it: `t1`, `t2`, …
+    pub tenants: u8,
+    /// How long an action waits at Defender until its machine begins.
+    pub pending_for: Duration,
 }
 
 impl Default for Setting {
@@ -52,6 +56,8 @@ impl Default for Setting {
             reckoning: Reckoning::Sliding,
             kafka: None,
             mode: "enforce",
+            tenants: 1,
+            pending_for: Duration::from_millis(200),
         }
     }
 }
@@ -81,7 +87,7 @@ impl World {
             quarantine: setting.quarantine.iter().map(limit).collect(),
             reads: vec![Limit { calls: 6000, per: Duration::from_secs(60) }],
             reckoning: setting.reckoning,
-            pending_for: Duration::from_millis(200),
+            pending_for: setting.pending_for,
             running_for: Duration::from_millis(200),
             ..simulator::Settings::default()
         })
@@ -195,6 +201,19 @@ async fn post_with(
     Some((status, answer.text().await.ok()?))
 }
 
+/// Runs a command of the program to its end, beside the running service.
+pub async fn run(world: &World, arguments: &[&str]) -> std::process::Output {
+    let mut command = world.command(arguments);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// What a command printed with `--json`.
+pub fn json(output: &std::process::Output) -> serde_json::Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text} {said}"))
+}
+
 /// Signs with [`SECRET`] and posts, from nowhere in particular.
 pub async fn post_signed(url: &str, id: &str, body: &str) -> Option<(u16, String)> {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -269,6 +288,15 @@ fn alert_at(n: usize, created: Wall) -> String {
     .to_string()
 }
 
+/// What the configuration calls tenant number `at`.
+pub fn tenant_name(at: u8) -> String {
+    if at == 0 { "contoso".to_owned() } else { format!("t{at}") }
+}
+
+pub fn tenant_id(at: u8) -> String {
+    TENANT_ID.replace("11111111-", &format!("1111111{}-", at + 1))
+}
+
 /// The call that alert number `n` leads to: path and body.
 pub fn call_of(n: usize) -> (String, String) {
     let target = format!("/api/machines/{n:040x}/StopAndQuarantineFile");
@@ -294,6 +322,25 @@ fn config(setting: &Setting, webhooks: u16, admin: u16, simulator: &str) -> Stri
       librdkafka: {{socket.timeout.ms: \"10000\"}}"
         )
     });
+    let tenants: String = (0..setting.tenants)
+        .map(|at| {
+            let (name, id) = (tenant_name(at), tenant_id(at));
+            format!(
+                "
+  - name: {name}
+    id: {id}
+    api: {simulator}
+    login: {simulator}
+    credential: {{client_id: 66666666-7777-8888-9999-000000000000, secret: {{file: contoso}}}}
+    breakers: {{actions: 1000000/1h}}
+    budgets:
+      quarantine: [{}]
+      machine-actions: [{{calls: 6000, per: 60s}}]",
+                limits.join(", ")
+            )
+        })
+        .collect();
+    let names: Vec<_> = (0..setting.tenants).map(tenant_name).collect();
     format!(
         "node: lazaret-1
 mode: {mode}
@@ -304,24 +351,15 @@ listen:
   admin: {{address: 127.0.0.1:{admin}}}
 sources:
   - name: siem
-    tenants: [contoso]
+    tenants: [{names}]
     webhook:
       format: defender-alert
       verify: {{scheme: standard-webhooks, secrets: [{{file: siem}}]}}{kafka}
-tenants:
-  - name: contoso
-    id: {TENANT_ID}
-    api: {simulator}
-    login: {simulator}
-    credential: {{client_id: 66666666-7777-8888-9999-000000000000, secret: {{file: contoso}}}}
-    breakers: {{actions: 1000000/1h}}
-    budgets:
-      quarantine: [{limits}]
-      machine-actions: [{{calls: 6000, per: 60s}}]
+tenants:{tenants}
 reconcile: {{wait: 1s}}
 limits: {{connections_per_address: 1024}}
 ",
         mode = setting.mode,
-        limits = limits.join(", "),
+        names = names.join(", "),
     )
 }

@@ -9,6 +9,7 @@ use super::sql::Json;
 use super::{breakers, pauses};
 use crate::domain::action::{Coordinates, State, StateName};
 use crate::domain::audit::Change;
+use crate::domain::guard::Released;
 use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::time::{Stamp, Wall};
 use crate::io::{
@@ -210,7 +211,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<ActionLine> {
 fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
     let mut select = db.prepare_cached(&format!(
         "SELECT {LINE}, comment, expires, rules, ruleset, delivery, candidate,
-                (SELECT body FROM payloads WHERE payloads.sequence = payload) AS raw
+                (SELECT body FROM payloads WHERE payloads.sequence = payload) AS raw, released
          FROM actions JOIN origins USING (sequence) WHERE sequence = ?1"
     ))?;
     let found = select.query_row([sequence], |row| {
@@ -227,6 +228,10 @@ fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
                 .map(|raw| String::from_utf8_lossy(&raw).into_owned()),
             attempts: Vec::new(),
             changes: Vec::new(),
+            released_by: row.get::<_, Option<Json<Released>>>(16)?.map_or(vec![], |r| r.0.by),
+            on_machine: Vec::new(),
+            of_file: Vec::new(),
+            of_file_in_all: 0,
         })
     });
     let Some(mut report) = found.optional()? else {
@@ -234,7 +239,32 @@ fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
     };
     report.attempts = attempts_of(db, report.line.id)?;
     report.changes = changes_of(db, report.line.id)?;
+    neighbours(db, &mut report)?;
     Ok(report)
+}
+
+/// What else happened on the machine and with the file.
+fn neighbours(db: &Connection, report: &mut ActionReport) -> Result<(), Fault> {
+    let EffectKey { tenant, machine, sha1 } = &report.line.key;
+    let id = report.line.id;
+    let mut select = db.prepare_cached(&format!(
+        "SELECT {LINE} FROM actions WHERE id IN
+             (SELECT owner FROM effects WHERE tenant = ?1 AND machine = ?2) AND id <> ?3
+         ORDER BY sequence DESC LIMIT 10"
+    ))?;
+    let rows = select.query_map(params![tenant, machine, id], line)?;
+    report.on_machine = rows.collect::<Result<_, _>>()?;
+    let mut select = db.prepare_cached(&format!(
+        "SELECT {LINE} FROM actions INDEXED BY actions_file
+         WHERE tenant = ?1 AND sha1 = ?2 AND id <> ?3 ORDER BY sequence DESC LIMIT 10"
+    ))?;
+    let rows = select.query_map(params![tenant, sha1, id], line)?;
+    report.of_file = rows.collect::<Result<_, _>>()?;
+    let mut count = db.prepare_cached(
+        "SELECT COUNT(*) FROM actions INDEXED BY actions_file WHERE tenant = ?1 AND sha1 = ?2",
+    )?;
+    report.of_file_in_all = count.query_row(params![tenant, sha1], |row| counted(row, 0))? - 1;
+    Ok(())
 }
 
 fn attempts_of(db: &Connection, action: ActionId) -> Result<Vec<AttemptReport>, Fault> {
