@@ -68,6 +68,14 @@ pub enum RelayError {
     NotFinished,
 }
 
+/// What a relay asks.
+pub struct Ports {
+    pub store: Arc<dyn Store>,
+    pub guard: Arc<dyn Guard>,
+    pub api: Arc<dyn Api>,
+    pub clock: Arc<dyn Clock>,
+}
+
 /// One tenant's relay, not yet running.
 pub struct Relay {
     settings: DispatcherSettings,
@@ -82,13 +90,11 @@ impl Relay {
     pub fn new(
         settings: DispatcherSettings,
         clocks: Clocks,
-        store: Arc<dyn Store>,
-        guard: Arc<dyn Guard>,
-        api: Arc<dyn Api>,
-        clock: Arc<dyn Clock>,
+        ports: Ports,
         pool: Arc<Semaphore>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let Ports { store, guard, api, clock } = ports;
         let status = Arc::new(RelayStatus::default());
         let tenant = settings.tenant.clone();
         let hands =

@@ -27,7 +27,7 @@ use crate::io::{
     Clock as _, Delivery, ITSELF, Pause, Retention, STOP_FILE, Store as _, StoreError, stop_file,
 };
 use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
-use crate::relay::{Relay, RelayStatus};
+use crate::relay::{Ports, Relay, RelayStatus};
 use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
 
 type Started<T> = Result<T, StartError>;
@@ -115,16 +115,13 @@ pub(super) fn relays(
                 page: LIST_PAGE,
             },
         };
-        let relay = Relay::new(
-            settings,
-            clocks,
-            parts.store.clone(),
-            parts.guard.clone(),
+        let ports = Ports {
+            store: parts.store.clone(),
+            guard: parts.guard.clone(),
             api,
-            parts.clock.clone(),
-            pool.clone(),
-            parts.metrics.clone(),
-        );
+            clock: parts.clock.clone(),
+        };
+        let relay = Relay::new(settings, clocks, ports, pool.clone(), parts.metrics.clone());
         nudges.push(relay.nudge());
         statuses.push((name.clone(), relay.status()));
         let stop = stop.clone();
@@ -274,7 +271,7 @@ pub(super) fn housekeeping(
                     }
                     let stopped = stop_file(&file).is_some();
                     if stopped != was_stopped {
-                        note_stop_file(&*store, &clock, stopped).await;
+                        note_stop_file(&store, &clock, stopped).await;
                         was_stopped = stopped;
                     }
                     let foreign = reporter.foreign_member();

@@ -164,9 +164,7 @@ fn screen(braked: &Braked, direction: Direction) -> String {
         _ = writeln!(text, "its breaker counts anew from now; {}", tally(&resumption.released));
     }
     if direction == Direction::Pause && standing.accepted > 0 {
-        text.push_str(
-            "what is pending at Defender is out of Lazaret's hands: lazaret recall asks to cancel it\n",
-        );
+        text.push_str("what is pending at Defender has left: lazaret recall asks to cancel it\n");
     }
     for pause in pauses.iter().filter(|pause| pause.scope != *scope) {
         let Pause { scope, by, reason, at } = pause;

@@ -246,7 +246,7 @@ fn decide_draft(
     let verdict = judge(view.effects.get(&draft.key), draft, delivery.received);
     let deciding = Deciding { delivery, receipt, draft, decided };
     match verdict {
-        Verdict::New { hold, first, times } => deciding.new(view, hold, first, times),
+        Verdict::New { hold, first, times } => deciding.make(view, hold, first, times),
         Verdict::Release { raise_to } => Ok(deciding.release(view, raise_to)),
         Verdict::Duplicate { why, raise_to } => Ok(deciding.duplicate(view, why, raise_to)),
     }
@@ -267,7 +267,7 @@ impl Deciding<'_> {
         self.decided.changes.push(Change { tenant, actor: Actor::Lazaret, reason, at, what });
     }
 
-    fn new(
+    fn make(
         mut self,
         view: &mut View,
         hold: Option<HoldWhy>,

@@ -90,7 +90,8 @@ impl World {
         let clocks = Clocks { boot_id: self.boot_id(), wall_trusted: true };
         let (pool, metrics) = (Arc::new(Semaphore::new(10)), Arc::new(Metrics::new()));
         let guard = Arc::new(NoGuard);
-        Relay::new(settings, clocks, self.clone(), guard, self.clone(), self.clone(), pool, metrics)
+        let (store, api, clock) = (self.clone(), self.clone(), self.clone());
+        Relay::new(settings, clocks, Ports { store, guard, api, clock }, pool, metrics)
     }
 
     fn do_this(&self, did: Did) {

@@ -19,8 +19,8 @@ use crate::domain::time::{BootId, Clocks, Now, Stamp, Wall};
 use crate::io::StoreError;
 use crate::limits;
 
-/// Writes an attempt where its action is queued, due, not expired and not paused, and the guard lets
-/// it go on, and moves the action to in flight.
+/// Writes an attempt where its action is queued, due, not expired and not paused, and the guard
+/// lets it go on, and moves the action to in flight.
 pub(super) fn begin(
     db: &Connection,
     attempt: &NewAttempt,

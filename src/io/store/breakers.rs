@@ -100,7 +100,8 @@ pub(super) fn touch(db: &Connection, acted: &Acted, at: Wall) -> Result<(), Faul
 pub(super) fn trip(db: &Connection, trip: &Trip, at: Wall) -> Result<(), Fault> {
     let Place { tenant, breaker, scope } = &trip.place;
     let mut upsert = db.prepare_cached(
-        "INSERT OR REPLACE INTO trips (tenant, breaker, scope, at, why) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO trips (tenant, breaker, scope, at, why)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     upsert.execute(params![tenant, breaker, scope, at, trip.why])?;
     Ok(())
