@@ -38,7 +38,7 @@ use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
 pub use brakes::{
     Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine, Which,
-    braked, pause_and_wait, stop_file,
+    braked, pause_and_wait, resume_whole, stop_file,
 };
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,
@@ -222,8 +222,8 @@ pub trait Store: Send + Sync {
     /// Pauses, durably, with its change on the chain. Paused twice is paused once.
     fn pause(&self, pause: Pause) -> BoxFuture<'static, Result<(), StoreError>>;
 
-    /// Resumes exactly this scope: its pause ends, its breakers are set back, and everything they
-    /// held has this person's yes.
+    /// Resumes exactly this scope: its pause ends, its breakers are set back, and what they held has
+    /// this person's yes, the first [`RELEASE_PIECE`](crate::limits::RELEASE_PIECE) of it.
     fn unpause(
         &self,
         resume: Resume,

@@ -288,3 +288,7 @@ pub const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A secret in a file. The longest real ones are keys of some kilobytes.
 pub const SECRET_BYTES: u64 = 64 * 1024;
+
+/// Actions that one vote or one piece of a resume releases or rejects: some tens of milliseconds of
+/// the writer.
+pub const RELEASE_PIECE: usize = 1000;

@@ -15,7 +15,7 @@ use crate::domain::ids::{MachineId, Sha1, TenantName};
 use crate::domain::scope::Scope;
 use crate::io::admin::BrakeRequest;
 use crate::io::clock::SystemClock;
-use crate::io::{Braked, Clock as _, Pause, Resume, Store as _, braked, pause_and_wait};
+use crate::io::{Braked, Clock as _, Pause, Resume, braked, pause_and_wait, resume_whole};
 use crate::rules;
 
 #[derive(Debug, ClapArgs)]
@@ -104,9 +104,10 @@ async fn on_the_store(
         Direction::Resume => {
             let guard = app::guard(config).map_err(Failure::usage)?;
             let store = app::open_store(config).map_err(Failure::usage)?;
-            let resume = Resume { scope: scope.clone(), by: account_voter(), reason, at };
-            let found = store.unpause(resume, guard).await.map_err(Failure::wrong)?;
-            if !found.paused && found.tripped == 0 {
+            let by = account_voter();
+            let resume = Resume { scope: scope.clone(), by, reason, at, after: None };
+            let found = resume_whole(&store, guard, resume).await.map_err(Failure::wrong)?;
+            if found.found_nothing() {
                 return Err(Failure::wrong(format!(
                     "{scope} is neither paused nor held by a breaker: nothing to resume"
                 )));
@@ -159,7 +160,7 @@ fn screen(braked: &Braked, direction: Direction) -> String {
         standing.in_flight, standing.accepted, standing.queued, standing.held
     );
     if let Some(resumption) = resumption
-        && resumption.tripped > 0
+        && (resumption.tripped > 0 || !resumption.released.is_empty())
     {
         _ = writeln!(text, "its breaker counts anew from now; {}", tally(&resumption.released));
     }

@@ -1,14 +1,17 @@
 //! What people do to stop Lazaret and to let it go on, as plain data.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{ActionFilter, Clock, Store, StoreError};
+use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::scope::Scope;
 use crate::domain::time::{Clocks, Wall};
 use crate::domain::vote::{Say, Voted, Voter};
+use crate::limits;
 
 /// In the data directory: while it is there, nothing is sent.
 pub const STOP_FILE: &str = "STOP";
@@ -40,6 +43,8 @@ pub struct Resume {
     pub by: Voter,
     pub reason: String,
     pub at: Wall,
+    /// Of what its breakers held, only actions after this one.
+    pub after: Option<ActionId>,
 }
 
 /// What a resume found.
@@ -49,7 +54,8 @@ pub struct Resumption {
     pub paused: bool,
     /// How many breakers were set back.
     pub tripped: usize,
-    /// What became of the actions that they held.
+    /// What became of the actions that they held. Of one transaction, at most
+    /// [`limits::RELEASE_PIECE`].
     pub released: Vec<VoteLine>,
 }
 
@@ -116,6 +122,31 @@ pub async fn braked(
     let standing = store.standing(scope.clone()).await?;
     let pauses = store.summary(now).await?.pauses;
     Ok(Braked { scope, standing, pauses, resumption })
+}
+
+impl Resumption {
+    /// There was no pause of the scope, and no breaker that held anything.
+    pub fn found_nothing(&self) -> bool {
+        !self.paused && self.tripped == 0 && self.released.is_empty()
+    }
+}
+
+/// Resumes, piece by piece where breakers held much: each shares the writer with everything else.
+pub async fn resume_whole(
+    store: &dyn Store,
+    guard: Arc<dyn Guard>,
+    resume: Resume,
+) -> Result<Resumption, StoreError> {
+    let mut resume = resume;
+    let mut whole = store.unpause(resume.clone(), guard.clone()).await?;
+    let mut newest = whole.released.len();
+    while newest == limits::RELEASE_PIECE {
+        resume.after = whole.released.last().map(|line| line.id);
+        let piece = store.unpause(resume.clone(), guard.clone()).await?;
+        newest = piece.released.len();
+        whole.released.extend(piece.released);
+    }
+    Ok(whole)
 }
 
 /// Pauses, then waits until every attempt written before is answered or past its `send by`: from

@@ -10,7 +10,7 @@ use super::extract::Body;
 use super::{Admin, Caller, failed, refuse};
 use crate::domain::scope::Scope;
 use crate::domain::vote::{Say, Voter};
-use crate::io::{Ballot, Pause, Resume, StoreError, Which, braked, pause_and_wait};
+use crate::io::{Ballot, Pause, Resume, StoreError, Which, braked, pause_and_wait, resume_whole};
 
 /// The body of `/pause` and `/resume`.
 #[derive(Debug, Deserialize, Serialize)]
@@ -101,12 +101,12 @@ pub(super) async fn resume(
     };
     let at = admin.clock.now().wall;
     let by = caller.voter();
-    let resume = Resume { scope: scope.clone(), by, reason: request.reason, at };
-    let resumption = match admin.store.unpause(resume, admin.guard.clone()).await {
+    let resume = Resume { scope: scope.clone(), by, reason: request.reason, at, after: None };
+    let resumption = match resume_whole(&*admin.store, admin.guard.clone(), resume).await {
         Ok(resumption) => resumption,
         Err(why) => return failed(&why),
     };
-    if !resumption.paused && resumption.tripped == 0 {
+    if resumption.found_nothing() {
         let why = format!("{scope} is neither paused nor held by a breaker: nothing to resume");
         return refuse(StatusCode::CONFLICT, why);
     }

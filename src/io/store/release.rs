@@ -15,6 +15,7 @@ use crate::domain::scope::Scope;
 use crate::domain::time::Wall;
 use crate::domain::vote::{self, Next, Say, Voted};
 use crate::io::{ActionFilter, Ballot, Resume, Resumption, VoteLine, Which};
+use crate::limits::RELEASE_PIECE;
 
 /// Applies one person's yes or no to each of the actions, in the order they came.
 pub(super) fn vote(
@@ -27,6 +28,13 @@ pub(super) fn vote(
         Which::All { filter, at_most, first } => {
             let mut found = all(db, filter, ballot.say)?;
             found.truncate(first.unwrap_or(usize::MAX));
+            if found.len() > RELEASE_PIECE && *at_most > RELEASE_PIECE {
+                return Err(Fault::invalid(format!(
+                    "{} actions match; nothing was done: take them in pieces, with --first \
+                     {RELEASE_PIECE}",
+                    found.len()
+                )));
+            }
             if found.len() > *at_most {
                 let many = found.len();
                 return Err(Fault::invalid(format!(
@@ -48,26 +56,23 @@ pub(super) fn resume(
     resume: &Resume,
     guard: &dyn Guard,
 ) -> Result<Resumption, Fault> {
-    let Resume { scope, by, reason, at } = resume;
+    let Resume { scope, by, reason, at, after } = resume;
     let paused = pauses::unpause(db, scope, &by.name, reason, *at)?;
     let tripped = breakers::reset(db, scope, *at)?;
     if tripped > 0 && !paused {
         let what = What::Resumed { scope: scope.clone() };
         chain::append(db, &pauses::change(scope, &by.name, reason, *at, what))?;
     }
-    let mut released = Vec::new();
-    if tripped > 0 {
-        let ballot = Ballot {
-            which: Which::Ids(Vec::new()),
-            say: Say::Approve,
-            by: by.clone(),
-            reason: reason.clone(),
-            at: *at,
-        };
-        for waits in held_by_breaker(db, scope)? {
-            released.push(say(db, &ballot, guard, waits)?);
-        }
-    }
+    let ballot = Ballot {
+        which: Which::Ids(Vec::new()),
+        say: Say::Approve,
+        by: by.clone(),
+        reason: reason.clone(),
+        at: *at,
+    };
+    let held = held_by_breaker(db, scope, after.as_ref())?.into_iter();
+    let released =
+        held.map(|waits| say(db, &ballot, guard, waits)).collect::<Result<Vec<_>, _>>()?;
     Ok(Resumption { paused, tripped, released })
 }
 
@@ -122,16 +127,24 @@ fn all(db: &Connection, filter: &ActionFilter, say: Say) -> Result<Vec<ActionId>
     Ok(found)
 }
 
-fn held_by_breaker(db: &Connection, scope: &Scope) -> Result<Vec<Waits>, Fault> {
+/// The first ones in order of their ids, at most [`RELEASE_PIECE`].
+fn held_by_breaker(
+    db: &Connection,
+    scope: &Scope,
+    after: Option<&ActionId>,
+) -> Result<Vec<Waits>, Fault> {
     let mut select = db.prepare_cached(&format!(
         "{WAITS} WHERE id IN (
              SELECT id FROM actions INDEXED BY actions_open
              WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted') AND state = 'held')
-         ORDER BY sequence"
+           AND (?1 IS NULL OR id > ?1)
+         ORDER BY id"
     ))?;
-    let mut rows = select.query([])?;
+    let mut rows = select.query([after])?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    while found.len() < RELEASE_PIECE
+        && let Some(row) = rows.next()?
+    {
         let action = waits(row)?;
         if let State::Held { why: HoldWhy::Breaker { scope: by, .. }, .. } = &action.state
             && by == scope
