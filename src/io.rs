@@ -13,6 +13,8 @@ pub mod defender;
 
 pub mod admin;
 
+mod record;
+
 mod report;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ use crate::domain::limiter::Permit;
 use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
+pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,
     ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, WindowLine,
@@ -276,6 +279,16 @@ pub trait Store: Send + Sync {
         &self,
         filter: ReceiptFilter,
     ) -> BoxFuture<'static, Result<Vec<ReceiptLine>, StoreError>>;
+
+    /// The newest entry of every hash chain.
+    fn heads_of_chains(&self) -> BoxFuture<'static, Result<Vec<ChainHead>, StoreError>>;
+
+    /// Entries of all hash chains after this position, in the order of their commits.
+    fn audit(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<AuditLine>, StoreError>>;
 
     /// Deletes what is older than it has to be kept, a bounded number of rows at a time. Returns
     /// how many rows went.

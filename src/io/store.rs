@@ -26,6 +26,8 @@ mod pauses;
 
 mod chain;
 
+mod chains;
+
 mod report;
 
 mod purge;
@@ -47,14 +49,15 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, oneshot};
 
+pub use chains::Chains;
 pub use db::Db;
 
 use self::db::Work;
 use self::fault::Fault;
 use self::threads::{Lane, Question};
 use super::{
-    ActionFilter, ActionLine, ActionReport, Offsets, Pause, ReceiptFilter, ReceiptLine, Retention,
-    Standing, Store, StoreError, Summary, Taken,
+    ActionFilter, ActionLine, ActionReport, AuditLine, ChainHead, Offsets, Pause, ReceiptFilter,
+    ReceiptLine, Retention, Standing, Store, StoreError, Summary, Taken,
 };
 use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
 use crate::domain::audit::Change;
@@ -239,6 +242,18 @@ impl Store for SqliteStore {
         filter: ReceiptFilter,
     ) -> BoxFuture<'static, Result<Vec<ReceiptLine>, StoreError>> {
         self.read(move |db| report::receipts(db, &filter))
+    }
+
+    fn heads_of_chains(&self) -> BoxFuture<'static, Result<Vec<ChainHead>, StoreError>> {
+        self.read(chain::heads)
+    }
+
+    fn audit(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<AuditLine>, StoreError>> {
+        self.read(move |db| chain::page(db, after, limit))
     }
 
     fn purge(

@@ -19,8 +19,8 @@ use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Now, Wall};
 use crate::domain::tracker::TrackerSettings;
 use crate::io::{
-    ActionFilter, ActionLine, ActionReport, Offsets, ReceiptFilter, ReceiptLine, Retention,
-    Standing, Summary, Taken,
+    ActionFilter, ActionLine, ActionReport, AuditLine, ChainHead, Offsets, ReceiptFilter,
+    ReceiptLine, Retention, Standing, Summary, Taken,
 };
 
 /// What the relay did, in order.
@@ -246,6 +246,14 @@ impl Store for World {
         &self,
         _: ReceiptFilter,
     ) -> BoxFuture<'static, Result<Vec<ReceiptLine>, StoreError>> {
+        unimplemented!("for people")
+    }
+
+    fn heads_of_chains(&self) -> BoxFuture<'static, Result<Vec<ChainHead>, StoreError>> {
+        unimplemented!("for the keeper")
+    }
+
+    fn audit(&self, _: i64, _: usize) -> BoxFuture<'static, Result<Vec<AuditLine>, StoreError>> {
         unimplemented!("for people")
     }
 
