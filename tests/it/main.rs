@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests wait for other processes")]
 
+mod audit;
 mod broker;
 mod campaign;
 mod compose;
