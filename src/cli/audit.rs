@@ -101,13 +101,13 @@ fn of_chain(style: Style, chain: &ChainReport, anchored: bool) -> String {
     if let (Some(first), Some(last)) = (chain.first, chain.last) {
         head.push_str(&format!(", {first} to {last}"));
     }
-    if anchored {
-        head.push_str(&format!(", {} anchors", chain.anchored));
-    }
     let name = clean(&chain.chain);
     let mut text = beside(&format!("{mark}  {name}  "), 8 + name.chars().count(), &head);
     if chain.entries > 0 {
         text.push_str(&format!("      head {}\n", chain.hash));
+    }
+    if anchored {
+        text.push_str(&format!("      anchors found: {}\n", chain.anchored));
     }
     for fault in &chain.faults {
         text.push_str(&beside("      ", 6, &clean(fault)));
@@ -148,7 +148,9 @@ mod tests {
         let found = Verified { chains: vec![chain], faults };
         let page = page(Style::plain(), &found, 3);
         assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
-        for said in ["FAIL  contoso  41 entries", "2 anchors", "entry 7", "missing from index"] {
+        for said in
+            ["FAIL  contoso  41 entries", "anchors found: 2", "entry 7", "missing from index"]
+        {
             assert!(page.contains(said), "{said}: {page}");
         }
     }

@@ -168,6 +168,11 @@ async fn who_fails_too_often_waits_and_locks_out_nobody_else() {
     let record = admin.store.audit(0, 100).await.unwrap();
     let refused = record.iter().filter(|l| l.what.as_deref() == Some("sign_in_refused"));
     let refused: Vec<_> = refused.map(|line| line.details()).collect();
+    let page = ("GET", "/api/v1/audit?after=1&limit=1");
+    let page: serde_json::Value =
+        serde_json::from_str(&asked(&listener, HERE, ALICE, page).await.2).unwrap();
+    assert_eq!(page.as_array().unwrap().len(), 1);
+    assert_eq!((&page[0]["position"], &page[0]["what"]), (&2.into(), &"sign_in_refused".into()));
     let told = [r#"{"from":"192.0.2.1","times":13}"#, r#"{"from":"192.0.2.2","times":1}"#];
     assert_eq!(refused, told, "one entry for each address, once");
 }
