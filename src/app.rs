@@ -3,6 +3,8 @@
 
 pub mod settings;
 
+mod audit;
+
 mod report;
 
 mod start;
@@ -112,8 +114,18 @@ impl App {
         certificates.extend(admin.certificate());
         let webhook_address = webhooks.as_ref().map(|listening| listening.local_addr());
         let admin_address = admin.local_addr();
+        let tokens = Arc::new(audit::tokens(config, &parts)?);
         let others = vec![
-            start::admin(config, &parts, admin, reporter.clone(), relays.nudges, &stop_others)?,
+            audit::keep(&parts, tokens.clone(), &stop_others),
+            start::admin(
+                config,
+                &parts,
+                admin,
+                tokens,
+                reporter.clone(),
+                relays.nudges,
+                &stop_others,
+            ),
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
         ];
         let receiver = webhooks

@@ -3,6 +3,7 @@
 //! Exit codes: 0 ok, 1 what was checked is wrong, 2 usage or configuration.
 
 mod actions;
+mod audit;
 mod client;
 mod demo;
 mod doctor;
@@ -14,6 +15,7 @@ mod simulate;
 mod status;
 mod style;
 mod votes;
+mod token;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,10 @@ enum Command {
     Pause(pause::Args),
     /// Lets calls go on after a pause, or after a breaker has tripped
     Resume(pause::Args),
+    /// Verifies and exports the record of who changed what, when and why
+    Audit(audit::Args),
+    /// Makes tokens for the people and services that may ask
+    Token(token::Args),
     /// Checks what a person would check: configuration, secrets, rules, store, tokens
     Doctor(doctor::Args),
     /// Runs a strict stand-in for Defender on a port, for tests
@@ -96,6 +102,8 @@ impl Cli {
             Command::Actions(args) => actions::run(args),
             Command::Pause(args) => pause::run(args, pause::Direction::Pause),
             Command::Resume(args) => pause::run(args, pause::Direction::Resume),
+            Command::Audit(args) => audit::run(args),
+            Command::Token(args) => token::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Simulate(args) => runtime(2)
                 .and_then(|runtime| runtime.block_on(simulate::run(args)).map_err(Failure::usage)),

@@ -5,20 +5,23 @@
 
 mod source;
 mod tenant;
+mod tokens;
 mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
-use crate::domain::audit::Role;
 use crate::domain::rule::Mode;
 
 pub use source::{
     HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start, Verify, Webhook,
 };
 pub use tenant::{Budget, Budgets, Credential, Tenant};
+pub use tokens::{AdminToken, TokenKind};
 pub use values::{NotYet, PerSecond, Secret, SecretError, Size, Span};
 
 /// The whole file.
@@ -47,6 +50,12 @@ pub struct Config {
     pub dedupe: Dedupe,
     #[serde(default)]
     pub retention: RetentionConfig,
+    /// SHA-256, in hex, of the file's text: which configuration it was, for the record.
+    #[serde(skip)]
+    pub hash: String,
+    /// The token of the person at the command line, where one is given; never from the file.
+    #[serde(skip)]
+    pub personal: Option<SecretString>,
 }
 
 /// As rules write it.
@@ -109,14 +118,6 @@ pub struct ListenAdmin {
     /// `/readyz` and `/metrics` tell no secrets and need none.
     #[serde(default)]
     pub tokens: Vec<AdminToken>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdminToken {
-    pub name: String,
-    pub role: Role,
-    pub token: Secret,
 }
 
 #[derive(Debug, Deserialize)]
@@ -229,6 +230,7 @@ impl Config {
         config.check(path)?;
         let base = path.parent().unwrap_or(Path::new("."));
         config.resolve_paths(base);
+        config.hash = hex::encode(Sha256::digest(text));
         Ok(config)
     }
 
@@ -242,8 +244,7 @@ impl Config {
             fix(&mut tls.key);
         }
         for token in &mut self.listen.admin.tokens {
-            let key = format!("listen.admin.tokens[{}].token", token.name);
-            token.token.resolve(base, key);
+            token.resolve(base);
         }
         for source in &mut self.sources {
             source.resolve_paths(base);
@@ -290,8 +291,8 @@ impl Config {
                 ));
             }
         }
-        if let Some(token) = self.listen.admin.tokens.iter().find(|token| is_own(&token.name)) {
-            return refuse(format!("tokens: {} is the service's own name", token.name));
+        for token in &self.listen.admin.tokens {
+            token.check().or_else(|why| refuse(format!("tokens: {why}")))?;
         }
         for source in &self.sources {
             source.check(self).or_else(|why| refuse(format!("source {}: {why}", source.name)))?;
@@ -304,12 +305,12 @@ impl Config {
 }
 
 /// Names that stand on the record for the service itself and for its local token.
-fn is_own(name: &str) -> bool {
+pub fn is_own(name: &str) -> bool {
     ["lazaret", "local"].contains(&name)
 }
 
 /// A name may stand in paths, headers, metrics and file names.
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
@@ -326,8 +327,8 @@ fn located(path: &Path, text: &str, why: &serde_saphyr::Error) -> String {
     // Where somebody has written a secret itself, the message must not carry it into a log.
     if ["secret", "token", "password"].iter().any(|word| source.contains(word)) {
         return format!(
-            "{}:{line}:{column}: this line names a secret wrongly: write {{file: PATH}} \
-                        or {{env: NAME}}",
+            "{}:{line}:{column}: this line is wrong, and not shown since it may hold a secret: \
+             a secret is written {{file: PATH}} or {{env: NAME}}",
             path.display()
         );
     }

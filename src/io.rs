@@ -14,6 +14,7 @@ pub mod defender;
 pub mod admin;
 
 mod brakes;
+mod record;
 
 mod report;
 
@@ -40,6 +41,7 @@ pub use brakes::{
     Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine, Which,
     braked, pause_and_wait, resume_whole, stop_file,
 };
+pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,
     ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, TripLine,
@@ -264,6 +266,16 @@ pub trait Store: Send + Sync {
         &self,
         filter: ReceiptFilter,
     ) -> BoxFuture<'static, Result<Vec<ReceiptLine>, StoreError>>;
+
+    /// The newest entry of every hash chain.
+    fn heads_of_chains(&self) -> BoxFuture<'static, Result<Vec<ChainHead>, StoreError>>;
+
+    /// Entries of all hash chains after this position, in the order of their commits.
+    fn audit(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<AuditLine>, StoreError>>;
 
     /// Deletes what is older than it has to be kept, a bounded number of rows at a time. Returns
     /// how many rows went.

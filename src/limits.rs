@@ -292,3 +292,24 @@ pub const SECRET_BYTES: u64 = 64 * 1024;
 /// Actions that one vote or one piece of a resume releases or rejects: some tens of milliseconds of
 /// the writer.
 pub const RELEASE_PIECE: usize = 1000;
+
+/// A token of the admin listener: shorter ones could be guessed.
+pub const TOKEN_BYTES_MIN: usize = 16;
+
+/// Requests with a wrong, expired or missing token that one address may send within
+/// [`SIGN_IN_WINDOW`]; beyond, it is told to wait.
+pub const SIGN_IN_FAILURES: u32 = 10;
+
+/// The window of [`SIGN_IN_FAILURES`], how long an address then waits, and how often refused
+/// requests go on the record.
+pub const SIGN_IN_WINDOW: Duration = Duration::from_secs(60);
+
+/// Addresses whose failures are counted apart. Those beyond share one count.
+pub const SIGN_IN_ADDRESSES: usize = 1024;
+
+/// Addresses with an entry of their own on the record each [`SIGN_IN_WINDOW`]: who is refused must
+/// not be able to fill the disk. The others share one entry.
+pub const SIGN_IN_NAMED: usize = 10;
+
+/// How often the heads of the hash chains go to the log, where they have changed.
+pub const CHAIN_HEADS_EVERY: Duration = Duration::from_secs(5 * 60);

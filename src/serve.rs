@@ -38,6 +38,7 @@ pub use certificate::{Certificate, CertificateError, CertificateFiles, Reload};
 use crate::limits;
 use crate::metrics::{ListenerLabels, Metrics, RefusedLabels};
 use connections::Connections;
+pub use connections::host;
 use linger::Linger;
 
 /// What a listener is made of.

@@ -8,16 +8,16 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::report::Reporter;
-use super::{LOCAL_TOKEN_FILE, Parts, StartError, Tuning, settings};
+use super::{Parts, StartError, Tuning, settings};
 use crate::config::{Config, Kind, Tls};
-use crate::domain::audit::{Actor, Change, Role, What};
+use crate::domain::audit::{Actor, Change, What};
 use crate::domain::dispatcher::DispatcherSettings;
 use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::Clocks;
 use crate::domain::tracker::TrackerSettings;
 use crate::intake::{Intake, Nudge};
-use crate::io::admin::{self, Admin, Token, Tokens};
+use crate::io::admin::{self, Admin, Tokens};
 use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
 use crate::io::kafka::{KafkaSource, StoredOffsets};
@@ -183,24 +183,18 @@ pub(super) fn admin(
     config: &Config,
     parts: &Parts,
     listening: Listening,
+    tokens: Arc<Tokens>,
     reporter: Reporter,
     nudges: Arc<[crate::relay::Nudge]>,
     stop: &CancellationToken,
-) -> Started<JoinHandle<()>> {
-    let wrong = |why: &dyn std::fmt::Display| StartError::new("the admin listener", why);
-    let mut tokens = Vec::new();
-    for token in &config.listen.admin.tokens {
-        let secret = token.token.read().map_err(|why| wrong(&why))?;
-        tokens.push(Token::new(&token.name, token.role, &secret));
-    }
-    tokens.push(local_token(config, parts).map_err(|why| wrong(&why))?);
+) -> JoinHandle<()> {
     let resumed = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::resumed));
     let rules = parts.rules.clone();
     let admin = Admin {
         store: parts.store.clone(),
         clock: parts.clock.clone(),
         metrics: parts.metrics.clone(),
-        tokens: Arc::new(Tokens::new(tokens)),
+        tokens,
         report: Arc::new(move || {
             let reporter = reporter.clone();
             Box::pin(async move { reporter.report().await })
@@ -210,23 +204,7 @@ pub(super) fn admin(
         has_rule: Arc::new(move |id| rules.load().mode(id).is_some()),
         tenants: config.tenants.iter().map(|tenant| TenantName::new(&tenant.name)).collect(),
     };
-    Ok(tokio::spawn(listening.serve(admin::router(admin), stop.clone())))
-}
-
-/// A fresh token in the data directory: whoever may read that may operate the service.
-fn local_token(config: &Config, parts: &Parts) -> std::io::Result<Token> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let path = config.store.sqlite.join(LOCAL_TOKEN_FILE);
-    let secret = parts.clock.new_secret();
-    match std::fs::remove_file(&path) {
-        Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why),
-        _ => {}
-    }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    file.write_all(secrecy::ExposeSecret::expose_secret(&secret).as_bytes())?;
-    Ok(Token::new("local", Role::Operate, &secret))
+    tokio::spawn(listening.serve(admin::router(admin), stop.clone()))
 }
 
 /// Deletes old rows, holds the dispatch where another process reads our consumer group, and says so
@@ -313,7 +291,7 @@ pub(super) fn note(clock: &SystemClock, what: What) -> Change {
     }
 }
 
-/// The start goes on the record, with the rules in force.
+/// The start goes on the record, with the configuration and the rules in force.
 pub(super) async fn note_start(config: &Config, parts: &Parts) -> Started<()> {
     let rules = parts.rules.load();
     let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -325,7 +303,9 @@ pub(super) async fn note_start(config: &Config, parts: &Parts) -> Started<()> {
         changed: Vec::new(),
         removed: Vec::new(),
     };
-    let changes = [What::Started { version, mode }, loaded].map(|what| note(&parts.clock, what));
+    let read = What::ConfigLoaded { hash: config.hash.clone() };
+    let changes = [What::Started { version, mode }, read, loaded];
+    let changes = changes.map(|what| note(&parts.clock, what));
     let written = parts.store.apply(None, changes.to_vec()).await;
     written.map(|_| ()).map_err(|why| StartError::new("the start could not be noted", why))
 }

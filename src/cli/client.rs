@@ -20,11 +20,42 @@ pub struct ConfigArg {
     /// The configuration file of the service
     #[arg(long, short, default_value = "lazaret.yaml", env = "LAZARET_CONFIG")]
     pub config: PathBuf,
+    /// A file with your own token, for what is asked of a running service; also as the variable
+    /// LAZARET_TOKEN. Default: the token in the data directory
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<PathBuf>,
 }
+
+/// Holds a token of one's own, instead of a file.
+const TOKEN_VARIABLE: &str = "LAZARET_TOKEN";
 
 impl ConfigArg {
     pub fn load(&self) -> Result<Config, Failure> {
-        Config::load(&self.config).map_err(Failure::usage)
+        let mut config = Config::load(&self.config).map_err(Failure::usage)?;
+        config.personal = self.personal()?;
+        Ok(config)
+    }
+
+    /// The token of whoever types, so that what they do stands on the record under their name.
+    fn personal(&self) -> Result<Option<SecretString>, Failure> {
+        let (text, place) = match &self.token_file {
+            Some(file) => {
+                let place = format!("--token-file {}", file.display());
+                let text = std::fs::read_to_string(file)
+                    .map_err(|why| Failure::usage(format!("{place} can't be read: {why}")))?;
+                (text, place)
+            }
+            None => match std::env::var(TOKEN_VARIABLE) {
+                Ok(text) if !text.is_empty() => (text, TOKEN_VARIABLE.to_owned()),
+                _ => return Ok(None),
+            },
+        };
+        let token = text.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let why = format!("{place} holds no token: one is a single word, as given to you");
+            return Err(Failure::usage(why));
+        }
+        Ok(Some(SecretString::from(token)))
     }
 }
 
@@ -67,22 +98,26 @@ pub async fn find(config: &Config, role: Role) -> Result<Service, Failure> {
     Ok(Service::Running(Client { http, base, token }))
 }
 
-/// The token the service made for whoever may read its data directory, else one of the
-/// configuration's that is allowed to do this.
+/// The token that the person gave, else the one that the service made for whoever may read its data
+/// directory. To read, also one of the configuration's; but nobody changes anything in the name of
+/// somebody else whose token they happen to be able to read.
 fn token(config: &Config, role: Role) -> Result<SecretString, Failure> {
+    if let Some(token) = &config.personal {
+        return Ok(token.clone());
+    }
     let local: &Path = &config.store.sqlite.join(LOCAL_TOKEN_FILE);
     if let Ok(token) = std::fs::read_to_string(local) {
         return Ok(SecretString::from(token.trim()));
     }
-    let fitting = config.listen.admin.tokens.iter().filter(|token| token.role >= role);
-    for token in fitting {
-        if let Ok(secret) = token.token.read() {
+    if role == Role::View {
+        let secrets = config.listen.admin.tokens.iter().filter_map(|token| token.secret());
+        if let Some(secret) = secrets.filter_map(|secret| secret.read().ok()).next() {
             return Ok(secret);
         }
     }
     Err(Failure::usage(format!(
-        "no token for the admin listener: {} is not readable, and no token of the configuration \
-         with role {role:?} is",
+        "no token for the admin listener: {} is not readable; give your own with --token-file or \
+         {TOKEN_VARIABLE}",
         local.display()
     )))
 }

@@ -134,7 +134,7 @@ enum SecretFlaw {
     Empty(String),
     #[error(
         "the secret in {0} is shorter than {1} bytes, so that it could be guessed: make a longer \
-         one (openssl rand -base64 32), put it there, and give it to the sender"
+         one (openssl rand -base64 32), put it there, and give it to whoever sends it"
     )]
     Short(String, usize),
 }

@@ -33,7 +33,7 @@ pub enum Role {
     Approve,
     /// Also pauses, resumes, recalls and tries again.
     Operate,
-    /// Also reloads the rules, and reads who signed in.
+    /// Also whatever no other role is named for, such as reloading the rules.
     Admin,
 }
 
@@ -144,13 +144,27 @@ pub type Hash = [u8; 32];
 /// What a chain begins with.
 pub const GENESIS: Hash = [0; 32];
 
-/// The hash of the entry whose canonical bytes are `entry`, after the one whose hash is `previous`.
-pub fn link(previous: &Hash, chain: &str, sequence: u64, entry: &[u8]) -> Hash {
+/// Where an entry stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub chain: &'a str,
+    /// In its chain, from 0.
+    pub sequence: i64,
+    /// Among the entries of all chains, from 1.
+    pub position: i64,
+}
+
+/// The hash of the entry whose canonical bytes are `entry`, after the one of its chain whose hash
+/// is `previous`: SHA-256 of that hash, the length and bytes of the chain's name, sequence,
+/// position and entry, all numbers as 8 bytes, little-endian.
+pub fn link(previous: &Hash, place: Place<'_>, entry: &[u8]) -> Hash {
+    let Place { chain, sequence, position } = place;
     let mut hasher = Sha256::new();
     hasher.update(previous);
     hasher.update((chain.len() as u64).to_le_bytes());
     hasher.update(chain.as_bytes());
     hasher.update(sequence.to_le_bytes());
+    hasher.update(position.to_le_bytes());
     hasher.update(entry);
     hasher.finalize().into()
 }
@@ -161,9 +175,12 @@ mod tests {
 
     #[test]
     fn a_link_depends_on_everything_before_it() {
-        let first = link(&GENESIS, "contoso", 0, b"a");
-        assert_ne!(first, link(&GENESIS, "contoso", 1, b"a"));
-        assert_ne!(first, link(&GENESIS, "fabrikam", 0, b"a"));
-        assert_ne!(link(&first, "contoso", 1, b"b"), link(&GENESIS, "contoso", 1, b"b"));
+        let place = Place { chain: "contoso", sequence: 0, position: 1 };
+        let first = link(&GENESIS, place, b"a");
+        assert_ne!(first, link(&GENESIS, Place { sequence: 1, ..place }, b"a"));
+        assert_ne!(first, link(&GENESIS, Place { position: 2, ..place }, b"a"));
+        assert_ne!(first, link(&GENESIS, Place { chain: "fabrikam", ..place }, b"a"));
+        assert_ne!(first, link(&GENESIS, place, b"b"));
+        assert_ne!(first, link(&first, place, b"a"));
     }
 }

@@ -74,6 +74,16 @@ impl Wall {
     }
 }
 
+impl Wall {
+    /// As [`Wall::parse`]; a date alone is the last moment of that day, in UTC.
+    pub fn parse_last(text: &str) -> Option<Self> {
+        const DATE: usize = "2027-01-31".len();
+        let Self(begins) = Self::parse(text)?;
+        let day = Duration::from_secs(86_400).as_micros() as i64;
+        Some(Self(if text.len() == DATE { begins.saturating_add(day - 1) } else { begins }))
+    }
+}
+
 impl fmt::Display for Wall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_microsecond(self.0) {
@@ -153,6 +163,17 @@ mod tests {
         assert_eq!(at.to_string(), "2021-01-26T20:33:57.722Z");
         assert_eq!(Wall::parse("2021-01-26T20:33:57.7220239"), Some(at));
         assert_eq!(Wall::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn a_date_is_the_first_moment_of_its_day_or_the_last() {
+        let shown = |at: Option<Wall>| at.unwrap().to_string();
+        assert_eq!(shown(Wall::parse("2027-01-31")), "2027-01-31T00:00:00.000Z");
+        assert_eq!(shown(Wall::parse_last("2027-01-31")), "2027-01-31T23:59:59.999Z");
+        assert_eq!(Wall::parse_last("2027-01-31T10:00:00Z"), Wall::parse("2027-01-31T10:00:00Z"));
+        for wrong in ["2027-02-30", "27-01-31", "2027-1-31", ""] {
+            assert_eq!(Wall::parse_last(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

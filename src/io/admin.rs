@@ -4,12 +4,15 @@
 mod auth;
 mod brakes;
 mod extract;
+mod failures;
+mod roles;
+mod sign_in;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -17,7 +20,6 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use super::{ActionFilter, Clock, ReceiptFilter, Report, Store, StoreError};
-use crate::domain::audit::Role;
 use crate::domain::decision::Fate;
 use crate::domain::guard::Guard;
 use crate::domain::ids::TenantName;
@@ -27,6 +29,7 @@ use extract::{Path, Query};
 
 pub use auth::{Caller, Token, Tokens};
 pub use brakes::{BrakeRequest, VoteRequest};
+pub use sign_in::note_refused;
 
 /// Makes the report of the moment: the composition root knows all the parts.
 pub type Reporter = Arc<dyn Fn() -> BoxFuture<'static, Result<Report, StoreError>> + Send + Sync>;
@@ -62,8 +65,9 @@ pub fn router(admin: Admin) -> Router {
         .route("/actions/vote", post(brakes::vote))
         .route("/pause", post(brakes::pause))
         .route("/resume", post(brakes::resume))
+        .route("/audit", get(audit))
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(admin.clone(), authenticate));
+        .layer(middleware::from_fn_with_state(admin.clone(), sign_in::authenticate));
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -90,33 +94,6 @@ fn failed(why: &StoreError) -> Response {
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     refuse(status, why.to_string())
-}
-
-async fn authenticate(
-    State(admin): State<Admin>,
-    headers: HeaderMap,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let Some(caller) = admin.tokens.caller(&headers) else {
-        let why = "a token is needed: send Authorization: Bearer TOKEN";
-        return refuse(StatusCode::UNAUTHORIZED, why);
-    };
-    if request.method() != axum::http::Method::GET {
-        // Browsers send no JSON across sites without asking first.
-        let json = headers
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
-        if !json {
-            return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json");
-        }
-        if caller.role < Role::Operate {
-            let why = format!("token {} may only view: this needs the role operate", caller.name);
-            return refuse(StatusCode::FORBIDDEN, why);
-        }
-    }
-    request.extensions_mut().insert(caller);
-    next.run(request).await
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
@@ -185,6 +162,23 @@ async fn receipts(State(admin): State<Admin>, Query(query): Query<ReceiptsQuery>
         limit: query.limit.unwrap_or(50).min(ROWS_MAX),
     };
     match admin.store.receipts(filter).await {
+        Ok(lines) => Json(lines).into_response(),
+        Err(why) => failed(&why),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditQuery {
+    #[serde(default)]
+    after: i64,
+    limit: Option<usize>,
+}
+
+/// The record, a page at a time: `after` is the position of the last entry that was seen.
+async fn audit(State(admin): State<Admin>, Query(query): Query<AuditQuery>) -> Response {
+    let limit = query.limit.unwrap_or(ROWS_MAX).min(ROWS_MAX);
+    match admin.store.audit(query.after, limit).await {
         Ok(lines) => Json(lines).into_response(),
         Err(why) => failed(&why),
     }

@@ -30,6 +30,8 @@ mod release;
 
 mod chain;
 
+mod chains;
+
 mod report;
 
 mod purge;
@@ -51,14 +53,16 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, oneshot};
 
+pub use chains::Chains;
 pub use db::Db;
 
 use self::db::Work;
 use self::fault::Fault;
 use self::threads::{Lane, Question};
 use super::{
-    ActionFilter, ActionLine, ActionReport, Ballot, Offsets, Pause, ReceiptFilter, ReceiptLine,
-    Resume, Resumption, Retention, Standing, Store, StoreError, Summary, Taken, VoteLine,
+    ActionFilter, ActionLine, ActionReport, AuditLine, Ballot, ChainHead, Offsets, Pause,
+    ReceiptFilter, ReceiptLine, Resume, Resumption, Retention, Standing, Store, StoreError,
+    Summary, Taken, VoteLine,
 };
 use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
 use crate::domain::audit::Change;
@@ -249,6 +253,18 @@ impl Store for SqliteStore {
         filter: ReceiptFilter,
     ) -> BoxFuture<'static, Result<Vec<ReceiptLine>, StoreError>> {
         self.read(move |db| report::receipts(db, &filter))
+    }
+
+    fn heads_of_chains(&self) -> BoxFuture<'static, Result<Vec<ChainHead>, StoreError>> {
+        self.read(chain::heads)
+    }
+
+    fn audit(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<AuditLine>, StoreError>> {
+        self.read(move |db| chain::page(db, after, limit))
     }
 
     fn purge(

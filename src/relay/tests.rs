@@ -19,8 +19,8 @@ use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Now, Wall};
 use crate::domain::tracker::TrackerSettings;
 use crate::io::{
-    ActionFilter, ActionLine, ActionReport, Ballot, Offsets, ReceiptFilter, ReceiptLine, Resume,
-    Resumption, Retention, Standing, Summary, Taken, VoteLine,
+    ActionFilter, ActionLine, ActionReport, AuditLine, Ballot, ChainHead, Offsets, ReceiptFilter,
+    ReceiptLine, Resume, Resumption, Retention, Standing, Summary, Taken, VoteLine,
 };
 
 /// What the relay did, in order.
@@ -253,6 +253,14 @@ impl Store for World {
         &self,
         _: ReceiptFilter,
     ) -> BoxFuture<'static, Result<Vec<ReceiptLine>, StoreError>> {
+        unimplemented!("for people")
+    }
+
+    fn heads_of_chains(&self) -> BoxFuture<'static, Result<Vec<ChainHead>, StoreError>> {
+        unimplemented!("for the keeper")
+    }
+
+    fn audit(&self, _: i64, _: usize) -> BoxFuture<'static, Result<Vec<AuditLine>, StoreError>> {
         unimplemented!("for people")
     }
 

@@ -84,7 +84,7 @@ impl Exceeded {
 }
 
 /// What one host is commonly given: an IPv4 address, or an IPv6 /64.
-fn host(address: IpAddr) -> IpAddr {
+pub fn host(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & !u128::from(u64::MAX);

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait for other processes")]
 
 mod brakes;
+mod audit;
 mod broker;
 mod campaign;
 mod compose;

@@ -23,6 +23,7 @@ const READ: [&str; 2] = ["Machine.Read.All", "Machine.ReadWrite.All"];
 pub async fn all(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::new("configuration", Health::Ok, "readable, every key known")];
     findings.extend(secrets(config));
+    findings.extend(expiring(config));
     findings.extend(webhooks(config));
     findings.push(rules(config));
     findings.push(clock());
@@ -40,8 +41,22 @@ fn secrets(config: &Config) -> Vec<Finding> {
         Kind::Kafka(kafka) => kafka.security.password.iter().cloned().collect(),
     });
     let tenants = config.tenants.iter().map(|tenant| tenant.credential.secret.clone());
-    let tokens = config.listen.admin.tokens.iter().map(|token| token.token.clone());
+    let tokens = config.listen.admin.tokens.iter().filter_map(|token| token.secret().cloned());
     webhooks.chain(tenants).chain(tokens).map(|secret| check_secret(&secret)).collect()
+}
+
+/// Tokens that have expired, or will within this time.
+fn expiring(config: &Config) -> Vec<Finding> {
+    const SOON: Duration = Duration::from_secs(14 * 86_400);
+    let now = SystemClock::new().now().wall;
+    let mut findings = Vec::new();
+    for token in &config.listen.admin.tokens {
+        let Some(at) = token.expires().filter(|at| *at < now + SOON) else { continue };
+        let verb = if at < now { "expired" } else { "expires" };
+        let text = format!("{} {verb} on {at}: lazaret token new makes the next one", token.name);
+        findings.push(Finding::new("token", Health::Warn, text));
+    }
+    findings
 }
 
 fn check_secret(secret: &Secret) -> Finding {

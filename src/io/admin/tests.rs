@@ -1,19 +1,23 @@
 //! What the admin listener answers to requests that are wrong.
 
 use axum::body::Body as Content;
+use axum::extract::Request;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::domain::audit::Role;
+use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
+use crate::serve::Peer;
 
 fn listener(dir: &std::path::Path) -> Router {
     router(Admin {
         store: Arc::new(SqliteStore::open(dir, 10).unwrap()),
         clock: Arc::new(SystemClock::new()),
         metrics: Arc::new(Metrics::new()),
-        tokens: Arc::new(Tokens::new(vec![Token::new("alice", Role::Operate, &"s3cret".into())])),
+        tokens: Arc::new(Tokens::new(vec![Token::new("alice", Role::Admin, &"s3cret".into())])),
         report: Arc::new(|| Box::pin(async { Err(StoreError::Closed) })),
         guard: Arc::new(crate::domain::guard::NoGuard),
         has_rule: Arc::new(|_| false),
@@ -49,6 +53,7 @@ async fn every_refusal_is_json_with_its_reason() {
         ("GET", "/api/v1/actions?colour=red", "", 400, "colour"),
         ("GET", "/api/v1/actions?state=lost", "", 400, "lost"),
         ("GET", "/api/v1/receipts?limit=-1", "", 400, "limit"),
+        ("GET", "/api/v1/audit?limit=all", "", 400, "limit"),
         ("GET", "/api/v1/actions/%ff", "", 400, "UTF-8"),
         ("POST", "/api/v1/pause", "{\"reason\"", 400, "JSON"),
         ("POST", "/api/v1/pause", "{}", 422, "scope"),
@@ -68,4 +73,116 @@ async fn every_refusal_is_json_with_its_reason() {
         assert_eq!(answered, status, "{method} {path}: {why}");
         assert!(why.contains(says), "{method} {path}: {why}");
     }
+}
+
+/// What a token gets from an address: the status, `Retry-After`, and the text of a refusal.
+async fn asked(
+    listener: &Router,
+    from: [u8; 4],
+    token: &str,
+    (method, path): (&str, &str),
+) -> (u16, Option<String>, String) {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(Content::from("{\"reason\": \"a test\"}"))
+        .unwrap();
+    if !token.is_empty() {
+        let token = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().insert("authorization", token);
+    }
+    request.extensions_mut().insert(Peer((from, 7).into()));
+    let answer = listener.clone().oneshot(request).await.unwrap();
+    let status = answer.status().as_u16();
+    let wait = answer.headers().get("retry-after").map(|v| v.to_str().unwrap().to_owned());
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, wait, String::from_utf8_lossy(&body).into_owned())
+}
+
+const ALICE: &str = "alice-has-this-token";
+const BOB: &str = "bob-has-this-token";
+const CAROL: &str = "carol-had-this-token";
+const HERE: [u8; 4] = [192, 0, 2, 1];
+const STATUS: (&str, &str) = ("GET", "/api/v1/audit");
+const RESUME: (&str, &str) = ("POST", "/api/v1/resume");
+
+/// Alice may view, Bob operate, and Carol's token has expired.
+fn people(dir: &std::path::Path) -> (Router, Admin) {
+    let admin = Admin {
+        store: Arc::new(SqliteStore::open(dir, 10).unwrap()),
+        clock: Arc::new(SystemClock::new()),
+        metrics: Arc::new(Metrics::new()),
+        tokens: Arc::new(Tokens::new(vec![
+            Token::new("alice", Role::View, &ALICE.into()),
+            Token::new("bob", Role::Operate, &BOB.into()),
+            Token::new("carol", Role::Admin, &CAROL.into()).until(Some(Wall(1_000_000))),
+        ])),
+        report: Arc::new(|| Box::pin(async { Err(StoreError::Closed) })),
+        resumed: Arc::new(|| ()),
+        guard: Arc::new(crate::domain::guard::NoGuard),
+        has_rule: Arc::new(|_| false),
+        tenants: Arc::new([TenantName::new("contoso")]),
+    };
+    (router(admin.clone()), admin)
+}
+
+#[tokio::test]
+async fn a_role_does_what_it_includes_and_an_expired_token_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listener, admin) = people(dir.path());
+    assert_eq!(asked(&listener, HERE, ALICE, STATUS).await.0, 200);
+    let (status, _, why) = asked(&listener, HERE, ALICE, RESUME).await;
+    assert!(status == 403 && why.contains("role view: this needs operate"), "{why}");
+    assert_eq!(asked(&listener, HERE, BOB, RESUME).await.0, 409, "let in; nothing is paused");
+    assert_eq!(asked(&listener, HERE, BOB, STATUS).await.0, 200);
+    let (status, _, why) = asked(&listener, HERE, CAROL, STATUS).await;
+    assert!(status == 401 && why.contains("carol expired on 1970-01-01"), "{why}");
+    let (status, _, why) = asked(&listener, HERE, "another-token-altogether", STATUS).await;
+    assert!(status == 401 && !why.contains("carol"), "{why}");
+
+    note_refused(&admin.tokens, &*admin.store, &*admin.clock).await.unwrap();
+    let record = admin.store.audit(0, 100).await.unwrap();
+    let line = |what: &str| {
+        let of: Vec<_> = record.iter().filter(|l| l.what.as_deref() == Some(what)).collect();
+        of.iter().map(|l| (l.actor.clone().unwrap(), l.reason.clone().unwrap())).collect::<Vec<_>>()
+    };
+    let signed_in = line("signed_in");
+    assert_eq!(signed_in.len(), 2, "the first use of each alone: {signed_in:?}");
+    assert_eq!(signed_in[0].0, "token alice");
+    assert!(signed_in[1].1.contains("from 192.0.2.1"), "{signed_in:?}");
+    let refused = line("sign_in_refused");
+    let tally = "tokens: 1 wrong, 1 expired, 0 missing";
+    assert_eq!(refused, [("lazaret".to_owned(), tally.to_owned())]);
+    assert!(record.iter().all(|line| !line.entry.get().contains("token-altogether")));
+}
+
+#[tokio::test]
+async fn who_fails_too_often_waits_and_locks_out_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listener, admin) = people(dir.path());
+    for n in 0..10 {
+        let token = ["", "wrong", CAROL][n % 3];
+        assert_eq!(asked(&listener, HERE, token, STATUS).await.0, 401, "{n}");
+    }
+    for token in ["wrong", "", CAROL] {
+        let (status, wait, why) = asked(&listener, HERE, token, STATUS).await;
+        let wait: u64 = wait.expect("it is told how long").parse().unwrap();
+        assert!(status == 429 && (1..=61).contains(&wait), "{status} {wait} {why}");
+    }
+    assert_eq!(asked(&listener, HERE, BOB, STATUS).await.0, 200, "a good token is let in");
+    assert_eq!(asked(&listener, [192, 0, 2, 2], "wrong", STATUS).await.0, 401, "elsewhere");
+    for _ in 0..2 {
+        note_refused(&admin.tokens, &*admin.store, &*admin.clock).await.unwrap();
+    }
+    let record = admin.store.audit(0, 100).await.unwrap();
+    let refused = record.iter().filter(|l| l.what.as_deref() == Some("sign_in_refused"));
+    let refused: Vec<_> = refused.map(|line| line.details()).collect();
+    let page = ("GET", "/api/v1/audit?after=1&limit=1");
+    let page: serde_json::Value =
+        serde_json::from_str(&asked(&listener, HERE, ALICE, page).await.2).unwrap();
+    assert_eq!(page.as_array().unwrap().len(), 1);
+    assert_eq!((&page[0]["position"], &page[0]["what"]), (&2.into(), &"sign_in_refused".into()));
+    let told = [r#"{"from":"192.0.2.1","times":13}"#, r#"{"from":"192.0.2.2","times":1}"#];
+    assert_eq!(refused, told, "one entry for each address, once");
 }

@@ -185,9 +185,10 @@ impl Db {
     }
 
     /// Names each entry of the hash chains that does not verify, at most
-    /// [`limits::FAULTS_NAMED`]. None: they all do.
+    /// [`limits::FAULTS_NAMED`] of each chain. None: they all do.
     pub fn verify_chains(&mut self) -> Result<Vec<String>, StoreError> {
-        self.alone(|db| chain::verify(&db.connection, limits::FAULTS_NAMED))
+        let walk = |db: &mut Self| chain::walk(&db.connection, &[], limits::FAULTS_NAMED);
+        self.alone(walk).map(|verified| verified.all_faults())
     }
 
     /// Names each row whose checksum does not verify or that contradicts another, at most

@@ -20,6 +20,29 @@ pub(super) fn create(connection: &mut Connection) -> Result<(), Fault> {
 /// Refuses a file that is not ours, is newer than this build or is damaged; brings an older one
 /// up to date, all steps or none.
 pub(super) fn check(connection: &mut Connection, place: &str) -> Result<(), Fault> {
+    let version = version(connection, place)?;
+    let found: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?;
+    if found != "ok" {
+        return Err(Fault::corrupt(format!("{place} is damaged: {found}; {RESTORE}")));
+    }
+    migrate(connection, version)
+}
+
+/// Refuses a file that is not ours, or of another version than this build's. Changes nothing.
+pub(super) fn recognise(connection: &Connection, place: &str) -> Result<(), Fault> {
+    let (version, newest) = (version(connection, place)?, MIGRATIONS.len());
+    if version == newest {
+        return Ok(());
+    }
+    Err(StoreError::Io(format!(
+        "{place} has schema {version}, this build reads {newest}: start the service once, which \
+         brings it up to date"
+    ))
+    .into())
+}
+
+fn version(connection: &Connection, place: &str) -> Result<usize, Fault> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
     if application != APPLICATION_ID {
@@ -31,19 +54,13 @@ pub(super) fn check(connection: &mut Connection, place: &str) -> Result<(), Faul
     }
     let newest = MIGRATIONS.len();
     let known = usize::try_from(version).ok().filter(|version| *version <= newest);
-    let Some(version) = known else {
-        return Err(StoreError::Io(format!(
+    known.ok_or_else(|| {
+        StoreError::Io(format!(
             "{place} has schema {version}, this build knows up to {newest}; run the version of \
              Lazaret that wrote it or a newer one"
         ))
-        .into());
-    };
-    let found: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?;
-    if found != "ok" {
-        return Err(Fault::corrupt(format!("{place} is damaged: {found}; {RESTORE}")));
-    }
-    migrate(connection, version)
+        .into()
+    })
 }
 
 fn migrate(connection: &mut Connection, from: usize) -> Result<(), Fault> {

@@ -18,6 +18,8 @@ mod reports;
 
 mod law;
 
+mod audit;
+
 use std::time::Duration;
 
 use uuid::Uuid;

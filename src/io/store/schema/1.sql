@@ -207,15 +207,17 @@ CREATE TABLE cancels (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cancels_open ON cancels (tenant) WHERE answer IS NULL;
 
--- How far each channel has been told, by the rowid of the changes.
+-- How far each channel has been told, by the position of the changes.
 CREATE TABLE cursors (
     channel TEXT PRIMARY KEY,
     next    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The hash chains: each hash covers the one before it, the chain's name, the sequence and the
--- bytes of `entry`. Rows are never changed and never deleted.
+-- The hash chains: each hash covers the one before it, the chain's name, sequence, position (in the
+-- order of commits, over all chains) and the bytes of `entry`. Rows are never changed and never
+-- deleted.
 CREATE TABLE changes (
+    position INTEGER PRIMARY KEY,
     chain    TEXT NOT NULL,
     sequence INTEGER NOT NULL,
     hash     BLOB NOT NULL,

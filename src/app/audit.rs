@@ -1,0 +1,116 @@
+//! Who may ask, and what keeps the record: its heads go to the log, and so do refused sign-ins go
+//! to the record.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{LOCAL_TOKEN_FILE, Parts, StartError};
+use crate::config::{Config, TokenKind};
+use crate::domain::audit::Role;
+use crate::io::admin::{Token, Tokens, note_refused};
+use crate::io::store::SqliteStore;
+use crate::io::{Clock as _, Store as _};
+use crate::limits::{CHAIN_HEADS_EVERY, SIGN_IN_WINDOW};
+
+/// The tokens of the configuration, and the local one. One that has expired is a warning only: the
+/// others must still work.
+pub(super) fn tokens(config: &Config, parts: &Parts) -> Result<Tokens, StartError> {
+    let wrong = |why: &dyn std::fmt::Display| StartError::new("the admin listener", why);
+    let now = parts.clock.now().wall;
+    let mut tokens: Vec<(&str, Token)> = Vec::new();
+    for named in &config.listen.admin.tokens {
+        let (name, role) = (named.name.as_str(), named.role);
+        let token = match named.kind() {
+            Some(TokenKind::Secret(secret)) => {
+                Token::new(name, role, &secret.read().map_err(|why| wrong(&why))?)
+            }
+            Some(TokenKind::Hash(hash)) => Token::hashed(name, role, hash),
+            None => return Err(wrong(&format!("token {name} was not checked"))),
+        };
+        if let Some((other, _)) = tokens.iter().find(|(_, other)| other.is_same_secret(&token)) {
+            return Err(wrong(&format!(
+                "tokens {other} and {name} are the same: give each person or service one of its \
+                 own (lazaret token new), so that the record tells them apart"
+            )));
+        }
+        let expires = named.expires();
+        if let Some(at) = expires.filter(|at| *at < now) {
+            tracing::warn!(token = name, "it expired on {at}: remove it, or make a new one");
+        }
+        tokens.push((name, token.until(expires)));
+    }
+    let local = local_token(config, parts).map_err(|why| wrong(&why))?;
+    Ok(Tokens::new(tokens.into_iter().map(|(_, token)| token).chain([local]).collect()))
+}
+
+/// A fresh token in the data directory: whoever may read that may operate the service.
+fn local_token(config: &Config, parts: &Parts) -> std::io::Result<Token> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = config.store.sqlite.join(LOCAL_TOKEN_FILE);
+    let secret = parts.clock.new_secret();
+    match std::fs::remove_file(&path) {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why),
+        _ => {}
+    }
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    file.write_all(secrecy::ExposeSecret::expose_secret(&secret).as_bytes())?;
+    Ok(Token::new("local", Role::Operate, &secret))
+}
+
+/// Until the stop, and once more at it: refused sign-ins go on the record, and the heads of the
+/// chains to the log.
+pub(super) fn keep(parts: &Parts, tokens: Arc<Tokens>, stop: &CancellationToken) -> JoinHandle<()> {
+    let (store, clock, stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
+    tokio::spawn(async move {
+        let mut refusals = interval(SIGN_IN_WINDOW);
+        let mut heads = interval(CHAIN_HEADS_EVERY);
+        refusals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        heads.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = BTreeMap::new();
+        loop {
+            let stopping = tokio::select! {
+                () = stop.cancelled() => true,
+                _ = refusals.tick() => false,
+                _ = heads.tick() => {
+                    tell_heads(&store, &mut told).await;
+                    continue;
+                }
+            };
+            if let Err(why) = note_refused(&tokens, &*store, &*clock).await {
+                tracing::error!(%why, "refused sign-ins could not be noted");
+            }
+            if stopping {
+                tell_heads(&store, &mut told).await;
+                return;
+            }
+        }
+    })
+}
+
+/// The head of each chain that has grown since `told`. Kept elsewhere, as a log is, it shows that a
+/// chain was cut or rewritten: `lazaret audit verify --anchor`.
+async fn tell_heads(store: &SqliteStore, told: &mut BTreeMap<String, u64>) {
+    match store.heads_of_chains().await {
+        Ok(heads) => {
+            for head in heads {
+                if told.insert(head.chain.clone(), head.sequence) != Some(head.sequence) {
+                    tracing::info!(
+                        target: "lazaret::audit",
+                        chain = head.chain,
+                        sequence = head.sequence,
+                        hash = head.hash,
+                        at = %head.at,
+                        "head of a chain"
+                    );
+                }
+            }
+        }
+        Err(why) => tracing::error!(%why, "the heads of the chains could not be read"),
+    }
+}
