@@ -86,7 +86,7 @@ async fn asked(
         .method(method)
         .uri(path)
         .header("content-type", "application/json")
-        .body(Content::from("{\"reason\": \"a test\"}"))
+        .body(Content::from(r#"{"scope": "all", "reason": "a test"}"#))
         .unwrap();
     if !token.is_empty() {
         let token = format!("Bearer {token}").parse().unwrap();
