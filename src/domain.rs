@@ -42,4 +42,6 @@ pub mod limiter;
 
 pub mod tracker;
 
+pub mod cancel;
+
 pub mod dispatcher;

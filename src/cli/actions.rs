@@ -288,6 +288,8 @@ fn change_text(change: &Change) -> String {
         What::Moved { from, to, .. } => format!("{from} → {}", state_text(to)),
         What::ClassRaised { to, .. } => format!("class raised to {to:?}").to_lowercase(),
         What::DuplicateLinked { alert, .. } => format!("duplicate: alert {alert}"),
+        What::CancelAsked { .. } => "to be cancelled at Defender".to_owned(),
+        What::CancelAnswered { answer, .. } => format!("cancelling it: {answer}"),
         other => format!("{other:?}"),
     };
     let by = match &change.actor {
