@@ -106,7 +106,15 @@ impl App {
         let webhook_address = webhooks.as_ref().map(|listening| listening.local_addr());
         let admin_address = admin.local_addr();
         let others = vec![
-            start::admin(config, &parts, admin, reporter.clone(), relays.nudges, &stop_others)?,
+            start::admin(
+                config,
+                &parts,
+                admin,
+                reporter.clone(),
+                relays.nudges,
+                relays.cancellers,
+                &stop_others,
+            )?,
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
         ];
         let receiver = webhooks

@@ -7,6 +7,7 @@ mod client;
 mod demo;
 mod doctor;
 mod pause;
+mod recall;
 mod rules;
 mod run;
 mod send;
@@ -44,6 +45,8 @@ enum Command {
     Pause(pause::Args),
     /// Lets calls go on after a pause
     Resume(pause::Args),
+    /// Stops a file that was harmless, cancels what is pending, and shows how to undo the rest
+    Recall(recall::Args),
     /// Checks what a person would check: configuration, secrets, rules, store, tokens
     Doctor(doctor::Args),
     /// Runs a strict stand-in for Defender on a port, for tests
@@ -95,6 +98,7 @@ impl Cli {
             Command::Actions(args) => actions::run(args),
             Command::Pause(args) => pause::run(args, pause::Direction::Pause),
             Command::Resume(args) => pause::run(args, pause::Direction::Resume),
+            Command::Recall(args) => recall::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Simulate(args) => runtime(2)
                 .and_then(|runtime| runtime.block_on(simulate::run(args)).map_err(Failure::usage)),

@@ -13,6 +13,8 @@ pub mod defender;
 
 pub mod admin;
 
+pub mod recall;
+
 mod report;
 
 use std::collections::BTreeMap;
@@ -26,11 +28,11 @@ use serde::{Deserialize, Serialize};
 use crate::domain::action::{
     Begun, Call, Class, ClosedAttempt, Coordinates, Heads, NewAttempt, Resumed, StateName,
 };
-use crate::domain::answer::{Answer, ListQuery, Listing};
+use crate::domain::answer::{Answer, CancelAnswer, ListQuery, Listing};
 use crate::domain::audit::Change;
 use crate::domain::decision::{Answered, JudgedDelivery, Replay};
 use crate::domain::guard::Guard;
-use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::ids::{ActionId, EffectKey, MachineActionId, SourceName, TenantName};
 use crate::domain::limiter::Permit;
 use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
@@ -290,6 +292,14 @@ pub trait Api: Send + Sync {
 
     /// Reads one page of machine actions.
     fn machine_actions(&self, permit: Permit, query: ListQuery) -> BoxFuture<'static, Listing>;
+
+    /// Cancels one machine action.
+    fn cancel(
+        &self,
+        permit: Permit,
+        id: MachineActionId,
+        comment: String,
+    ) -> BoxFuture<'static, CancelAnswer>;
 }
 
 /// Pauses, then waits until every attempt written before is answered or past its `send by`: from
@@ -301,6 +311,15 @@ pub async fn pause_and_wait(
 ) -> Result<(), StoreError> {
     let scope = pause.scope.clone();
     store.pause(pause).await?;
+    until_all_have_left(store, clock, scope).await
+}
+
+/// Waits until every attempt of a scope that was written before is answered or past its `send by`.
+pub async fn until_all_have_left(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    scope: Scope,
+) -> Result<(), StoreError> {
     // The attempts it waits for were written in this boot or are long past their time.
     let clocks = Clocks { boot_id: clock.boot_id(), wall_trusted: true };
     while store.unsent(scope.clone(), clocks, clock.now()).await? > 0 {

@@ -118,7 +118,13 @@ impl Cancels {
     }
 
     /// What an answer means. `now` is when it was seen.
-    pub fn answered(&mut self, now: Now, slot: Slot, action: ActionId, answer: CancelAnswer) -> Step {
+    pub fn answered(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        action: ActionId,
+        answer: CancelAnswer,
+    ) -> Step {
         // Without an answer the call may be counted later.
         let failed = matches!(answer, CancelAnswer::Failed { .. });
         let late = if failed { limits::COUNTED_LATE } else { std::time::Duration::ZERO };

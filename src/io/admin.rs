@@ -3,6 +3,7 @@
 
 mod auth;
 mod extract;
+mod recall;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use axum::{Extension, Json, Router};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::recall::RecallStore;
 use super::{ActionFilter, Clock, Pause, ReceiptFilter, Report, Store, StoreError};
 use crate::domain::action::StateName;
 use crate::domain::audit::Role;
@@ -26,6 +28,7 @@ use crate::metrics::Metrics;
 use extract::{Body, Path, Query};
 
 pub use auth::{Caller, Token, Tokens};
+pub use recall::RecallRequest;
 
 /// Makes the report of the moment: the composition root knows all the parts.
 pub type Reporter = Arc<dyn Fn() -> BoxFuture<'static, Result<Report, StoreError>> + Send + Sync>;
@@ -40,6 +43,9 @@ pub struct Admin {
     pub report: Reporter,
     /// Tells the relays that a pause may be over.
     pub resumed: Arc<dyn Fn() + Send + Sync>,
+    pub recalls: Arc<dyn RecallStore>,
+    /// Tells those who cancel that there may be something to cancel.
+    pub recalled: Arc<dyn Fn() + Send + Sync>,
     pub tenants: Arc<[TenantName]>,
 }
 
@@ -56,6 +62,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/receipts", get(receipts))
         .route("/pause", post(pause))
         .route("/resume", post(resume))
+        .route("/recall", post(recall::recall))
+        .route("/files/{sha1}", get(recall::file))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(admin.clone(), authenticate));
     Router::new()

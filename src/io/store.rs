@@ -24,6 +24,8 @@ mod offsets;
 
 mod pauses;
 
+mod recall;
+
 mod chain;
 
 mod report;

@@ -318,8 +318,7 @@ mod tests {
 
     #[test]
     fn a_pending_action_is_cancelled_a_running_one_goes_on_and_an_ended_one_is_left_alone() {
-        let settings =
-            Settings { pending_for: SECOND, running_for: SECOND, ..Settings::default() };
+        let settings = Settings { pending_for: SECOND, running_for: SECOND, ..Settings::default() };
         let mut actions = Actions::default();
         let pending = make(&mut actions, &settings, "a").unwrap();
         let cancel = |actions: &mut Actions, tenant, id: &str, now| {

@@ -275,7 +275,10 @@ async fn a_machine_action_is_cancelled_once_by_its_own_tenant_within_its_own_bud
     }
     assert_eq!(code(&client.cancel("ma-1", &why).await), (404, "ResourceNotFound"));
     let (status, cancelled) = client.cancel(id, &why).await;
-    assert_eq!((status, &cancelled["status"], &cancelled["id"]), (200, &json!("Cancelled"), &made["id"]));
+    assert_eq!(
+        (status, &cancelled["status"], &cancelled["id"]),
+        (200, &json!("Cancelled"), &made["id"])
+    );
     assert_eq!(cancelled["cancellationComment"], "a false positive");
     assert_eq!(code(&client.cancel(id, &why).await), (400, "BadRequest"));
     let fault = Fault::next(Endpoint::Cancel, Effect::None, Trouble::status(500));

@@ -13,14 +13,25 @@ pub enum CancelAnswer {
     Done,
     /// 400 or 409: a definite no. Documented is only that an action can be cancelled that "isn't
     /// yet in final state"; what one is answered that has ended is not.
-    Refused { text: String },
+    Refused {
+        text: String,
+    },
     /// 404: Defender does not know the id. Seen under load for machines that exist.
-    NotFound { text: String },
-    TooMany { retry_after: Option<Duration>, text: String },
-    Unauthorized { text: String },
+    NotFound {
+        text: String,
+    },
+    TooMany {
+        retry_after: Option<Duration>,
+        text: String,
+    },
+    Unauthorized {
+        text: String,
+    },
     /// Anything else, and no answer at all: it may be asked again, since what is cancelled twice is
     /// cancelled once.
-    Failed { text: String },
+    Failed {
+        text: String,
+    },
 }
 
 impl CancelAnswer {
@@ -47,15 +58,19 @@ mod tests {
 
     #[test]
     fn status_decides_and_the_text_is_kept_for_people() {
-        let read = |status, body: &str| CancelAnswer::read(status, Some("7"), body.as_bytes(), Wall(0));
+        let read =
+            |status, body: &str| CancelAnswer::read(status, Some("7"), body.as_bytes(), Wall(0));
         assert_eq!(read(200, "<html>"), CancelAnswer::Done);
-        let ended = r#"{"error": {"code": "BadRequest", "message": "It has ended", "target": "t"}}"#;
+        let ended =
+            r#"{"error": {"code": "BadRequest", "message": "It has ended", "target": "t"}}"#;
         let text = "400 BadRequest: It has ended (target t)".to_owned();
         assert_eq!(read(400, ended), CancelAnswer::Refused { text });
         assert!(matches!(read(404, ""), CancelAnswer::NotFound { text } if text == "404"));
         assert!(matches!(read(401, ""), CancelAnswer::Unauthorized { .. }));
         let seven = Some(Duration::from_secs(7));
-        assert!(matches!(read(429, ""), CancelAnswer::TooMany { retry_after, .. } if retry_after == seven));
+        assert!(
+            matches!(read(429, ""), CancelAnswer::TooMany { retry_after, .. } if retry_after == seven)
+        );
         for status in [204, 302, 403, 408, 500, 503] {
             assert!(matches!(read(status, ""), CancelAnswer::Failed { .. }), "{status}");
         }

@@ -38,7 +38,10 @@ fn only_what_is_accepted_is_cancelled_and_what_came_back_is_rejected() {
         match stands {
             StateName::Accepted => {
                 let ask = ask.expect("a call");
-                assert_eq!((ask.action, Some(ask.machine_action)), (one.action, one.machine_action));
+                assert_eq!(
+                    (ask.action, Some(ask.machine_action)),
+                    (one.action, one.machine_action)
+                );
                 assert_eq!(ask.comment, "Recalled by Lazaret: a false positive");
                 cancels.limiter.give_back(ask.slot);
             }

@@ -9,8 +9,11 @@ use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
 
 fn listener(dir: &std::path::Path) -> Router {
+    let store = Arc::new(SqliteStore::open(dir, 10).unwrap());
     router(Admin {
-        store: Arc::new(SqliteStore::open(dir, 10).unwrap()),
+        store: store.clone(),
+        recalls: store,
+        recalled: Arc::new(|| ()),
         clock: Arc::new(SystemClock::new()),
         metrics: Arc::new(Metrics::new()),
         tokens: Arc::new(Tokens::new(vec![Token::new("alice", Role::Operate, &"s3cret".into())])),
@@ -52,6 +55,10 @@ async fn every_refusal_is_json_with_its_reason() {
         ("POST", "/api/v1/pause", "{}", 422, "reason"),
         ("POST", "/api/v1/resume", "{\"reason\": \"x\", \"who\": \"me\"}", 422, "who"),
         ("POST", "/api/v1/resume", "{\"reason\": \"x\"}", 409, "not paused"),
+        ("POST", "/api/v1/recall", "{\"reason\": \"x\"}", 422, "sha1"),
+        ("POST", "/api/v1/recall", "{\"sha1\": \"x\", \"reason\": \"x\"}", 400, "40 hex digits"),
+        ("GET", "/api/v1/files/..", "", 400, "40 hex digits"),
+        ("GET", "/api/v1/files/x?after=first", "", 400, "after"),
         ("POST", "/api/v1/actions", "{}", 405, "method"),
         ("POST", "/metrics", "{}", 405, "method"),
         ("GET", "/api/v1/nothing", "", 404, "nothing here"),

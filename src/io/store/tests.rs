@@ -17,6 +17,8 @@ mod reports;
 
 mod law;
 
+mod recall;
+
 use std::time::Duration;
 
 use uuid::Uuid;
