@@ -150,7 +150,7 @@ fn canceller(
     let name = TenantName::new(&tenant.name);
     let canceller = Canceller {
         tenant: name.clone(),
-        // Each endpoint that deals with machine actions has the same limits, and a count of its own.
+        // Each endpoint for machine actions has the same limits, and a count of its own.
         limits: settings::limits(&tenant.budgets.machine_actions),
         store: parts.store.clone(),
         api,

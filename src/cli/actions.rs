@@ -163,7 +163,7 @@ fn listing(lines: &[ActionLine]) -> String {
     table(&rows)
 }
 
-fn shortened(text: &str, chars: usize) -> String {
+pub fn shortened(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
         return text.to_owned();
     }

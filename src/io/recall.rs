@@ -27,8 +27,8 @@ pub struct Recall {
 pub struct Withdrawn {
     /// Actions that were held or queued.
     pub rejected: u64,
-    /// Actions that were sent, and had not ended.
-    pub cancels: u64,
+    /// Actions that were sent and had not ended: cancels asked.
+    pub asked: u64,
 }
 
 /// A recall, and how its file stands after it.
@@ -156,10 +156,10 @@ pub async fn recall_and_wait(
     let mut withdrawn = Withdrawn::default();
     let open = recalls.open_actions(sha1).await?;
     for piece in open.chunks(limits::RECALL_PIECE) {
-        let Withdrawn { rejected, cancels } =
+        let Withdrawn { rejected, asked } =
             recalls.withdraw(recall.clone(), piece.to_vec()).await?;
         withdrawn.rejected += rejected;
-        withdrawn.cancels += cancels;
+        withdrawn.asked += asked;
     }
     until_all_have_left(store, clock, Scope::Sha1(sha1)).await?;
     let file = recalls.file(sha1, 0, limits::FILE_PAGE).await?;

@@ -46,12 +46,13 @@ impl Canceller {
             if let Some(Ask { permit, slot, action, machine_action, comment }) = ask {
                 let answer = api.cancel(permit, machine_action.clone(), comment).await;
                 let step = cancels.answered(clock.now(), slot, action, answer);
+                let id = machine_action;
                 match &step {
                     Step::Troubled { text, .. } => {
-                        tracing::warn!(%tenant, %action, %machine_action, text, "not cancelled yet");
+                        tracing::warn!(%tenant, %action, %id, text, "not cancelled yet");
                     }
                     Step::Closed { answer, .. } => {
-                        tracing::info!(%tenant, %action, %machine_action, answer, "asked to cancel");
+                        tracing::info!(%tenant, %action, %id, answer, "asked to cancel");
                     }
                     Step::Rejected { .. } => {}
                 }

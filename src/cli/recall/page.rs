@@ -2,7 +2,7 @@
 //! quarantined, and how to bring it back. And the same rows as CSV.
 
 use super::Shown;
-use crate::cli::actions::state_text;
+use crate::cli::actions::{shortened, state_text};
 use crate::cli::style::{COLUMNS, Style, beside, clean, wrap};
 use crate::domain::action::{State, StateName};
 use crate::domain::scope::Scope;
@@ -27,7 +27,7 @@ pub(super) fn page(style: Style, shown: &Shown) -> String {
     text.push_str(&under_way(shown));
     let done: Vec<&FileLine> = file.actions.iter().filter(|line| succeeded(line)).collect();
     if !done.is_empty() {
-        text.push_str(&machines(style, file, &done));
+        text.push_str(&machines(style, &done));
         text.push_str(&restoring(style, &done));
     }
     text.push_str(&afterwards(style, file));
@@ -48,16 +48,23 @@ fn headline(style: Style, shown: &Shown) -> String {
         (file.count(&[StateName::InFlight, StateName::InDoubt]), "in flight"),
         (waiting, "waiting"),
         (file.count(&[StateName::Rejected]), "rejected"),
-        (file.cancels.asked, "cancels asked"),
+        (
+            file.cancels.asked,
+            if file.cancels.asked == 1 { "cancel asked" } else { "cancels asked" },
+        ),
         (file.count(&[StateName::Succeeded]), "quarantined already"),
     ];
     // Nothing waits after a recall, and then that needs no word.
     let counts = counts.iter().filter(|(count, what)| *count > 0 || *what != "waiting");
     let counts: Vec<_> = counts.map(|(count, what)| format!("{count} {what}")).collect();
     let sha1 = file.sha1.to_string();
-    let line = format!("file {sha1:.8}…{called} {now}; {}", counts.join(", "));
-    let mut text: String =
-        wrap(&line, COLUMNS).iter().map(|line| format!("{}\n", style.bold(line))).collect();
+    let (now, counts) = (format!("file {sha1:.8}…{called} {now}"), counts.join(", "));
+    let mut text = format!("{now}; {counts}");
+    if text.chars().count() > COLUMNS {
+        text = wrap(&now, COLUMNS).join("\n") + "\n" + &counts;
+    }
+    let lines: Vec<_> = text.lines().map(|line| style.bold(line) + "\n").collect();
+    let mut text = lines.concat();
     if let (None, Some(pause)) = (&shown.recalled, &file.pause) {
         text.push_str(&said(&format!("by {} at {}: {}", pause.by, pause.at, pause.reason)));
     }
@@ -79,8 +86,8 @@ fn under_way(shown: &Shown) -> String {
         let cancelled = file.count(&[StateName::Cancelled]);
         let open = file.cancels.open;
         text.push_str(&said(&format!(
-            "Of {} cancels, {open} are not answered yet; {cancelled} actions have ended as \
-             cancelled. A machine that had begun goes on.",
+            "Cancels: {} asked, {open} not answered yet; ended as cancelled: {cancelled}. A \
+             machine that had begun goes on.",
             file.cancels.asked
         )));
         let trouble = file.actions.iter().find_map(|line| {
@@ -95,29 +102,25 @@ fn under_way(shown: &Shown) -> String {
                  lazaret run",
             ));
         }
-        text.push_str(&format!("See how it ends: lazaret recall{} --status\n", option(file)));
+        text.push_str(&format!("See how it ends:\n  lazaret recall{} --status\n", option(file)));
     }
     text
 }
 
-fn machines(style: Style, file: &FileReport, done: &[&FileLine]) -> String {
+fn machines(style: Style, done: &[&FileLine]) -> String {
     let title = format!("quarantined on {}", machines_count(done.len()));
     let mut text = format!("\n{}\n", style.bold(title));
     for line in done.iter().take(MACHINES) {
-        let name = line.name.as_deref().unwrap_or("-");
+        let name = shortened(&clean(line.name.as_deref().unwrap_or("-")), 18);
         let when = completed(line).get(..16).unwrap_or_default().replace('T', " ");
-        let name: String = clean(name).chars().take(16).collect();
-        text.push_str(&format!("  {name:<16}  {}  {when}\n", line.machine));
+        text.push_str(&format!("  {name:<18}  {}  {when}\n", line.machine));
         if !line.others.is_empty() {
             text.push_str(&beside("    also there: ", 16, &clean(&others(&line.others))));
         }
     }
     if done.len() > MACHINES {
-        text.push_str(&said(&format!(
-            "  and on {}: --csv FILE writes all of them, lazaret recall{} --status --csv FILE too",
-            machines_count(done.len() - MACHINES),
-            option(file)
-        )));
+        let more = machines_count(done.len() - MACHINES);
+        text.push_str(&said(&format!("  and on {more}: add --csv FILE to have all of them")));
     }
     text
 }
@@ -143,17 +146,11 @@ fn other(file: &OtherFile) -> String {
 /// "Address false positives/negatives" has the portal's undo.
 fn restoring(style: Style, done: &[&FileLine]) -> String {
     let mut text = format!("\n{}\n", style.bold("to restore it"));
-    text.push_str(&beside(
-        "1. ",
-        3,
-        "First for all machines at once, in the Microsoft Defender portal: Action center, History, \
-         the entry of this file, Apply to more instances of this file, Undo.",
-    ));
-    text.push_str(&beside(
-        "2. ",
-        3,
-        "Only where that leaves a machine: on it, in a command prompt run as administrator,",
-    ));
+    text.push_str(
+        "1. First, for all machines at once, in the Microsoft Defender portal:\n   \
+         Action center > History > this file > Apply to more instances > Undo\n\
+         2. Where that leaves a machine, on it, in a command prompt run as administrator:\n",
+    );
     text.push_str(
         "   \"%ProgramFiles%\\Windows Defender\\MpCmdRun.exe\" -Restore -Name \
          EUS:Win32/CustomEnterpriseBlock -All\n",

@@ -53,8 +53,8 @@ impl Base {
         self.join(&["api", "machineactions"])
     }
 
-    /// `None` for an id that is not made of letters, digits and `-` alone: Defender's are UUIDs, and
-    /// nothing else may steer a URL.
+    /// `None` for an id that is not made of letters, digits and `-` alone: Defender's are UUIDs,
+    /// and nothing else may steer a URL.
     pub fn cancel(&self, id: &MachineActionId) -> Option<Url> {
         let plain = id.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         plain.then(|| self.join(&["api", "machineactions", id.as_str(), "cancel"]))

@@ -88,7 +88,7 @@ pub(super) fn withdraw(
                 done.rejected += u64::from(rejected == Recorded::Written);
             }
             StateName::InFlight | StateName::InDoubt | StateName::Accepted => {
-                done.cancels += u64::from(ask(db, recall, *action, tenant)?);
+                done.asked += u64::from(ask(db, recall, *action, tenant)?);
             }
             _ => {}
         }

@@ -70,7 +70,8 @@ fn the_first_line_says_what_is_true_and_the_rest_fits_the_screen() {
     let mut shown = shown(actions);
     shown.file.cancels = CancelCount { asked: 2, open: 1 };
     let page = page(Style::plain(), &shown);
-    let first = "file c4c4c4c4… (setup.exe) is recalled: paused; 0 in flight, 1 rejected, 2";
+    let first =
+        "file c4c4c4c4… (setup.exe) is recalled: paused\n0 in flight, 1 rejected, 2 cancels";
     assert!(page.starts_with(first), "{page}");
     assert!(page.contains("39 quarantined already"), "{page}");
     for line in page.lines().filter(|line| !is_command(line)) {

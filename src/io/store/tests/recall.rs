@@ -64,7 +64,7 @@ fn what_waits_is_rejected_and_what_was_sent_is_to_be_cancelled() {
     world.succeeded(id(5));
     world.ended(id(6), State::TimedOut);
 
-    assert_eq!(world.recall(), Withdrawn { rejected: 2, cancels: 3 });
+    assert_eq!(world.recall(), Withdrawn { rejected: 2, asked: 3 });
     assert_eq!(world.state(id(1)), rejected());
     assert_eq!(world.state(id(7)), rejected());
     assert_eq!(world.state(id(8)).name(), StateName::Queued, "another file");
@@ -119,7 +119,7 @@ fn while_the_pause_stands_a_new_action_of_the_file_waits_and_the_next_recall_rej
     world.recall();
     assert!(is_act(&world.decide(brings(acts(1, effect(1, 7)))), id(1)));
     assert_eq!(world.begin(id(1)), Begun::Aside);
-    assert_eq!(world.recall(), Withdrawn { rejected: 1, cancels: 0 });
+    assert_eq!(world.recall(), Withdrawn { rejected: 1, asked: 0 });
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn an_answer_closes_a_cancel_once_and_the_action_stays_until_defender_says_how_i
     assert_eq!(trouble(&world).answer.as_deref(), Some("taken by Defender"));
     assert_eq!(world.state(id(1)).name(), StateName::Accepted, "taken is not cancelled");
     assert_eq!(world.cancels(), []);
-    assert_eq!(world.recall(), Withdrawn { rejected: 0, cancels: 1 }, "it may be asked for anew");
+    assert_eq!(world.recall(), Withdrawn { rejected: 0, asked: 1 }, "it may be asked for anew");
     assert_eq!(trouble(&world).trouble, None);
     world.shift(id(1), StateName::Accepted, State::Cancelled);
     let changes = world.db.action(&id(1).to_string()).unwrap().unwrap().changes;
