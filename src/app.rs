@@ -124,6 +124,7 @@ impl App {
                 tokens,
                 reporter.clone(),
                 relays.nudges,
+                relays.cancellers,
                 &stop_others,
             ),
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),

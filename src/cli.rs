@@ -8,6 +8,7 @@ mod client;
 mod demo;
 mod doctor;
 mod pause;
+mod recall;
 mod rules;
 mod run;
 mod send;
@@ -51,6 +52,9 @@ enum Command {
     Audit(audit::Args),
     /// Makes tokens for the people and services that may ask
     Token(token::Args),
+
+    /// Stops a file that was harmless, cancels what is pending, and shows how to undo the rest
+    Recall(recall::Args),
     /// Checks what a person would check: configuration, secrets, rules, store, tokens
     Doctor(doctor::Args),
     /// Runs a strict stand-in for Defender on a port, for tests
@@ -104,6 +108,7 @@ impl Cli {
             Command::Resume(args) => pause::run(args, pause::Direction::Resume),
             Command::Audit(args) => audit::run(args),
             Command::Token(args) => token::run(args),
+            Command::Recall(args) => recall::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Simulate(args) => runtime(2)
                 .and_then(|runtime| runtime.block_on(simulate::run(args)).map_err(Failure::usage)),

@@ -44,4 +44,6 @@ pub mod limiter;
 
 pub mod tracker;
 
+pub mod cancel;
+
 pub mod dispatcher;

@@ -15,6 +15,7 @@ pub mod admin;
 
 mod brakes;
 mod record;
+pub mod recall;
 
 mod report;
 
@@ -28,18 +29,18 @@ use futures_util::future::BoxFuture;
 use crate::domain::action::{
     Begun, Call, Class, ClosedAttempt, Coordinates, Heads, NewAttempt, Resumed, StateName,
 };
-use crate::domain::answer::{Answer, ListQuery, Listing};
+use crate::domain::answer::{Answer, CancelAnswer, ListQuery, Listing};
 use crate::domain::audit::Change;
 use crate::domain::decision::{Answered, JudgedDelivery, Replay};
 use crate::domain::guard::Guard;
-use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::ids::{ActionId, EffectKey, MachineActionId, SourceName, TenantName};
 use crate::domain::limiter::Permit;
 use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
 pub use brakes::{
     Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine, Which,
-    braked, pause_and_wait, resume_whole, stop_file,
+    braked, pause_and_wait, resume_whole, stop_file, until_all_have_left,
 };
 pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{
@@ -290,4 +291,12 @@ pub trait Api: Send + Sync {
 
     /// Reads one page of machine actions.
     fn machine_actions(&self, permit: Permit, query: ListQuery) -> BoxFuture<'static, Listing>;
+
+    /// Cancels one machine action.
+    fn cancel(
+        &self,
+        permit: Permit,
+        id: MachineActionId,
+        comment: String,
+    ) -> BoxFuture<'static, CancelAnswer>;
 }

@@ -126,6 +126,18 @@ pub const MACHINE_ACTION_AGE: Duration = Duration::from_secs(72 * 3600 + 1800);
 /// within which another look-up could take one for its own.
 pub const OUTCOMES_KEPT: usize = 4096;
 
+/// How often a cancel is looked at whose action's call is not answered yet.
+pub const CANCEL_POLL: Duration = Duration::from_secs(2);
+
+/// Open cancels of one tenant that are read at once. Of more, the rest waits for these.
+pub const CANCELS_AT_ONCE: usize = 1000;
+
+/// Actions that one transaction of a recall withdraws: it shares the writer with everything else.
+pub const RECALL_PIECE: usize = 1000;
+
+/// Actions of one file in one piece of its report.
+pub const FILE_PAGE: usize = 5000;
+
 /// Secrets of one source at once: the old, the new, and one for the sender who missed both.
 pub const SECRETS_PER_SOURCE: usize = 3;
 

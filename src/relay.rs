@@ -4,6 +4,7 @@
 //! What changes the store is awaited before the next step, and tried until it works; meanwhile
 //! nothing more is called. Only the calls to Defender go on beside.
 
+mod cancel;
 mod hands;
 mod status;
 
@@ -27,6 +28,7 @@ use crate::domain::time::Clocks;
 use crate::io::{Api, Clock, ITSELF, Pause, Store, StoreError};
 use crate::limits;
 use crate::metrics::Metrics;
+pub use cancel::Canceller;
 use hands::Hands;
 pub use status::RelayStatus;
 

@@ -3,7 +3,7 @@
 //!
 //! It knows nothing of the rest of the program, so that it can't share its mistakes. Facts come
 //! from Microsoft's pages "Stop and quarantine file API", "MachineAction resource type", "List
-//! machineActions API" and "Common REST API error codes"; where those are silent, from what
+//! machineActions API", "Cancel machine action API" and "Common REST API error codes"; where those are silent, from what
 //! clients have observed, or a setting decides.
 
 #![allow(

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::Reporter;
 use super::{Parts, StartError, Tuning, settings};
-use crate::config::{Config, Kind, Tls};
+use crate::config::{Config, Kind, Tenant, Tls};
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::dispatcher::DispatcherSettings;
 use crate::domain::ids::{SourceName, TenantName};
@@ -27,7 +27,7 @@ use crate::io::{
     Clock as _, Delivery, ITSELF, Pause, Retention, STOP_FILE, Store as _, StoreError, stop_file,
 };
 use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
-use crate::relay::{Ports, Relay, RelayStatus};
+use crate::relay::{Canceller, Ports, Relay, RelayStatus};
 use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
 
 type Started<T> = Result<T, StartError>;
@@ -83,6 +83,8 @@ pub(super) async fn bind_admin(config: &Config, parts: &Parts) -> Started<Listen
 pub(super) struct Relays {
     pub tasks: Vec<JoinHandle<()>>,
     pub nudges: Arc<[crate::relay::Nudge]>,
+    /// Of those who cancel.
+    pub cancellers: Arc<[crate::relay::Nudge]>,
     pub statuses: Vec<(TenantName, Arc<RelayStatus>)>,
 }
 
@@ -98,12 +100,16 @@ pub(super) fn relays(
     let wall_trusted = parts.clock.wall_is_synchronised() && !behind;
     let clocks = Clocks { boot_id: parts.clock.boot_id(), wall_trusted };
     let (mut tasks, mut nudges, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
+    let mut cancellers = Vec::new();
     for tenant in &config.tenants {
         let what = format!("tenant {}", tenant.name);
         let wrong = |why: &dyn std::fmt::Display| StartError::new(&what, why);
         let api = settings::defender(tenant, parts.clock.clone()).map_err(|why| wrong(&why))?;
         let api = Arc::new(DefenderApi::new(api).map_err(|why| wrong(&why))?);
         let name = TenantName::new(&tenant.name);
+        let nudge = crate::relay::Nudge::default();
+        tasks.push(canceller(tenant, parts, api.clone(), nudge.clone(), stop));
+        cancellers.push(nudge);
         let settings = DispatcherSettings {
             tenant: name.clone(),
             quarantine: settings::limits(&tenant.budgets.quarantine),
@@ -131,7 +137,32 @@ pub(super) fn relays(
             }
         }));
     }
-    Ok(Relays { tasks, nudges: nudges.into(), statuses })
+    Ok(Relays { tasks, nudges: nudges.into(), cancellers: cancellers.into(), statuses })
+}
+
+fn canceller(
+    tenant: &Tenant,
+    parts: &Parts,
+    api: Arc<DefenderApi>,
+    nudge: crate::relay::Nudge,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let name = TenantName::new(&tenant.name);
+    let canceller = Canceller {
+        tenant: name.clone(),
+        // Each endpoint for machine actions has the same limits, and a count of its own.
+        limits: settings::limits(&tenant.budgets.machine_actions),
+        store: parts.store.clone(),
+        api,
+        clock: parts.clock.clone(),
+        nudge,
+    };
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Err(why) = canceller.run(stop).await {
+            tracing::error!(tenant = %name, %why, "nothing is cancelled any more");
+        }
+    })
 }
 
 pub(super) fn intake(
@@ -186,6 +217,7 @@ pub(super) fn admin(
     tokens: Arc<Tokens>,
     reporter: Reporter,
     nudges: Arc<[crate::relay::Nudge]>,
+    cancellers: Arc<[crate::relay::Nudge]>,
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
     let resumed = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::resumed));
@@ -202,6 +234,8 @@ pub(super) fn admin(
         resumed,
         guard: parts.guard.clone(),
         has_rule: Arc::new(move |id| rules.load().mode(id).is_some()),
+        recalls: parts.store.clone(),
+        recalled: Arc::new(move || cancellers.iter().for_each(crate::relay::Nudge::work)),
         tenants: config.tenants.iter().map(|tenant| TenantName::new(&tenant.name)).collect(),
     };
     tokio::spawn(listening.serve(admin::router(admin), stop.clone()))

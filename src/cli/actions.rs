@@ -174,7 +174,7 @@ pub fn listing(lines: &[ActionLine]) -> String {
     table(&rows)
 }
 
-fn shortened(text: &str, chars: usize) -> String {
+pub fn shortened(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
         return text.to_owned();
     }
@@ -331,6 +331,8 @@ fn change_text(change: &Change) -> String {
         What::Moved { from, to, .. } => format!("{from} → {}", state_text(to)),
         What::ClassRaised { to, .. } => format!("class raised to {to:?}").to_lowercase(),
         What::DuplicateLinked { alert, .. } => format!("duplicate: alert {alert}"),
+        What::CancelAsked { .. } => "to be cancelled at Defender".to_owned(),
+        What::CancelAnswered { answer, .. } => format!("cancelling it: {answer}"),
         other => format!("{other:?}"),
     };
     let by = match &change.actor {

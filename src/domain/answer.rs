@@ -1,8 +1,11 @@
 //! What Defender answered, read from status and body alone. Nothing here touches a socket.
 
+mod cancel;
 mod read;
 
 use std::time::Duration;
+
+pub use cancel::CancelAnswer;
 
 use super::ids::{MachineActionId, MachineId, Sha1};
 use super::time::Wall;

@@ -79,6 +79,11 @@ pub enum What {
     CancelAsked {
         action: ActionId,
     },
+    /// Nothing more is asked about cancelling it. How the action ends is another matter.
+    CancelAnswered {
+        action: ActionId,
+        answer: String,
+    },
     Paused {
         scope: Scope,
     },

@@ -7,6 +7,7 @@ mod extract;
 mod failures;
 mod roles;
 mod sign_in;
+mod recall;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
+use super::recall::RecallStore;
 use super::{ActionFilter, Clock, ReceiptFilter, Report, Store, StoreError};
 use crate::domain::decision::Fate;
 use crate::domain::guard::Guard;
@@ -29,6 +31,7 @@ use extract::{Path, Query};
 
 pub use auth::{Caller, Token, Tokens};
 pub use brakes::{BrakeRequest, VoteRequest};
+pub use recall::RecallRequest;
 pub use sign_in::note_refused;
 
 /// Makes the report of the moment: the composition root knows all the parts.
@@ -48,6 +51,10 @@ pub struct Admin {
     pub guard: Arc<dyn Guard>,
     /// Whether the rule set has a rule of this id.
     pub has_rule: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+
+    pub recalls: Arc<dyn RecallStore>,
+    /// Tells those who cancel that there may be something to cancel.
+    pub recalled: Arc<dyn Fn() + Send + Sync>,
     pub tenants: Arc<[TenantName]>,
 }
 
@@ -66,6 +73,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/pause", post(brakes::pause))
         .route("/resume", post(brakes::resume))
         .route("/audit", get(audit))
+        .route("/recall", post(recall::recall))
+        .route("/files/{sha1}", get(recall::file))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(admin.clone(), sign_in::authenticate));
     Router::new()

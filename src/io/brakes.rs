@@ -158,6 +158,15 @@ pub async fn pause_and_wait(
 ) -> Result<(), StoreError> {
     let scope = pause.scope.clone();
     store.pause(pause).await?;
+    until_all_have_left(store, clock, scope).await
+}
+
+/// Waits until every attempt of a scope that was written before is answered or past its `send by`.
+pub async fn until_all_have_left(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    scope: Scope,
+) -> Result<(), StoreError> {
     // The attempts it waits for were written in this boot or are long past their time.
     let clocks = Clocks { boot_id: clock.boot_id(), wall_trusted: true };
     while store.unsent(scope.clone(), clocks, clock.now()).await? > 0 {

@@ -38,8 +38,8 @@ use self::token::{Bearer, Tokens};
 use self::url::Base;
 use super::{Api, Clock};
 use crate::domain::action::Call;
-use crate::domain::answer::{Answer, ListQuery, Listing};
-use crate::domain::ids::{Sha1, TenantName};
+use crate::domain::answer::{Answer, CancelAnswer, ListQuery, Listing};
+use crate::domain::ids::{MachineActionId, Sha1, TenantName};
 use crate::domain::limiter::Permit;
 use crate::domain::time::Boot;
 
@@ -143,6 +143,16 @@ impl Api for DefenderApi {
         let inner = self.0.clone();
         Box::pin(async move { inner.machine_actions(permit, query).await })
     }
+
+    fn cancel(
+        &self,
+        permit: Permit,
+        id: MachineActionId,
+        comment: String,
+    ) -> BoxFuture<'static, CancelAnswer> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.cancel(permit, &id, &comment).await })
+    }
 }
 
 /// Exactly what Defender takes: its names are case-sensitive.
@@ -151,6 +161,12 @@ impl Api for DefenderApi {
 struct QuarantineBody<'a> {
     comment: &'a str,
     sha1: Sha1,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CancelBody<'a> {
+    comment: &'a str,
 }
 
 impl Inner {
@@ -206,6 +222,25 @@ impl Inner {
                 Listing::read(status, retry_after.as_deref(), &body, self.clock.now().wall)
             }
             Err(error) => Listing::Failed { text: text::chain(&error.without_url()) },
+        }
+    }
+
+    async fn cancel(&self, _spent: Permit, id: &MachineActionId, comment: &str) -> CancelAnswer {
+        let Some(url) = self.api.cancel(id) else {
+            let text = format!("the id {id} can stand in no URL: cancel it in the portal");
+            return CancelAnswer::Refused { text };
+        };
+        let bearer = match self.tokens.bearer(self.timeout).await {
+            Ok(bearer) => bearer,
+            Err(error) => return CancelAnswer::Failed { text: error.to_string() },
+        };
+        let request = self.client.post(url).header(AUTHORIZATION, bearer.header());
+        match request.json(&CancelBody { comment }).send().await {
+            Ok(response) => {
+                let (status, retry_after, body) = self.read(response, ANSWER_BYTES, &bearer).await;
+                CancelAnswer::read(status, retry_after.as_deref(), &body, self.clock.now().wall)
+            }
+            Err(error) => CancelAnswer::Failed { text: text::chain(&error.without_url()) },
         }
     }
 

@@ -27,6 +27,7 @@ mod offsets;
 mod pauses;
 
 mod release;
+mod recall;
 
 mod chain;
 

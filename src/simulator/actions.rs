@@ -43,6 +43,15 @@ pub struct MachineAction {
     pub created: Duration,
     updated: Duration,
     progress: Progress,
+    cancellation: Option<Cancellation>,
+}
+
+/// Who asked for an end before the end, and when.
+#[derive(Clone, Debug)]
+struct Cancellation {
+    requestor: String,
+    comment: String,
+    at: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +69,10 @@ pub enum NotMade {
     NoFile,
     Active,
 }
+
+/// Why a machine action is not cancelled.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HasEnded;
 
 /// Who asks for what, on which machine.
 pub struct Wanted<'a> {
@@ -123,6 +136,7 @@ impl Actions {
             created: now,
             updated: now,
             progress: Progress::Pending(now),
+            cancellation: None,
         });
         Ok(self.all.last().expect("one was just pushed"))
     }
@@ -146,6 +160,36 @@ impl Actions {
             });
             !indices.is_empty()
         });
+    }
+
+    /// Cancels a machine action that has not ended: one that its machine has not begun ends at
+    /// once; one that is running is noted, and goes on to its end. That is inferred: what is
+    /// documented is only that it may be asked of any action "that isn't yet in final state".
+    /// `None` where there is none of this tenant. Call [`Actions::advance`] first.
+    pub fn cancel(
+        &mut self,
+        tenant: &str,
+        id: &str,
+        requestor: &str,
+        comment: &str,
+        now: Duration,
+    ) -> Option<Result<&MachineAction, HasEnded>> {
+        let index = self.all.iter().position(|a| a.tenant == tenant && a.id == id)?;
+        let action = &mut self.all[index];
+        match action.progress {
+            Progress::Ended(_) => return Some(Err(HasEnded)),
+            Progress::Pending(_) => {
+                (action.progress, action.updated) = (Progress::Ended(Ending::Cancelled), now);
+            }
+            Progress::Running => {}
+        }
+        let (requestor, comment) = (requestor.to_owned(), comment.to_owned());
+        action.cancellation = Some(Cancellation { requestor, comment, at: now });
+        Some(Ok(&self.all[index]))
+    }
+
+    pub fn find(&self, id: &str) -> Option<&MachineAction> {
+        self.all.iter().find(|action| action.id == id)
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &MachineAction> {
@@ -191,6 +235,7 @@ impl MachineAction {
             Progress::Ended(Ending::Failed) => -2_147_024_891,
             _ => 0,
         };
+        let cancellation = self.cancellation.as_ref();
         json!({
             "id": self.id,
             "type": "StopAndQuarantineFile",
@@ -202,9 +247,9 @@ impl MachineAction {
             "computerDnsName": format!("simulated-{}", &self.machine[..8]),
             "creationDateTimeUtc": at(self.created),
             "lastUpdateDateTimeUtc": at(self.updated),
-            "cancellationRequestor": null,
-            "cancellationComment": null,
-            "cancellationDateTimeUtc": null,
+            "cancellationRequestor": cancellation.map(|by| &by.requestor),
+            "cancellationComment": cancellation.map(|by| &by.comment),
+            "cancellationDateTimeUtc": cancellation.map(|by| at(by.at)),
             "errorHResult": error_hresult,
             "scope": null,
             "externalId": null,
@@ -269,6 +314,27 @@ mod tests {
         actions.set_machine(MACHINE, offline, Duration::ZERO);
         make(&mut actions, &settings, "a").unwrap();
         assert_eq!(status(&mut actions, &settings, 72 * 3600), "TimeOut");
+    }
+
+    #[test]
+    fn a_pending_action_is_cancelled_a_running_one_goes_on_and_an_ended_one_is_left_alone() {
+        let settings = Settings { pending_for: SECOND, running_for: SECOND, ..Settings::default() };
+        let mut actions = Actions::default();
+        let pending = make(&mut actions, &settings, "a").unwrap();
+        let cancel = |actions: &mut Actions, tenant, id: &str, now| {
+            actions.advance(&settings, now);
+            actions.cancel(tenant, id, "lazaret", "no", now).map(|done| done.map(|a| a.status()))
+        };
+        assert_eq!(cancel(&mut actions, "fabrikam", &pending, SECOND / 2), None);
+        let cancelled = Some(Ok("Cancelled"));
+        assert_eq!(cancel(&mut actions, "contoso", &pending, SECOND / 2), cancelled);
+        assert_eq!(cancel(&mut actions, "contoso", &pending, SECOND / 2), Some(Err(HasEnded)));
+
+        actions.advance(&settings, SECOND);
+        let running = make(&mut actions, &settings, "a").unwrap();
+        assert_eq!(cancel(&mut actions, "contoso", &running, SECOND), Some(Ok("InProgress")));
+        assert_eq!(cancel(&mut actions, "contoso", &running, 2 * SECOND), Some(Err(HasEnded)));
+        assert_eq!(actions.find(&running).unwrap().status(), "Succeeded");
     }
 
     #[test]

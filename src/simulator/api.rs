@@ -26,6 +26,7 @@ enum Route<'a> {
     Quarantine { machine: String },
     List,
     One { id: &'a str },
+    Cancel { id: &'a str },
     Other,
 }
 
@@ -99,7 +100,7 @@ fn admit(
     let mut inner = world.lock();
     let bearer = match endpoint {
         Endpoint::Token | Endpoint::Other => None,
-        Endpoint::Quarantine | Endpoint::List | Endpoint::One => {
+        Endpoint::Quarantine | Endpoint::List | Endpoint::One | Endpoint::Cancel => {
             let authorization =
                 parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let bearer = entra::bearer(&inner, authorization, world.now())
@@ -115,10 +116,11 @@ fn admit(
         }
     };
     let machine = match route {
-        Route::Quarantine { machine } => Some(machine.as_str()),
+        Route::Quarantine { machine } => Some(machine.clone()),
+        Route::Cancel { id } => inner.actions.find(id).map(|action| action.machine.clone()),
         _ => None,
     };
-    Ok((bearer, inner.faults.strike(endpoint, machine)))
+    Ok((bearer, inner.faults.strike(endpoint, machine.as_deref())))
 }
 
 async fn suffer(trouble: Trouble, reply: Option<Reply>, cut: &Cut) -> Option<Reply> {
@@ -157,6 +159,9 @@ fn perform(
         }
         (Route::List, Some(bearer)) => defender::list(world, &inner, bearer, parts),
         (Route::One { id }, Some(bearer)) => defender::one(world, &inner, bearer, id),
+        (Route::Cancel { id }, Some(bearer)) => {
+            defender::cancel(world, &mut inner, bearer, id, parts, body)
+        }
         _ => Reply::error(404, "ResourceNotFound", "No such resource"),
     };
     inner.record.update(seq, |call| call.machine_action.clone_from(&reply.machine_action));
@@ -205,6 +210,7 @@ impl<'a> Route<'a> {
             }
             ("GET", ["api", "machineactions"]) => Route::List,
             ("GET", ["api", "machineactions", id]) => Route::One { id },
+            ("POST", ["api", "machineactions", id, "cancel"]) => Route::Cancel { id },
             _ => Route::Other,
         }
     }
@@ -215,6 +221,7 @@ impl<'a> Route<'a> {
             Route::Quarantine { .. } => Endpoint::Quarantine,
             Route::List => Endpoint::List,
             Route::One { .. } => Endpoint::One,
+            Route::Cancel { .. } => Endpoint::Cancel,
             Route::Other => Endpoint::Other,
         }
     }

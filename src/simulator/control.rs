@@ -25,8 +25,8 @@ POST   /_simulator/faults
        one fault, or an array of them:
        {"endpoint": "quarantine", "effect": "none",
         "trouble": {"answer": {"status": 429, "retry-after": "5"}}}
-       endpoint  token | quarantine | list | one
-       machine   only calls for this machine (optional)
+       endpoint  token | quarantine | list | one | cancel
+       machine   only calls for this machine, or for an action on it (optional)
        times     how many calls it strikes (1)
        effect    none: nothing is done | done: only the answer suffers
        trouble   {"answer": {"status": …, "retry-after": …, "body": …}}

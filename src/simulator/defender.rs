@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{Uri, header};
 use serde_json::{Value, json};
 
-use super::actions::{NotMade, Wanted};
+use super::actions::{HasEnded, NotMade, Wanted};
 use super::entra::{self, Bearer};
 use super::filter::Filter;
 use super::reply::Reply;
@@ -31,12 +31,11 @@ pub fn quarantine(
     if !bearer.may_read() {
         return forbidden(&entra::READ);
     }
-    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if kind.and_then(|kind| kind.split(';').next()) != Some("application/json") {
-        return Reply::error(415, "UnsupportedMediaType", "The body has to be application/json");
+    if !is_json(parts) {
+        return unsupported();
     }
-    let (comment, sha1) = match comment_and_sha1(body) {
-        Ok(both) => both,
+    let [comment, sha1] = match texts(body, ["Comment", "Sha1"]) {
+        Ok(texts) => texts,
         Err(refused) => return refused,
     };
     if sha1.len() != 40 || !sha1.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -71,22 +70,25 @@ pub fn quarantine(
     }
 }
 
-/// Body names are case-sensitive, both are required, and others are refused.
-fn comment_and_sha1(body: &[u8]) -> Result<(String, String), Reply> {
+/// The texts of a body that has exactly these. Names are case-sensitive, all are required, and
+/// others are refused.
+fn texts<const N: usize>(body: &[u8], names: [&str; N]) -> Result<[String; N], Reply> {
     let incorrect = || Reply::error(400, "InvalidRequestBody", "Request body is incorrect");
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else {
         return Err(incorrect());
     };
-    let mut take = |name: &str| match fields.remove(name) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text),
-        None | Some(Value::Null) | Some(Value::String(_)) => {
-            let text = format!("Required parameter {name} is missing.");
-            Err(Reply::error(400, "MissingRequiredParameter", &text))
-        }
-        Some(_) => Err(incorrect()),
-    };
-    let both = (take("Comment")?, take("Sha1")?);
-    if fields.is_empty() { Ok(both) } else { Err(incorrect()) }
+    let mut texts = [const { String::new() }; N];
+    for (text, name) in texts.iter_mut().zip(names) {
+        *text = match fields.remove(name) {
+            Some(Value::String(text)) if !text.is_empty() => text,
+            None | Some(Value::Null) | Some(Value::String(_)) => {
+                let text = format!("Required parameter {name} is missing.");
+                return Err(Reply::error(400, "MissingRequiredParameter", &text));
+            }
+            Some(_) => return Err(incorrect()),
+        };
+    }
+    if fields.is_empty() { Ok(texts) } else { Err(incorrect()) }
 }
 
 pub fn list(world: &World, inner: &Inner, bearer: &Bearer, parts: &Parts) -> Reply {
@@ -147,6 +149,53 @@ pub fn one(world: &World, inner: &Inner, bearer: &Bearer, id: &str) -> Reply {
             Reply::error(404, "ResourceNotFound", &text)
         }
     }
+}
+
+/// Documented: the permission to quarantine, 200 with the machine action, 404 for an id that is not
+/// known. That a comment is required, and the 400 for an action that has ended, are inferred.
+pub fn cancel(
+    world: &World,
+    inner: &mut Inner,
+    bearer: &Bearer,
+    id: &str,
+    parts: &Parts,
+    body: &Bytes,
+) -> Reply {
+    if !bearer.may_quarantine() {
+        return forbidden(&[entra::STOP_AND_QUARANTINE]);
+    }
+    if !is_json(parts) {
+        return unsupported();
+    }
+    let [comment] = match texts(body, ["Comment"]) {
+        Ok(texts) => texts,
+        Err(refused) => return refused,
+    };
+    let (tenant, client) = (&bearer.tenant, &bearer.client_id);
+    match inner.actions.cancel(tenant, id, client, &comment, world.now()) {
+        Some(Ok(action)) => {
+            let mut shown = action.shown(|at| world.shown_time(at));
+            shown["@odata.context"] = json!(format!("{}/$entity", context(parts)));
+            Reply { machine_action: Some(id.to_owned()), ..Reply::json(200, &shown) }
+        }
+        Some(Err(HasEnded)) => {
+            let text = format!("MachineAction {id} is already in a final state");
+            Reply::error(400, "BadRequest", &text)
+        }
+        None => {
+            let text = format!("MachineAction {id} was not found");
+            Reply::error(404, "ResourceNotFound", &text)
+        }
+    }
+}
+
+fn is_json(parts: &Parts) -> bool {
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()) == Some("application/json")
+}
+
+fn unsupported() -> Reply {
+    Reply::error(415, "UnsupportedMediaType", "The body has to be application/json")
 }
 
 fn forbidden(roles: &[&str]) -> Reply {

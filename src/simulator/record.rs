@@ -24,6 +24,8 @@ pub enum Endpoint {
     List,
     /// `GET /api/machineactions/{id}`
     One,
+    /// `POST /api/machineactions/{id}/cancel`
+    Cancel,
     /// Anything else: answered with 404.
     Other,
 }

@@ -40,6 +40,11 @@ impl Client {
         told(self.http.post(url).bearer_auth(&self.token).json(body)).await
     }
 
+    async fn cancel(&self, id: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}/api/machineactions/{id}/cancel", self.simulator.url());
+        told(self.http.post(url).bearer_auth(&self.token).json(body)).await
+    }
+
     async fn get(&self, path: &str) -> (u16, Value) {
         let url = format!("{}{path}", self.simulator.url());
         told(self.http.get(url).bearer_auth(&self.token)).await
@@ -250,4 +255,36 @@ async fn a_stopped_simulator_cuts_its_connections() {
     assert!(hanging.await.unwrap().is_err());
     assert_eq!(client.simulator.calls_to(Endpoint::Quarantine)[0].status, None);
     assert!(answered.try_recv().is_err(), "a call that hung was never answered");
+}
+
+#[tokio::test]
+async fn a_machine_action_is_cancelled_once_by_its_own_tenant_within_its_own_budget() {
+    let reads = vec![Limit { calls: 7, per: Duration::from_secs(60) }];
+    let client = Client::new(Settings { reads, ..Settings::default() }).await;
+    let offline = Machine { offline: true, ..Machine::default() };
+    client.simulator.set_machine(MACHINE, offline);
+    let (_, made) = client.quarantine(MACHINE, &body()).await;
+    let id = made["id"].as_str().unwrap();
+    let why = json!({"Comment": "a false positive"});
+    for (wrong, expected) in [
+        (json!({}), "MissingRequiredParameter"),
+        (json!({"comment": "x"}), "MissingRequiredParameter"),
+        (json!({"Comment": "x", "Sha1": SHA1}), "InvalidRequestBody"),
+    ] {
+        assert_eq!(code(&client.cancel(id, &wrong).await), (400, expected), "{wrong}");
+    }
+    assert_eq!(code(&client.cancel("ma-1", &why).await), (404, "ResourceNotFound"));
+    let (status, cancelled) = client.cancel(id, &why).await;
+    assert_eq!(
+        (status, &cancelled["status"], &cancelled["id"]),
+        (200, &json!("Cancelled"), &made["id"])
+    );
+    assert_eq!(cancelled["cancellationComment"], "a false positive");
+    assert_eq!(code(&client.cancel(id, &why).await), (400, "BadRequest"));
+    let fault = Fault::next(Endpoint::Cancel, Effect::None, Trouble::status(500));
+    client.simulator.fault(fault.on_machine(MACHINE));
+    assert_eq!(client.cancel(id, &why).await.0, 500);
+    assert_eq!(code(&client.cancel(id, &why).await), (429, "429"), "the eighth call");
+    assert_eq!(client.get(&format!("/api/machineactions/{id}")).await.1["status"], "Cancelled");
+    assert_eq!(client.simulator.calls_to(Endpoint::Cancel).len(), 8);
 }

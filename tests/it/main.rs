@@ -11,6 +11,7 @@ mod dependencies;
 mod kafka;
 mod line;
 mod readme;
+mod recall;
 mod tidy;
 mod webhook;
 mod world;

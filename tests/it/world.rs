@@ -262,11 +262,16 @@ const TESTS: &str = r#"tests:
 /// Alert number `n`, of one file on one machine, all its own. Sent again it is the same: its
 /// evidence is not newer than what was done about it.
 pub fn alert(n: usize) -> String {
-    static CREATED: LazyLock<Wall> = LazyLock::new(|| SystemClock::new().now().wall);
-    alert_at(n, *CREATED)
+    alert_of(n, n)
 }
 
-fn alert_at(n: usize, created: Wall) -> String {
+/// Alert number `n`, of a file that others may name too.
+pub fn alert_of(n: usize, file: usize) -> String {
+    static CREATED: LazyLock<Wall> = LazyLock::new(|| SystemClock::new().now().wall);
+    alert_at(n, file, *CREATED)
+}
+
+fn alert_at(n: usize, file: usize, created: Wall) -> String {
     serde_json::json!({
         "id": format!("da{n:018}_1"),
         "severity": "High",
@@ -279,7 +284,7 @@ fn alert_at(n: usize, created: Wall) -> String {
         "evidence": [{
             "entityType": "File",
             "evidenceCreationTime": created.to_string(),
-            "sha1": format!("1{n:039x}"),
+            "sha1": format!("1{file:039x}"),
             "fileName": "bad.exe",
             "filePath": "C:\\Users\\Public",
             "detectionStatus": "Detected",

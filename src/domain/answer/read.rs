@@ -65,7 +65,7 @@ impl Listing {
 }
 
 /// Defender's error envelope, as far as it was there.
-struct Failure {
+pub(super) struct Failure {
     status: u16,
     code: String,
     message: String,
@@ -86,7 +86,7 @@ struct Error {
 }
 
 impl Failure {
-    fn read(status: u16, body: &[u8]) -> Self {
+    pub(super) fn read(status: u16, body: &[u8]) -> Self {
         match serde_json::from_slice::<Envelope>(body) {
             Ok(Envelope { error }) => Self {
                 status,
@@ -104,7 +104,7 @@ impl Failure {
     }
 
     /// `target` is what Microsoft's support asks for first.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let Self { status, code, message, target } = self;
         let mut text = status.to_string();
         for (before, part) in [(" ", code), (": ", message)] {
@@ -216,7 +216,11 @@ fn error_of(raw: &RawEntry) -> Option<String> {
 }
 
 /// How long a 429 asks to wait: by its header, else by the window its message names.
-fn too_many(retry_after: Option<&str>, body: &[u8], now: Wall) -> (Option<Duration>, String) {
+pub(super) fn too_many(
+    retry_after: Option<&str>,
+    body: &[u8],
+    now: Wall,
+) -> (Option<Duration>, String) {
     let failure = Failure::read(429, body);
     let wait = retry_after
         .and_then(|value| header_wait(value.trim(), now))

@@ -5,7 +5,7 @@ use axum::http::Method;
 use crate::domain::audit::Role;
 
 /// What may be read, by the first part of its path.
-const READ: &[&str] = &["status", "actions", "receipts", "audit"];
+const READ: &[&str] = &["status", "actions", "receipts", "audit", "files"];
 
 /// What decides on actions that are held for a person.
 const APPROVE: &[&str] = &["/actions/vote"];

@@ -13,8 +13,11 @@ use crate::io::store::SqliteStore;
 use crate::serve::Peer;
 
 fn listener(dir: &std::path::Path) -> Router {
+    let store = Arc::new(SqliteStore::open(dir, 10).unwrap());
     router(Admin {
-        store: Arc::new(SqliteStore::open(dir, 10).unwrap()),
+        store: store.clone(),
+        recalls: store,
+        recalled: Arc::new(|| ()),
         clock: Arc::new(SystemClock::new()),
         metrics: Arc::new(Metrics::new()),
         tokens: Arc::new(Tokens::new(vec![Token::new("alice", Role::Admin, &"s3cret".into())])),
@@ -65,6 +68,10 @@ async fn every_refusal_is_json_with_its_reason() {
         ("POST", "/api/v1/resume", "{\"reason\": \"x\", \"who\": \"me\"}", 422, "who"),
         ("POST", "/api/v1/resume", "{\"scope\": \"all\", \"reason\": \"x\"}", 409, "nothing to"),
         ("POST", "/api/v1/actions/vote", "{\"which\": {}}", 400, "which"),
+        ("POST", "/api/v1/recall", "{\"reason\": \"x\"}", 422, "sha1"),
+        ("POST", "/api/v1/recall", "{\"sha1\": \"x\", \"reason\": \"x\"}", 400, "40 hex digits"),
+        ("GET", "/api/v1/files/..", "", 400, "40 hex digits"),
+        ("GET", "/api/v1/files/x?after=first", "", 400, "after"),
         ("POST", "/api/v1/actions", "{}", 405, "method"),
         ("POST", "/metrics", "{}", 405, "method"),
         ("GET", "/api/v1/nothing", "", 404, "nothing here"),
@@ -109,8 +116,11 @@ const RESUME: (&str, &str) = ("POST", "/api/v1/resume");
 
 /// Alice may view, Bob operate, and Carol's token has expired.
 fn people(dir: &std::path::Path) -> (Router, Admin) {
+    let store = Arc::new(SqliteStore::open(dir, 10).unwrap());
     let admin = Admin {
-        store: Arc::new(SqliteStore::open(dir, 10).unwrap()),
+        store: store.clone(),
+        recalls: store,
+        recalled: Arc::new(|| ()),
         clock: Arc::new(SystemClock::new()),
         metrics: Arc::new(Metrics::new()),
         tokens: Arc::new(Tokens::new(vec![

@@ -4,6 +4,8 @@
 
 mod answers;
 
+mod cancel;
+
 mod tokens;
 
 mod wire;

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use crate::domain::ids::MachineId;
+use crate::domain::ids::{MachineActionId, MachineId};
 
 /// Why a base URL can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,13 @@ impl Base {
 
     pub fn machine_actions(&self) -> Url {
         self.join(&["api", "machineactions"])
+    }
+
+    /// `None` for an id that is not made of letters, digits and `-` alone: Defender's are UUIDs,
+    /// and nothing else may steer a URL.
+    pub fn cancel(&self, id: &MachineActionId) -> Option<Url> {
+        let plain = id.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        plain.then(|| self.join(&["api", "machineactions", id.as_str(), "cancel"]))
     }
 
     fn join(&self, segments: &[&str]) -> Url {
@@ -110,5 +117,14 @@ mod tests {
              StopAndQuarantineFile"
         );
         assert_eq!(base.machine_actions().as_str(), "https://api.contoso.com/api/machineactions");
+        let id = MachineActionId::parse("988cc94e-7a8f-4b28-ab65-54970c5d5018").unwrap();
+        assert_eq!(
+            base.cancel(&id).unwrap().as_str(),
+            "https://api.contoso.com/api/machineactions/988cc94e-7a8f-4b28-ab65-54970c5d5018/cancel"
+        );
+        for steering in ["..", ".", "a/b", "a?b", "a%2e", "a#b", "a\\b"] {
+            let id = MachineActionId::parse(steering).unwrap();
+            assert_eq!(base.cancel(&id), None, "{steering}");
+        }
     }
 }

@@ -43,7 +43,8 @@ pub(super) fn begin(
          WHERE id = ?2 AND state = 'queued' AND not_before <= ?6 AND expires > ?6
            AND NOT EXISTS (SELECT 1 FROM pauses WHERE scope IN (
                'all', 'tenant:' || tenant, 'rule:' || rule, 'machine:' || lower(hex(machine)),
-               'sha1:' || lower(hex(sha1))))",
+               'sha1:' || lower(hex(sha1))))
+           AND NOT EXISTS (SELECT 1 FROM cancels WHERE cancels.action = actions.id)",
     )?;
     if insert.execute(params![id, action, written, send_by, checksum, now])? == 0 {
         return why_not(db, &row, now);

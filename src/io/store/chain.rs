@@ -33,7 +33,8 @@ pub(super) fn action(what: &What) -> Option<ActionId> {
         | What::ClassRaised { action, .. }
         | What::DuplicateLinked { action, .. }
         | What::Approved { action, .. }
-        | What::CancelAsked { action } => Some(*action),
+        | What::CancelAsked { action }
+        | What::CancelAnswered { action, .. } => Some(*action),
         _ => None,
     }
 }

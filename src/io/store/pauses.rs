@@ -1,7 +1,7 @@
 //! Pauses, each with its change on the chain.
 
 use rusqlite::types::ToSql;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::chain;
 use super::fault::Fault;
@@ -64,6 +64,13 @@ pub(super) fn covers(db: &Connection, tenant: &TenantName) -> Result<Option<Stri
         }
         None => None,
     })
+}
+
+/// The pause of exactly this scope.
+pub(super) fn one(db: &Connection, scope: &Scope) -> Result<Option<Pause>, Fault> {
+    let mut select =
+        db.prepare_cached("SELECT scope, by, reason, at FROM pauses WHERE scope = ?1")?;
+    Ok(select.query_row([scope.key()], read).optional()?)
 }
 
 pub(super) fn all(db: &Connection) -> Result<Vec<Pause>, Fault> {

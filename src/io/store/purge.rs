@@ -46,6 +46,7 @@ fn ended_actions(db: &Connection, before: Wall) -> Result<u64, Fault> {
     let mut origins =
         db.prepare_cached("DELETE FROM origins WHERE sequence = ?1 RETURNING payload")?;
     let mut actions = db.prepare_cached("DELETE FROM actions WHERE sequence = ?1")?;
+    let mut cancels = db.prepare_cached("DELETE FROM cancels WHERE action = ?1")?;
     // Actions of one alert stand one after the other, so those that share its bytes are near.
     let mut payload = db.prepare_cached(
         "DELETE FROM payloads WHERE sequence = ?1 AND NOT EXISTS
@@ -53,7 +54,7 @@ fn ended_actions(db: &Connection, before: Wall) -> Result<u64, Fault> {
     )?;
     let mut gone = 0;
     for (sequence, id) in ended {
-        gone += attempts.execute([id])? + actions.execute([sequence])?;
+        gone += attempts.execute([id])? + actions.execute([sequence])? + cancels.execute([id])?;
         let kept = origins.query_row([sequence], |row| row.get::<_, Option<i64>>(0)).optional()?;
         gone += usize::from(kept.is_some());
         if let Some(first) = kept.flatten() {

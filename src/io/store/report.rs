@@ -314,6 +314,6 @@ fn all<T>(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn counted(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn counted(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }

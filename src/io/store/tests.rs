@@ -19,6 +19,7 @@ mod reports;
 mod law;
 
 mod audit;
+mod recall;
 
 use std::time::Duration;
 

@@ -21,7 +21,8 @@ CREATE TABLE actions (
     rule           TEXT NOT NULL,
     -- When it was decided to act, by rules or evidence: what breakers count.
     acted          INTEGER,
-    -- How many pauses of its rule, machine or file cover it: the queue passes over it.
+    -- How many pauses of its rule, machine or file cover it, and one more once it is to be
+    -- cancelled: the queue passes over it.
     aside          INTEGER NOT NULL,
     -- Who released it and which deny rules they passed over as unknown; null where nobody did.
     released       TEXT,
@@ -37,6 +38,8 @@ CREATE INDEX actions_later ON actions (tenant, class, not_before)
     WHERE state = 'queued' AND aside = 0 AND not_before > created;
 -- All of one file: what breakers count, and what a recall finds.
 CREATE INDEX actions_file ON actions (sha1, tenant, acted);
+-- What was quarantined on a machine: the command that restores one file there restores all.
+CREATE INDEX actions_done ON actions (machine) WHERE state = 'succeeded';
 CREATE INDEX actions_expiry ON actions (tenant, expires) WHERE state IN ('held', 'queued');
 CREATE INDEX actions_open ON actions (tenant, state)
     WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted');
@@ -196,14 +199,16 @@ CREATE TABLE touched (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX touched_at ON touched (tenant, at);
 
--- Machine actions to be cancelled at Defender. `answer` is null until it has said something.
+-- Actions to be cancelled at Defender: none of them is ever sent again. `trouble` is why the last
+-- try came to nothing; `answer` is null while there is something left to ask.
 CREATE TABLE cancels (
-    action BLOB PRIMARY KEY,
-    tenant TEXT NOT NULL,
-    by     TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    at     INTEGER NOT NULL,
-    answer TEXT
+    action  BLOB PRIMARY KEY,
+    tenant  TEXT NOT NULL,
+    by      TEXT NOT NULL,
+    reason  TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    trouble TEXT,
+    answer  TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cancels_open ON cancels (tenant) WHERE answer IS NULL;
 

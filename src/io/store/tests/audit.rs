@@ -32,10 +32,11 @@ fn number(what: &What) -> usize {
         What::Started { .. } => 18,
         What::Stopped => 19,
         What::StopFile { .. } => 20,
+        What::CancelAnswered { .. } => 21,
     }
 }
 
-const KINDS: usize = 21;
+const KINDS: usize = 22;
 
 /// Of [`populated`].
 const ENTRIES: i64 = (KINDS + KINDS.div_ceil(4) + (KINDS + 2) / 4) as i64;
@@ -72,6 +73,7 @@ fn every_kind() -> Vec<What> {
         What::Started { version: text("0.1.0"), mode: text("enforce") },
         What::Stopped,
         What::StopFile { there: true },
+        What::CancelAnswered { action, answer: text("done") },
     ];
     assert!(all.iter().map(number).eq(0..KINDS), "one of each");
     all
