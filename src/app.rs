@@ -3,9 +3,13 @@
 
 pub mod settings;
 
+pub mod notify;
+
 mod report;
 
 mod start;
+
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +28,7 @@ use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaSource;
 use crate::io::store::SqliteStore;
-use crate::io::{Delivery, Store};
+use crate::io::{Clock, Delivery, Store};
 use crate::limits::{BODIES_IN_MEMORY, INTAKE_QUEUE, KAFKA_STOP};
 use crate::metrics::Metrics;
 use crate::serve::Certificate;
@@ -64,12 +68,14 @@ pub struct App {
     clock: Arc<SystemClock>,
     stop_sources: CancellationToken,
     stop_relays: CancellationToken,
+    stop_channels: CancellationToken,
     stop_others: CancellationToken,
     failed: CancellationToken,
     kafka: Vec<KafkaSource>,
     receiver: Option<JoinHandle<()>>,
     intake: JoinHandle<()>,
     relays: Vec<JoinHandle<()>>,
+    channels: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -87,11 +93,15 @@ impl App {
         let (send, receive) = mpsc::channel::<Delivery>(INTAKE_QUEUE);
         let stop_sources = CancellationToken::new();
         let stop_relays = CancellationToken::new();
+        let stop_channels = CancellationToken::new();
         let stop_others = CancellationToken::new();
         let failed = CancellationToken::new();
-        let stop_if_failed =
-            [&stop_sources, &stop_relays, &stop_others].map(|s| s.clone().drop_guard());
+        let stop_if_failed = [&stop_sources, &stop_relays, &stop_channels, &stop_others]
+            .map(|s| s.clone().drop_guard());
 
+        let clock: Arc<dyn Clock> = parts.clock.clone();
+        let channels = notify::channels(config, &clock)?;
+        let heard = channels.iter().map(|channel| channel.status()).collect();
         let webhooks = start::bind_webhooks(config, &parts).await?;
         let admin = start::bind_admin(config, &parts).await?;
         let relays = start::relays(config, &parts, tuning, &stop_relays)?;
@@ -99,7 +109,7 @@ impl App {
         let kafka = start::kafka(config, &parts, &send)?;
 
         let statuses = kafka.iter().map(|(name, source)| (name.clone(), source.status()));
-        let reporter = report::Reporter::new(config, &parts, &relays, statuses.collect());
+        let reporter = report::Reporter::new(config, &parts, &relays, statuses.collect(), heard);
         let mut certificates = Vec::new();
         certificates.extend(webhooks.as_ref().and_then(|listening| listening.certificate()));
         certificates.extend(admin.certificate());
@@ -108,10 +118,12 @@ impl App {
         let others = vec![
             start::admin(config, &parts, admin, reporter.clone(), relays.nudges, &stop_others)?,
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
+            watch::start(config, &parts, &stop_others),
         ];
         let receiver = webhooks
             .map(|listening| tokio::spawn(listening.serve(send.clone(), stop_sources.clone())));
         drop(send);
+        let channels = notify::start(channels, &parts, &stop_channels).await?;
         start::note_start(config, &parts).await?;
         for guard in stop_if_failed {
             guard.disarm();
@@ -123,12 +135,14 @@ impl App {
             clock: parts.clock,
             stop_sources,
             stop_relays,
+            stop_channels,
             stop_others,
             failed,
             kafka: kafka.into_iter().map(|(_, source)| source).collect(),
             receiver,
             intake,
             relays: relays.tasks,
+            channels,
             others,
             certificates,
         })
@@ -148,7 +162,7 @@ impl App {
         }
     }
 
-    /// Stops in the order of the line: sources, intake, relays, the rest. What was taken in is
+    /// Stops in the order of the line: sources, intake, relays, channels, the rest. What was taken in is
     /// durable and acknowledged; calls in flight are answered and recorded, or left in doubt for
     /// the next start.
     pub async fn stop(self) {
@@ -168,6 +182,10 @@ impl App {
         let what = What::Stopped;
         if let Err(why) = self.store.apply(None, vec![start::note(&self.clock, what)]).await {
             tracing::error!(%why, "the stop could not be noted");
+        }
+        self.stop_channels.cancel();
+        for channel in self.channels {
+            join("a channel", channel).await;
         }
         self.stop_others.cancel();
         for task in self.others {

@@ -6,6 +6,7 @@ mod actions;
 mod client;
 mod demo;
 mod doctor;
+mod notify;
 mod pause;
 mod rules;
 mod run;
@@ -46,6 +47,8 @@ enum Command {
     Resume(pause::Args),
     /// Checks what a person would check: configuration, secrets, rules, store, tokens
     Doctor(doctor::Args),
+    /// Tries the channels that tell people what happens
+    Notify(notify::Args),
     /// Runs a strict stand-in for Defender on a port, for tests
     Simulate(simulate::Args),
     /// Signs an alert and posts it as a sender would
@@ -96,6 +99,7 @@ impl Cli {
             Command::Pause(args) => pause::run(args, pause::Direction::Pause),
             Command::Resume(args) => pause::run(args, pause::Direction::Resume),
             Command::Doctor(args) => doctor::run(args),
+            Command::Notify(args) => notify::run(args),
             Command::Simulate(args) => runtime(2)
                 .and_then(|runtime| runtime.block_on(simulate::run(args)).map_err(Failure::usage)),
             Command::Send(args) => send::run(args),

@@ -32,6 +32,8 @@ pub mod guard;
 
 pub mod audit;
 
+pub mod notice;
+
 pub mod dedupe;
 
 pub mod cloud;

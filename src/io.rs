@@ -13,6 +13,10 @@ pub mod defender;
 
 pub mod admin;
 
+pub mod notify;
+
+mod feed;
+
 mod report;
 
 use std::collections::BTreeMap;
@@ -35,6 +39,7 @@ use crate::domain::limiter::Permit;
 use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
+pub use feed::{ChannelLine, Cursor, Fed, Feed, Noted, Record};
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,
     ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, WindowLine,

@@ -6,14 +6,17 @@ use arc_swap::ArcSwap;
 
 use super::Parts;
 use super::start::Relays;
+use super::watch::Watch;
 use crate::config::Config;
 use crate::domain::ids::TenantName;
 use crate::domain::rule::Ruleset;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaStatus;
+use crate::io::notify::ChannelStatus;
 use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, KafkaLine, RelayLine, Report, Store as _, StoreError, WindowLine};
+use crate::limits;
 use crate::relay::RelayStatus;
 
 /// Knows where every part keeps its status. Cheap to clone.
@@ -29,6 +32,8 @@ struct Sources {
     clock: Arc<SystemClock>,
     relays: Vec<(TenantName, Arc<RelayStatus>)>,
     kafka: Vec<(String, Arc<KafkaStatus>)>,
+    channels: Vec<Arc<ChannelStatus>>,
+    watch: Watch,
 }
 
 impl Reporter {
@@ -37,6 +42,7 @@ impl Reporter {
         parts: &Parts,
         relays: &Relays,
         kafka: Vec<(String, Arc<KafkaStatus>)>,
+        channels: Vec<Arc<ChannelStatus>>,
     ) -> Self {
         Self(Arc::new(Sources {
             node: config.node.clone(),
@@ -47,6 +53,8 @@ impl Reporter {
             clock: parts.clock.clone(),
             relays: relays.statuses.clone(),
             kafka,
+            channels,
+            watch: Watch::new(config),
         }))
     }
 
@@ -65,9 +73,11 @@ impl Reporter {
             summary: from.store.summary(now).await?,
             relays: from.relays.iter().map(|(tenant, status)| relay(tenant, status)).collect(),
             kafka: from.kafka.iter().map(|(source, status)| kafka(source, status, now)).collect(),
+            channels: from.channels.iter().map(|channel| channel.line()).collect(),
             problems: Vec::new(),
         };
         report.problems = problems(&report);
+        report.problems.extend(from.watch.problems(now));
         Ok(report)
     }
 
@@ -141,6 +151,18 @@ fn problems(report: &Report) -> Vec<String> {
                 "source {}: {} times an offset lay outside its log: messages were lost before they \
                  could be read; lengthen the topic's retention",
                 source.source, source.offsets_out_of_log
+            ));
+        }
+    }
+    for channel in &report.channels {
+        let long = |since: Wall| report.now.since(since) >= limits::NOTIFY_FAILING;
+        if let (Some(since), Some(why)) =
+            (channel.failing_since.filter(|s| long(*s)), &channel.error)
+        {
+            problems.push(format!(
+                "channel {name}: messages are not delivered since {since}: {why}; lazaret notify \
+                 test --channel {name}",
+                name = channel.name
             ));
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::values::{NotYet, Secret, Span};
+use super::values::{Date, NotYet, Secret, Span};
 use crate::domain::cloud::{Cloud, Region};
 
 /// One Entra tenant with its Defender.
@@ -33,6 +33,8 @@ pub struct Tenant {
 pub struct Credential {
     pub client_id: uuid::Uuid,
     pub secret: Secret,
+    /// When the client secret ends, as Entra showed it: no token tells.
+    pub expires: Option<Date>,
     #[serde(default)]
     pub certificate: Option<NotYet>,
     #[serde(default)]

@@ -26,6 +26,8 @@ mod pauses;
 
 mod chain;
 
+mod feed;
+
 mod report;
 
 mod purge;

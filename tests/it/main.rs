@@ -8,6 +8,7 @@ mod compose;
 mod dependencies;
 mod kafka;
 mod line;
+mod notify;
 mod readme;
 mod tidy;
 mod webhook;

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
+use super::feed;
 use super::sql::json;
 use crate::domain::audit::{Change, GENESIS, Hash, NO_TENANT, What, link};
 use crate::domain::ids::ActionId;
@@ -17,7 +18,7 @@ pub(super) fn append(db: &Connection, change: &Change) -> Result<(), Fault> {
         "INSERT INTO changes (chain, sequence, hash, entry, action) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     insert.execute(params![chain, signed(sequence), hash, entry, action(&change.what)])?;
-    Ok(())
+    feed::note(db, change)
 }
 
 /// Which action a change is about.

@@ -15,6 +15,8 @@ mod group;
 
 mod reports;
 
+mod feed;
+
 mod law;
 
 use std::time::Duration;
