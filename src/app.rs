@@ -162,9 +162,9 @@ impl App {
         }
     }
 
-    /// Stops in the order of the line: sources, intake, relays, channels, the rest. What was taken in is
-    /// durable and acknowledged; calls in flight are answered and recorded, or left in doubt for
-    /// the next start.
+    /// Stops in the order of the line: sources, intake, relays, channels, the rest. What was taken
+    /// in is durable and acknowledged; calls in flight are answered and recorded, or left in doubt
+    /// for the next start.
     pub async fn stop(self) {
         self.stop_sources.cancel();
         for source in self.kafka {

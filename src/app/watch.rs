@@ -85,8 +85,8 @@ impl Watch {
         let due = self.credentials.iter().filter(|(_, expires)| due(*expires));
         due.map(|(tenant, expires)| {
             format!(
-                "the credential of tenant {tenant} {}: make a new client secret in Entra, put it in \
-                 its place, and set `expires`",
+                "the credential of tenant {tenant} {}: make a new client secret in Entra, put it \
+                 in its place, and set `expires`",
                 expiring(*expires, now)
             )
         })

@@ -104,7 +104,7 @@ async fn receive(
 
 /// A service that tells this receiver, with short waits.
 async fn world(receiver: &Receiver, more: &str) -> World {
-    let world = World::new(Setting::default()).await;
+    let world = picky().await;
     std::fs::write(world.dir.path().join("notify"), SECRET).unwrap();
     std::fs::write(world.dir.path().join("url"), &receiver.url).unwrap();
     add(
@@ -120,6 +120,16 @@ async fn world(receiver: &Receiver, more: &str) -> World {
     world
 }
 
+/// A service whose rule must know a file's name.
+async fn picky() -> World {
+    let world = World::new(Setting::default()).await;
+    let path = world.dir.path().join("rules/rule.yml");
+    let rule = std::fs::read_to_string(&path).unwrap();
+    let spares = "  spared: {file.name: spared.exe}\n  condition: active and not spared\n";
+    std::fs::write(path, rule.replacen("  condition: active\n", spares, 1)).unwrap();
+    world
+}
+
 fn add(world: &World, text: &str) {
     let config = std::fs::read_to_string(world.config()).unwrap();
     std::fs::write(world.config(), format!("{config}{text}")).unwrap();
@@ -128,7 +138,7 @@ fn add(world: &World, text: &str) {
 /// Alert number `n` without what the rule must know: its action is held for a person.
 fn unknown(n: usize) -> String {
     let mut alert: Value = serde_json::from_str(&alert(n)).unwrap();
-    alert["evidence"][0].as_object_mut().unwrap().remove("detectionStatus").unwrap();
+    alert["evidence"][0].as_object_mut().unwrap().remove("fileName").unwrap();
     alert.to_string()
 }
 
@@ -193,7 +203,7 @@ async fn a_message_that_was_not_taken_before_a_crash_comes_after_it_under_its_id
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_last_is_told_before_the_service_ends() {
     let receiver = Receiver::start().await;
-    let mut world = World::new(Setting::default()).await;
+    let mut world = picky().await;
     add(
         &world,
         &format!(
