@@ -28,7 +28,7 @@ use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaSource;
 use crate::io::store::SqliteStore;
-use crate::io::{Clock, Delivery, Store};
+use crate::io::{Delivery, Store};
 use crate::limits::{BODIES_IN_MEMORY, INTAKE_QUEUE, KAFKA_STOP};
 use crate::metrics::Metrics;
 use crate::serve::Certificate;
@@ -99,9 +99,7 @@ impl App {
         let stop_if_failed = [&stop_sources, &stop_relays, &stop_channels, &stop_others]
             .map(|s| s.clone().drop_guard());
 
-        let clock: Arc<dyn Clock> = parts.clock.clone();
-        let channels = notify::channels(config, &clock)?;
-        let heard = channels.iter().map(|channel| channel.status()).collect();
+        let channels = notify::ready(config, &parts, &stop_channels).await?;
         let webhooks = start::bind_webhooks(config, &parts).await?;
         let admin = start::bind_admin(config, &parts).await?;
         let relays = start::relays(config, &parts, tuning, &stop_relays)?;
@@ -109,7 +107,8 @@ impl App {
         let kafka = start::kafka(config, &parts, &send)?;
 
         let statuses = kafka.iter().map(|(name, source)| (name.clone(), source.status()));
-        let reporter = report::Reporter::new(config, &parts, &relays, statuses.collect(), heard);
+        let reporter =
+            report::Reporter::new(config, &parts, &relays, statuses.collect(), channels.statuses);
         let mut certificates = Vec::new();
         certificates.extend(webhooks.as_ref().and_then(|listening| listening.certificate()));
         certificates.extend(admin.certificate());
@@ -123,7 +122,6 @@ impl App {
         let receiver = webhooks
             .map(|listening| tokio::spawn(listening.serve(send.clone(), stop_sources.clone())));
         drop(send);
-        let channels = notify::start(channels, &parts, &stop_channels).await?;
         start::note_start(config, &parts).await?;
         for guard in stop_if_failed {
             guard.disarm();
@@ -142,7 +140,7 @@ impl App {
             receiver,
             intake,
             relays: relays.tasks,
-            channels,
+            channels: channels.tasks,
             others,
             certificates,
         })

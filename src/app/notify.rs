@@ -13,7 +13,7 @@ use super::{Parts, StartError, settings};
 use crate::config::{self, Config, Receiver, ReceiverUrl, Secret};
 use crate::domain::notice::Kind;
 use crate::domain::signature::{Scheme, Seal};
-use crate::io::notify::{Channel, Settings, Target, WebhookSettings};
+use crate::io::notify::{Channel, ChannelStatus, Settings, Target, WebhookSettings};
 use crate::io::{Clock, Record as _, kafka};
 
 /// Every channel of the configuration, ready to be run or tested. What is wrong with one, such as
@@ -80,22 +80,32 @@ fn seal(secret: &SecretString) -> Result<Seal, String> {
     Seal::new(Scheme::StandardWebhooks, &[key]).map_err(|why| why.to_string())
 }
 
-/// Runs the channels. They know how far they are before this returns, so that what happens from
-/// now on is told.
-pub(super) async fn start(
-    channels: Vec<Channel>,
+/// Makes ready what the channels tell. From when this returns on, what happens is told: so it comes
+/// before any source takes its first alert.
+pub(super) async fn ready(
+    config: &Config,
     parts: &Parts,
     stop: &CancellationToken,
-) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let mut tasks = Vec::new();
-    for channel in channels {
+) -> Result<Channels, StartError> {
+    let clock: Arc<dyn Clock> = parts.clock.clone();
+    let channels = channels(config, &clock)?;
+    for channel in &channels {
         for cursor in channel.cursors() {
             let placed = parts.store.cursor(&cursor).await;
             let what = format!("notify {}", channel.name());
             placed.map_err(|why| StartError::new(&what, why))?;
         }
+    }
+    let (statuses, mut tasks) = (channels.iter().map(Channel::status).collect(), Vec::new());
+    for channel in channels {
         let running = channel.run(parts.store.clone(), parts.clock.clone(), stop.clone());
         tasks.push(tokio::spawn(running));
     }
-    Ok(tasks)
+    Ok(Channels { tasks, statuses })
+}
+
+/// All channels, running.
+pub(super) struct Channels {
+    pub(super) tasks: Vec<JoinHandle<()>>,
+    pub(super) statuses: Vec<Arc<ChannelStatus>>,
 }
