@@ -120,12 +120,15 @@ async fn world(receiver: &Receiver, more: &str) -> World {
     world
 }
 
-/// A service whose rule must know a file's name.
+/// A service whose rule must know a file's name and path.
 async fn picky() -> World {
     let world = World::new(Setting::default()).await;
     let path = world.dir.path().join("rules/rule.yml");
     let rule = std::fs::read_to_string(&path).unwrap();
-    let spares = "  spared: {file.name: spared.exe}\n  condition: active and not spared\n";
+    let spares = "  spared: {file.name: spared.exe}
+  placed: {file.path: 'C:\\spared'}
+  condition: active and not spared and not placed
+";
     std::fs::write(path, rule.replacen("  condition: active\n", spares, 1)).unwrap();
     world
 }
@@ -137,8 +140,12 @@ fn add(world: &World, text: &str) {
 
 /// Alert number `n` without what the rule must know: its action is held for a person.
 fn unknown(n: usize) -> String {
+    without("fileName", n)
+}
+
+fn without(field: &str, n: usize) -> String {
     let mut alert: Value = serde_json::from_str(&alert(n)).unwrap();
-    alert["evidence"][0].as_object_mut().unwrap().remove("fileName").unwrap();
+    alert["evidence"][0].as_object_mut().unwrap().remove(field).unwrap();
     alert.to_string()
 }
 
@@ -184,20 +191,41 @@ async fn a_message_that_was_not_taken_before_a_crash_comes_after_it_under_its_id
     world.start().await;
     world.post("msg_1", &unknown(1)).await.unwrap();
     world.until("it is tried", async |_| receiver.came().len() >= 2).await;
+    // What happens meanwhile waits behind it, and is no part of it.
+    world.post("msg_2", &unknown(2)).await.unwrap();
     world.kill();
-    // What happens meanwhile waits behind it.
     let refused = receiver.came();
     let ids: Vec<_> = refused.iter().map(|came| &came.id).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "a retry is recognisable: {ids:?}");
     receiver.answers(&[]);
     world.start().await;
-    world.post("msg_2", &unknown(2)).await.unwrap();
     world.until("both are told", async |_| counted(&receiver.taken("held")) == 2).await;
     world.stop();
     let held = receiver.taken("held");
     assert_eq!(held.len(), 2, "each in its own message, once: {held:#?}");
     assert_eq!(&held[0].id, ids[0]);
     assert_ne!(held[1].id, held[0].id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_of_a_batch_before_a_crash_does_not_come_again() {
+    let receiver = Receiver::start().await;
+    let mut world = world(&receiver, "").await;
+    receiver.answers(&[[(204, "")].as_slice(), &[(503, ""); 1000]].concat());
+    world.start().await;
+    let two = [unknown(1), without("filePath", 2)];
+    world.post("msg_1", &all(two.into_iter())).await.unwrap();
+    world.until("the second is tried", async |_| receiver.came().len() >= 2).await;
+    world.kill();
+    receiver.answers(&[]);
+    world.start().await;
+    world.until("both are told", async |_| receiver.taken("held").len() == 2).await;
+    world.stop();
+    let taken = receiver.taken("held");
+    let reason = |came: &Came| came.body["data"]["summary"].as_str().unwrap().to_owned();
+    assert!(reason(&taken[0]).contains("file.name"), "{}", reason(&taken[0]));
+    assert!(reason(&taken[1]).contains("file.path"), "{}", reason(&taken[1]));
+    assert_eq!(taken.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
