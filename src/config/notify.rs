@@ -218,7 +218,7 @@ mod tests {
         Config::parse(&text, Path::new("/etc/lazaret.yaml")).map_err(|why| why.to_string())
     }
 
-    fn blocks<'a>(language: &'a str) -> impl Iterator<Item = &'a str> {
+    fn blocks(language: &str) -> impl Iterator<Item = &str> {
         let fence = format!("```{language}\n");
         let blocks: Vec<_> = DOCS.split(&fence).skip(1).collect();
         blocks.into_iter().map(|block| block.split("```").next().unwrap())

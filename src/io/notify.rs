@@ -86,7 +86,7 @@ pub struct Channel {
 }
 
 enum Means {
-    Webhook { webhook: Webhook, kinds: BTreeSet<Kind>, group: Duration, rate: Rate },
+    Webhook { webhook: Box<Webhook>, kinds: BTreeSet<Kind>, group: Duration, rate: Rate },
     Topic(Topic),
 }
 
@@ -97,7 +97,7 @@ impl Channel {
         let means = match target {
             Target::Webhook(target) => {
                 let (kinds, group, rate) = (target.kinds.clone(), target.group, target.rate);
-                let webhook = Webhook::new(channel.clone(), node, *target, clock)?;
+                let webhook = Box::new(Webhook::new(channel.clone(), node, *target, clock)?);
                 Means::Webhook { webhook, kinds, group, rate }
             }
             Target::Topic { client, topic } => Means::Topic(Topic::new(client, topic)?),

@@ -129,10 +129,10 @@ pub fn connection(brokers: &[String], security: &Security) -> Result<ClientConfi
     ] {
         config.set(key, value);
     }
-    if let Some(broker) = brokers.iter().find(|broker| is_event_hubs(broker)) {
-        if !matches!(security, Security::SaslSsl { .. }) {
-            return Err(KafkaError::EventHubs { broker: broker.clone() });
-        }
+    if let Some(broker) = brokers.iter().find(|broker| is_event_hubs(broker))
+        && !matches!(security, Security::SaslSsl { .. })
+    {
+        return Err(KafkaError::EventHubs { broker: broker.clone() });
     }
     config.set("bootstrap.servers", brokers.join(","));
     set_security(&mut config, security);
