@@ -4,10 +4,13 @@
 pub mod settings;
 
 mod audit;
+pub mod notify;
 
 mod report;
 
 mod start;
+
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,12 +69,14 @@ pub struct App {
     clock: Arc<SystemClock>,
     stop_sources: CancellationToken,
     stop_relays: CancellationToken,
+    stop_channels: CancellationToken,
     stop_others: CancellationToken,
     failed: CancellationToken,
     kafka: Vec<KafkaSource>,
     receiver: Option<JoinHandle<()>>,
     intake: JoinHandle<()>,
     relays: Vec<JoinHandle<()>>,
+    channels: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -96,11 +101,13 @@ impl App {
         let (send, receive) = mpsc::channel::<Delivery>(INTAKE_QUEUE);
         let stop_sources = CancellationToken::new();
         let stop_relays = CancellationToken::new();
+        let stop_channels = CancellationToken::new();
         let stop_others = CancellationToken::new();
         let failed = CancellationToken::new();
-        let stop_if_failed =
-            [&stop_sources, &stop_relays, &stop_others].map(|s| s.clone().drop_guard());
+        let stop_if_failed = [&stop_sources, &stop_relays, &stop_channels, &stop_others]
+            .map(|s| s.clone().drop_guard());
 
+        let channels = notify::ready(config, &parts, &stop_channels).await?;
         let webhooks = start::bind_webhooks(config, &parts).await?;
         let admin = start::bind_admin(config, &parts).await?;
         let relays = start::relays(config, &parts, tuning, &stop_relays)?;
@@ -108,7 +115,8 @@ impl App {
         let kafka = start::kafka(config, &parts, &send)?;
 
         let statuses = kafka.iter().map(|(name, source)| (name.clone(), source.status()));
-        let reporter = report::Reporter::new(config, &parts, &relays, statuses.collect());
+        let reporter =
+            report::Reporter::new(config, &parts, &relays, statuses.collect(), channels.statuses);
         let mut certificates = Vec::new();
         certificates.extend(webhooks.as_ref().and_then(|listening| listening.certificate()));
         certificates.extend(admin.certificate());
@@ -128,6 +136,7 @@ impl App {
                 &stop_others,
             ),
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
+            watch::start(config, &parts, &stop_others),
         ];
         let receiver = webhooks
             .map(|listening| tokio::spawn(listening.serve(send.clone(), stop_sources.clone())));
@@ -143,12 +152,14 @@ impl App {
             clock: parts.clock,
             stop_sources,
             stop_relays,
+            stop_channels,
             stop_others,
             failed,
             kafka: kafka.into_iter().map(|(_, source)| source).collect(),
             receiver,
             intake,
             relays: relays.tasks,
+            channels: channels.tasks,
             others,
             certificates,
         })
@@ -168,9 +179,9 @@ impl App {
         }
     }
 
-    /// Stops in the order of the line: sources, intake, relays, the rest. What was taken in is
-    /// durable and acknowledged; calls in flight are answered and recorded, or left in doubt for
-    /// the next start.
+    /// Stops in the order of the line: sources, intake, relays, channels, the rest. What was taken
+    /// in is durable and acknowledged; calls in flight are answered and recorded, or left in doubt
+    /// for the next start.
     pub async fn stop(self) {
         self.stop_sources.cancel();
         for source in self.kafka {
@@ -188,6 +199,10 @@ impl App {
         let what = What::Stopped;
         if let Err(why) = self.store.apply(None, vec![start::note(&self.clock, what)]).await {
             tracing::error!(%why, "the stop could not be noted");
+        }
+        self.stop_channels.cancel();
+        for channel in self.channels {
+            join("a channel", channel).await;
         }
         self.stop_others.cancel();
         for task in self.others {

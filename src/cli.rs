@@ -7,6 +7,7 @@ mod audit;
 mod client;
 mod demo;
 mod doctor;
+mod notify;
 mod pause;
 mod recall;
 mod rules;
@@ -57,6 +58,8 @@ enum Command {
     Recall(recall::Args),
     /// Checks what a person would check: configuration, secrets, rules, store, tokens
     Doctor(doctor::Args),
+    /// Tries the channels that tell people what happens
+    Notify(notify::Args),
     /// Runs a strict stand-in for Defender on a port, for tests
     Simulate(simulate::Args),
     /// Signs an alert and posts it as a sender would
@@ -110,6 +113,7 @@ impl Cli {
             Command::Token(args) => token::run(args),
             Command::Recall(args) => recall::run(args),
             Command::Doctor(args) => doctor::run(args),
+            Command::Notify(args) => notify::run(args),
             Command::Simulate(args) => runtime(2)
                 .and_then(|runtime| runtime.block_on(simulate::run(args)).map_err(Failure::usage)),
             Command::Send(args) => send::run(args),

@@ -3,6 +3,7 @@
 //! A key of a later version is known here and refused as such; any other unknown key is refused
 //! with file, line and column. Paths are relative to the file that names them.
 
+mod notify;
 mod source;
 mod tenant;
 mod tokens;
@@ -17,12 +18,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::rule::Mode;
 
+pub use notify::{Body, Channel, MessageRate, Receiver, ReceiverUrl, Target, Topic};
 pub use source::{
     HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start, Verify, Webhook,
 };
 pub use tenant::{Budget, Budgets, Credential, Tenant};
 pub use tokens::{AdminToken, TokenKind};
-pub use values::{NotYet, PerSecond, Secret, SecretError, Size, Span};
+pub use values::{Date, NotYet, PerSecond, Secret, SecretError, Size, Span};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -38,6 +40,9 @@ pub struct Config {
     pub listen: Listen,
     pub sources: Vec<Source>,
     pub tenants: Vec<Tenant>,
+    /// Who is told of what happens.
+    #[serde(default)]
+    pub notify: Vec<Channel>,
     #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
@@ -249,6 +254,9 @@ impl Config {
         for source in &mut self.sources {
             source.resolve_paths(base);
         }
+        for channel in &mut self.notify {
+            channel.resolve_paths(base);
+        }
         for tenant in &mut self.tenants {
             let key = format!("tenants[{}].credential.secret", tenant.name);
             tenant.credential.secret.resolve(base, key);
@@ -270,6 +278,7 @@ impl Config {
         for (place, names) in [
             ("sources", self.sources.iter().map(|s| s.name.as_str()).collect::<Vec<_>>()),
             ("tenants", self.tenants.iter().map(|t| t.name.as_str()).collect()),
+            ("notify", self.notify.iter().map(|c| c.name.as_str()).collect()),
             ("tokens", self.listen.admin.tokens.iter().map(|t| t.name.as_str()).collect()),
         ] {
             for (at, name) in names.iter().enumerate() {
@@ -296,6 +305,9 @@ impl Config {
         }
         for source in &self.sources {
             source.check(self).or_else(|why| refuse(format!("source {}: {why}", source.name)))?;
+        }
+        for channel in &self.notify {
+            channel.check().or_else(|why| refuse(format!("notify {}: {why}", channel.name)))?;
         }
         for tenant in &self.tenants {
             tenant.check().or_else(|why| refuse(format!("tenant {}: {why}", tenant.name)))?;
@@ -325,7 +337,8 @@ fn located(path: &Path, text: &str, why: &serde_saphyr::Error) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
     let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     // Where somebody has written a secret itself, the message must not carry it into a log.
-    if ["secret", "token", "password"].iter().any(|word| source.contains(word)) {
+    let names_secret = ["secret", "token", "password"].iter().any(|word| source.contains(word));
+    if names_secret || (message.contains("file") && message.contains("env")) {
         return format!(
             "{}:{line}:{column}: this line is wrong, and not shown since it may hold a secret: \
              a secret is written {{file: PATH}} or {{env: NAME}}",

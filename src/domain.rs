@@ -34,6 +34,8 @@ pub mod vote;
 
 pub mod audit;
 
+pub mod notice;
+
 pub mod dedupe;
 
 pub mod cloud;

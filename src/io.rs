@@ -16,6 +16,9 @@ pub mod admin;
 mod brakes;
 mod record;
 pub mod recall;
+pub mod notify;
+
+mod feed;
 
 mod report;
 
@@ -42,6 +45,7 @@ pub use brakes::{
     Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine, Which,
     braked, pause_and_wait, resume_whole, stop_file, until_all_have_left,
 };
+pub use feed::{ChannelLine, Cursor, Fed, Feed, Noted, Record};
 pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,

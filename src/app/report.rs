@@ -7,17 +7,20 @@ use arc_swap::ArcSwap;
 
 use super::Parts;
 use super::start::Relays;
+use super::watch::Watch;
 use crate::config::Config;
 use crate::domain::ids::TenantName;
 use crate::domain::rule::Ruleset;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaStatus;
+use crate::io::notify::ChannelStatus;
 use crate::io::store::SqliteStore;
 use crate::io::{
     Clock as _, KafkaLine, RelayLine, Report, STOP_FILE, Store as _, StoreError, WindowLine,
     stop_file,
 };
+use crate::limits;
 use crate::relay::RelayStatus;
 
 /// Knows where every part keeps its status. Cheap to clone.
@@ -34,6 +37,8 @@ struct Sources {
     clock: Arc<SystemClock>,
     relays: Vec<(TenantName, Arc<RelayStatus>)>,
     kafka: Vec<(String, Arc<KafkaStatus>)>,
+    channels: Vec<Arc<ChannelStatus>>,
+    watch: Watch,
 }
 
 impl Reporter {
@@ -42,6 +47,7 @@ impl Reporter {
         parts: &Parts,
         relays: &Relays,
         kafka: Vec<(String, Arc<KafkaStatus>)>,
+        channels: Vec<Arc<ChannelStatus>>,
     ) -> Self {
         Self(Arc::new(Sources {
             node: config.node.clone(),
@@ -53,6 +59,8 @@ impl Reporter {
             clock: parts.clock.clone(),
             relays: relays.statuses.clone(),
             kafka,
+            channels,
+            watch: Watch::new(config),
         }))
     }
 
@@ -71,10 +79,12 @@ impl Reporter {
             summary: from.store.summary(now).await?,
             relays: from.relays.iter().map(|(tenant, status)| relay(tenant, status)).collect(),
             kafka: from.kafka.iter().map(|(source, status)| kafka(source, status, now)).collect(),
+            channels: from.channels.iter().map(|channel| channel.line()).collect(),
             problems: Vec::new(),
         };
         report.problems.extend(stop_file(&from.stop_file));
         report.problems.extend(problems(&report));
+        report.problems.extend(from.watch.problems(now));
         Ok(report)
     }
 
@@ -150,6 +160,18 @@ fn problems(report: &Report) -> Vec<String> {
     for relay in &report.relays {
         if let Some(why) = &relay.held {
             problems.push(format!("nothing is sent for tenant {}: {why}", relay.tenant));
+        }
+    }
+    for channel in &report.channels {
+        let long = |since: Wall| report.now.since(since) >= limits::NOTIFY_FAILING;
+        if let (Some(since), Some(why)) =
+            (channel.failing_since.filter(|s| long(*s)), &channel.error)
+        {
+            problems.push(format!(
+                "channel {name}: messages are not delivered since {since}: {why}; to go on: \
+                 lazaret notify test --channel {name}",
+                name = channel.name
+            ));
         }
     }
     problems.extend(report.summary.problems());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Source, Start,
+    Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start,
 };
 use crate::config::{Tenant, Verify};
 use crate::domain::ids::{SourceName, TenantName};
@@ -103,14 +103,14 @@ pub fn kafka(config: &Config, source: &Source, kafka: &Kafka) -> Settled<kafka::
             Start::Earliest => kafka::Start::Earliest,
             Start::Latest => kafka::Start::Latest,
         },
-        security: security(kafka)?,
+        security: security(&kafka.security)?,
         body_bytes_max,
         passed_through: kafka.librdkafka.clone(),
     })
 }
 
-fn security(kafka: &Kafka) -> Settled<kafka::Security> {
-    let security = &kafka.security;
+/// How brokers are spoken to, with the password.
+pub(super) fn security(security: &Security) -> Settled<kafka::Security> {
     let login = || -> Settled<kafka::Login> {
         let (Some(username), Some(password)) = (&security.username, &security.password) else {
             return Err("SASL needs username and password".into());

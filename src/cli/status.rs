@@ -116,6 +116,7 @@ mod tests {
             summary: Summary::default(),
             relays: Vec::new(),
             kafka: Vec::new(),
+            channels: Vec::new(),
             problems: Vec::new(),
         };
         let running = keys(&Running { running: true, report: &report });
@@ -128,6 +129,9 @@ mod tests {
         }
         assert_eq!(stopped["problems"][0], "the service is stopped: start it with `lazaret run`");
         let alone = running.keys().filter(|key| !stopped.contains_key(*key));
-        assert_eq!(alone.collect::<Vec<_>>(), ["kafka", "relays", "rules", "ruleset", "started"]);
+        assert_eq!(
+            alone.collect::<Vec<_>>(),
+            ["channels", "kafka", "relays", "rules", "ruleset", "started"]
+        );
     }
 }

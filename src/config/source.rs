@@ -14,6 +14,8 @@ use super::{Config, is_name};
 pub struct Source {
     pub name: String,
     pub tenants: Vec<String>,
+    /// With no receipt for so long it counts as silent; never, where left out.
+    pub silent_after: Option<Span>,
     webhook: Option<Webhook>,
     kafka: Option<Kafka>,
 }
@@ -190,12 +192,7 @@ impl Source {
             }
         }
         if let Some(kafka) = &mut self.kafka {
-            if let Some(password) = &mut kafka.security.password {
-                password.resolve(base, format!("sources[{name}].kafka.security.password"));
-            }
-            if let Some(ca) = &mut kafka.security.ca {
-                *ca = base.join(&*ca);
-            }
+            kafka.security.resolve_paths(base, &format!("sources[{name}].kafka.security"));
         }
     }
 }
@@ -268,7 +265,22 @@ impl Kafka {
         if !group_fits || !self.topics.iter().all(|t| is_name(&t.replace('.', "_"))) {
             return Err("kafka: group or topics: that is no Kafka name".into());
         }
-        let security = &self.security;
+        self.security.check()
+    }
+}
+
+impl Security {
+    pub(super) fn resolve_paths(&mut self, base: &Path, key: &str) {
+        if let Some(password) = &mut self.password {
+            password.resolve(base, format!("{key}.password"));
+        }
+        if let Some(ca) = &mut self.ca {
+            *ca = base.join(&*ca);
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        let security = self;
         let sasl = matches!(security.protocol, Protocol::SaslPlaintext | Protocol::SaslSsl);
         match security.mechanism.as_deref() {
             Some("OAUTHBEARER") => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::values::{NotYet, Secret, Span};
+use super::values::{Date, NotYet, Secret, Span};
 use crate::domain::breaker::{Rate, TenantBreakers};
 use crate::domain::cloud::{Cloud, Region};
 
@@ -103,6 +103,8 @@ impl Tenant {
 pub struct Credential {
     pub client_id: uuid::Uuid,
     pub secret: Secret,
+    /// When the client secret ends, as Entra showed it: no token tells.
+    pub expires: Option<Date>,
     #[serde(default)]
     pub certificate: Option<NotYet>,
     #[serde(default)]

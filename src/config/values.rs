@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::domain::time::parse_span;
+use crate::domain::time::{Wall, parse_span};
 use crate::limits::SECRET_BYTES;
 
 /// A length of time: `500ms`, `60s`, `30m`, `24h`, `7d`.
@@ -78,6 +78,19 @@ impl<'de> Deserialize<'de> for PerSecond {
         number
             .map(Self)
             .ok_or_else(|| D::Error::custom(format!("{text:?} is no rate: write 1000/s")))
+    }
+}
+
+/// A day, `2027-01-31`, from its beginning in UTC; or a time, `2027-01-31T12:00:00Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date(pub Wall);
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Wall::parse(&text)
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format!("{text:?} is no date: write 2027-01-31")))
     }
 }
 

@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{Clock, Delivery, Offsets, StoreError};
 use crate::domain::ids::SourceName;
 
-pub use config::{OwnedKey, check_passed_through};
+pub use config::{OwnedKey, check_passed_through, connection};
 pub use probe::probe;
 pub use status::{KafkaStatus, LastError, PartitionStatus, Reading, Snapshot};
 

@@ -28,6 +28,8 @@ pub struct Report {
     pub summary: Summary,
     pub relays: Vec<RelayLine>,
     pub kafka: Vec<KafkaLine>,
+    #[serde(default)]
+    pub channels: Vec<super::ChannelLine>,
     /// What a person should look at, each with what to do. Empty: all is well.
     pub problems: Vec<String>,
 }
@@ -109,6 +111,9 @@ pub struct Summary {
     pub aside: Vec<(String, u64)>,
     /// When the newest receipt of each source came.
     pub last_received: Vec<(String, Wall)>,
+    /// Sources that have fallen silent, and since when that is on the record.
+    #[serde(default)]
+    pub silent: Vec<(String, Wall)>,
 }
 
 impl Summary {
@@ -133,6 +138,13 @@ impl Summary {
                     of.count, of.tenant
                 ));
             }
+        }
+        for (source, noted) in &self.silent {
+            let newest = self.last_received.iter().find(|(name, _)| name == source);
+            let since = newest.map_or(noted, |(_, at)| at);
+            problems.push(format!(
+                "source {source} is silent: nothing has come since {since}; lazaret doctor"
+            ));
         }
         problems
     }

@@ -32,6 +32,7 @@ mod recall;
 mod chain;
 
 mod chains;
+mod feed;
 
 mod report;
 

@@ -18,6 +18,11 @@ pub(super) struct Source {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Channel {
+    channel: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FateOf {
     source: String,
     fate: &'static str,
@@ -71,6 +76,10 @@ pub(super) struct RowMetrics {
     kafka_lag: Family<Source, Gauge>,
     kafka_out_of_log: Family<Source, Counter>,
     kafka_foreign: Family<Source, Gauge>,
+    notify_delivered: Family<Channel, Counter>,
+    notify_given_up: Family<Channel, Counter>,
+    notify_failing: Family<Channel, Gauge>,
+    notify_lag: Family<Channel, Gauge>,
     rules: Gauge,
 }
 
@@ -79,6 +88,7 @@ impl RowMetrics {
         let it = Self::default();
         it.register_rows(registry);
         it.register_parts(registry);
+        it.register_channels(registry);
         it
     }
 
@@ -119,6 +129,17 @@ impl RowMetrics {
         registry.register("kafka_foreign_member", help, self.kafka_foreign.clone());
     }
 
+    fn register_channels(&self, registry: &mut Registry) {
+        let help = "Messages that receivers took since the start";
+        registry.register("notify_delivered", help, self.notify_delivered.clone());
+        let help = "Messages that receivers refused for good since the start";
+        registry.register("notify_given_up", help, self.notify_given_up.clone());
+        let help = "1 where messages do not get through";
+        registry.register("notify_failing", help, self.notify_failing.clone());
+        let help = "Changes not told, or not looked at, yet";
+        registry.register("notify_lag", help, self.notify_lag.clone());
+    }
+
     pub(super) fn absorb(&self, report: &Report) {
         self.absorb_rows(report);
         for relay in &report.relays {
@@ -135,6 +156,14 @@ impl RowMetrics {
                 let of = AnswerOf { tenant: relay.tenant.clone(), answer: answer.clone() };
                 set(&self.answers.get_or_create(&of), *count);
             }
+        }
+        for line in &report.channels {
+            let channel = Channel { channel: line.name.clone() };
+            set(&self.notify_delivered.get_or_create(&channel), line.delivered);
+            set(&self.notify_given_up.get_or_create(&channel), line.given_up);
+            let failing = i64::from(line.failing_since.is_some());
+            self.notify_failing.get_or_create(&channel).set(failing);
+            self.notify_lag.get_or_create(&channel).set(signed(line.lag));
         }
         for kafka in &report.kafka {
             let source = Source { source: kafka.source.clone() };

@@ -10,6 +10,7 @@ mod compose;
 mod dependencies;
 mod kafka;
 mod line;
+mod notify;
 mod readme;
 mod recall;
 mod tidy;

@@ -125,6 +125,11 @@ const RULES: &[Rule] = &[
         crates_not: &["axum", "rdkafka", "rusqlite"],
     },
     Rule {
+        module: "src/io/notify",
+        may: &["domain", "io", "limits"],
+        crates_not: &["axum", "rusqlite", "hyper"],
+    },
+    Rule {
         module: "src/io/admin",
         may: &["domain", "io", "limits", "metrics", "serve"],
         crates_not: &["reqwest", "rdkafka", "rusqlite"],
@@ -151,7 +156,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// The drivers under `src/io`. None may name another, and intake and relay may name none.
-const IO_MODULES: &[&str] = &["admin", "clock", "defender", "kafka", "store", "webhook"];
+const IO_MODULES: &[&str] = &["admin", "clock", "defender", "kafka", "notify", "store", "webhook"];
 
 #[test]
 fn the_import_table_holds() {

@@ -299,6 +299,7 @@ mod tests {
             summary,
             relays,
             kafka: Vec::new(),
+            channels: Vec::new(),
         }
     }
 

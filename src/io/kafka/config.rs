@@ -115,6 +115,30 @@ pub(super) fn client_config(settings: &Settings) -> Result<ClientConfig, KafkaEr
     Ok(config)
 }
 
+/// How a client that only writes reaches these brokers: addresses, security, and what Event Hubs
+/// needs.
+pub fn connection(brokers: &[String], security: &Security) -> Result<ClientConfig, KafkaError> {
+    let mut config = ClientConfig::new();
+    for (key, value) in [
+        ("reconnect.backoff.ms", "100"),
+        ("reconnect.backoff.max.ms", "2000"),
+        ("socket.keepalive.enable", "true"),
+        ("connections.max.idle.ms", "180000"),
+        ("topic.metadata.refresh.interval.ms", "180000"),
+        ("metadata.max.age.ms", "180000"),
+    ] {
+        config.set(key, value);
+    }
+    if let Some(broker) = brokers.iter().find(|broker| is_event_hubs(broker))
+        && !matches!(security, Security::SaslSsl { .. })
+    {
+        return Err(KafkaError::EventHubs { broker: broker.clone() });
+    }
+    config.set("bootstrap.servers", brokers.join(","));
+    set_security(&mut config, security);
+    Ok(config)
+}
+
 /// The static member id: the same after a restart, so that a restart moves no partition.
 pub(super) fn member_id(settings: &Settings) -> Result<String, KafkaError> {
     let id = format!("{}.{}", settings.node, settings.source);

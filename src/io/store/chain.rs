@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
+use super::feed;
 use super::sql::json;
 use crate::domain::audit::{Change, GENESIS, Hash, NO_TENANT, Place, What, link};
 use crate::domain::ids::ActionId;
@@ -22,7 +23,7 @@ pub(super) fn append(db: &Connection, change: &Change) -> Result<(), Fault> {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     insert.execute(params![position, chain, sequence, hash, entry, action(&change.what)])?;
-    Ok(())
+    feed::note(db, change)
 }
 
 /// Which action a change is about.

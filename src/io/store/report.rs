@@ -6,15 +6,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::sql::Json;
-use super::{breakers, pauses};
+use super::{breakers, feed, pauses};
 use crate::domain::action::{Coordinates, State, StateName};
 use crate::domain::audit::Change;
 use crate::domain::guard::Released;
 use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::time::{Stamp, Wall};
 use crate::io::{
-    ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, QueueLine, ReceiptFilter,
-    ReceiptLine, StateCount, Summary,
+    ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, Noted, QueueLine,
+    ReceiptFilter, ReceiptLine, StateCount, Summary,
 };
 
 pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
@@ -23,8 +23,7 @@ pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
     })?;
     let received =
         all(db, "SELECT source, count FROM received", |row| Ok((row.get(0)?, counted(row, 1)?)))?;
-    let last_received =
-        all(db, "SELECT source, newest FROM received", |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let last_received = last_received(db)?;
     let states = all(db, "SELECT tenant, state, count FROM states", |row| {
         Ok(StateCount { tenant: row.get(0)?, state: row.get(1)?, count: counted(row, 2)? })
     })?;
@@ -46,7 +45,28 @@ pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
                WHERE state = 'queued' AND aside > 0 GROUP BY tenant";
     let aside = all(db, sql, |row| Ok((row.get(0)?, counted(row, 1)?)))?;
     let (pauses, trips) = (pauses::all(db)?, breakers::tripped(db)?);
-    Ok(Summary { fates, received, states, queues, pauses, trips, held, aside, last_received })
+    let silent = feed::noted(db)?.into_iter().filter_map(|(noted, at)| match noted {
+        Noted::Silent(source) => Some((source, at)),
+        Noted::Expiring(_) => None,
+    });
+    let silent = silent.collect();
+    Ok(Summary {
+        fates,
+        received,
+        states,
+        queues,
+        pauses,
+        trips,
+        held,
+        aside,
+        last_received,
+        silent,
+    })
+}
+
+/// When the newest receipt of each source came.
+pub(super) fn last_received(db: &Connection) -> Result<Vec<(String, Wall)>, Fault> {
+    all(db, "SELECT source, newest FROM received", |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Why an action is held, in one word: what `why` of its state is or has as its only key.

@@ -16,6 +16,8 @@ mod group;
 
 mod reports;
 
+mod feed;
+
 mod law;
 
 mod audit;

@@ -212,10 +212,20 @@ CREATE TABLE cancels (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cancels_open ON cancels (tenant) WHERE answer IS NULL;
 
--- How far each channel has been told, by the position of the changes.
+-- How far each channel has been told, by the position of the changes: below `next` all; up to
+-- `until` a batch is being told, of which `told` was the last.
 CREATE TABLE cursors (
     channel TEXT PRIMARY KEY,
-    next    INTEGER NOT NULL
+    next    INTEGER NOT NULL,
+    until   INTEGER NOT NULL,
+    told    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What is noted among the changes once, or once a day, and when it was: `silent:SOURCE` while that
+-- is so, `expiring:TENANT`.
+CREATE TABLE noted (
+    what TEXT PRIMARY KEY,
+    at   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- The hash chains: each hash covers the one before it, the chain's name, sequence, position (in the

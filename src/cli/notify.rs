@@ -1,0 +1,69 @@
+//! `lazaret notify test`: one message to each channel, so that the first real one gets through.
+
+use std::sync::Arc;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::client::ConfigArg;
+use super::style::{Style, clean};
+use super::{Failure, Outcome, runtime};
+use crate::app;
+use crate::io::Clock;
+use crate::io::clock::SystemClock;
+
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Sends one test message to each channel, whether the service runs or not
+    Test(TestArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+struct TestArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Only to this channel
+    #[arg(long)]
+    channel: Option<String>,
+}
+
+/// Exits with 1 where a receiver did not take its message.
+pub fn run(args: Args) -> Outcome {
+    let What::Test(args) = args.command;
+    let config = args.config.load()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    // The client of a topic starts threads, and they want a runtime.
+    let runtime = runtime(1)?;
+    let _inside = runtime.enter();
+    let mut channels = app::notify::channels(&config, &clock).map_err(Failure::usage)?;
+    if let Some(name) = &args.channel {
+        channels.retain(|channel| channel.name() == name);
+        if channels.is_empty() {
+            return Err(Failure::usage(format!("there is no channel {name} in the configuration")));
+        }
+    }
+    if channels.is_empty() {
+        return Err(Failure::usage("the configuration has no channel: add one under notify"));
+    }
+    let style = Style::of_stdout();
+    let mut failed = Vec::new();
+    for channel in channels {
+        let name = channel.name();
+        match runtime.block_on(channel.test(&*clock)) {
+            Ok(said) => println!("{} {name}: {}", style.good("ok"), clean(&said)),
+            Err(why) => {
+                println!("{} {name}: {}", style.bad("failed"), clean(&why));
+                failed.push(name.to_owned());
+            }
+        }
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::wrong(format!("not taken by: {}", failed.join(", ")))),
+    }
+}
