@@ -3,6 +3,8 @@
 
 pub mod settings;
 
+mod reload;
+
 mod report;
 
 mod start;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +26,7 @@ use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaSource;
 use crate::io::store::SqliteStore;
-use crate::io::{Delivery, Store};
+use crate::io::{Clock as _, Delivery, Store};
 use crate::limits::{BODIES_IN_MEMORY, INTAKE_QUEUE, KAFKA_STOP};
 use crate::metrics::Metrics;
 use crate::serve::Certificate;
@@ -72,6 +74,7 @@ pub struct App {
     relays: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
+    reload_rules: Arc<Notify>,
 }
 
 /// Opens the store of a configuration. One process at a time: it fails while the service runs.
@@ -105,7 +108,9 @@ impl App {
         certificates.extend(admin.certificate());
         let webhook_address = webhooks.as_ref().map(|listening| listening.local_addr());
         let admin_address = admin.local_addr();
+        let reload_rules = Arc::new(Notify::new());
         let others = vec![
+            reload::watch(config, &parts, reload_rules.clone(), &stop_others),
             start::admin(config, &parts, admin, reporter.clone(), relays.nudges, &stop_others)?,
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
         ];
@@ -131,11 +136,17 @@ impl App {
             relays: relays.tasks,
             others,
             certificates,
+            reload_rules,
         })
     }
 
     pub fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// Reads the rules again, soon, also where their files look as they did.
+    pub fn reload_rules(&self) {
+        self.reload_rules.notify_one();
     }
 
     /// Reads the certificates of both listeners again.
@@ -195,6 +206,8 @@ struct Parts {
     store: Arc<SqliteStore>,
     metrics: Arc<Metrics>,
     rules: Arc<ArcSwap<Ruleset>>,
+    known: reload::Known,
+    refused: reload::Refused,
     bodies: Arc<Semaphore>,
     guard: Arc<dyn Guard>,
 }
@@ -217,15 +230,18 @@ impl Guard for RulesGuard {
 
 impl Parts {
     fn new(config: &Config) -> Result<Self, StartError> {
-        let rules = settings::rules(config).map_err(|why| StartError::new("the rules", why))?;
+        let clock = Arc::new(SystemClock::new());
+        let (rules, known) = reload::first(config, clock.now().wall)?;
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let store = Arc::new(open_store(config)?);
         let guard = Arc::new(RulesGuard { rules: rules.clone(), ceiling: config.mode.0 });
         Ok(Self {
-            clock: Arc::new(SystemClock::new()),
+            clock,
             store,
             metrics: Arc::new(Metrics::new()),
             rules,
+            known,
+            refused: reload::Refused::default(),
             bodies: Arc::new(Semaphore::new(BODIES_IN_MEMORY)),
             guard,
         })

@@ -1,10 +1,12 @@
 //! The report of the moment, gathered from all parts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::Parts;
+use super::reload::Refused;
 use super::start::Relays;
 use crate::config::Config;
 use crate::domain::ids::TenantName;
@@ -25,6 +27,8 @@ struct Sources {
     mode: &'static str,
     started: Wall,
     rules: Arc<ArcSwap<Ruleset>>,
+    rules_dir: PathBuf,
+    refused: Refused,
     store: Arc<SqliteStore>,
     clock: Arc<SystemClock>,
     relays: Vec<(TenantName, Arc<RelayStatus>)>,
@@ -43,6 +47,8 @@ impl Reporter {
             mode: config.mode.0.as_str(),
             started: parts.clock.now().wall,
             rules: parts.rules.clone(),
+            rules_dir: config.rules.clone(),
+            refused: parts.refused.clone(),
             store: parts.store.clone(),
             clock: parts.clock.clone(),
             relays: relays.statuses.clone(),
@@ -60,6 +66,7 @@ impl Reporter {
             mode: from.mode.to_owned(),
             rules: rules.len(),
             ruleset: rules.hash().to_owned(),
+            rules_refused: from.refused.load().as_deref().cloned(),
             started: from.started,
             now,
             summary: from.store.summary(now).await?,
@@ -68,6 +75,11 @@ impl Reporter {
             problems: Vec::new(),
         };
         report.problems = problems(&report);
+        if let Some(why) = &report.rules_refused {
+            let what = "the rules on disk are refused, the set before stays in force";
+            let how = format!("lazaret rules check {}", from.rules_dir.display());
+            report.problems.push(format!("{what}: {why}: {how}"));
+        }
         Ok(report)
     }
 

@@ -9,6 +9,7 @@ mod dependencies;
 mod kafka;
 mod line;
 mod readme;
+mod rules;
 mod tidy;
 mod webhook;
 mod world;

@@ -139,6 +139,12 @@ impl World {
         assert!(status.success(), "{status}: {}", self.log());
     }
 
+    /// Tells the service to read its files again: SIGHUP.
+    pub fn hang_up(&self) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    }
+
     /// What the service has logged since its last start.
     pub fn log(&self) -> String {
         let path = self.dir.path().join(format!("log.{}", self.starts));
@@ -156,6 +162,11 @@ impl World {
         let token = std::fs::read_to_string(self.dir.path().join("data/admin.token")).unwrap();
         let answer = self.http.get(url).bearer_auth(token).send().await.unwrap();
         answer.json().await.unwrap()
+    }
+
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.admin);
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
     }
 
     /// Quarantine calls by (path, body), with how often each arrived.
