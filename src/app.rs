@@ -5,6 +5,7 @@ pub mod settings;
 
 mod audit;
 pub mod notify;
+mod reload;
 
 mod report;
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,7 @@ use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaSource;
 use crate::io::store::SqliteStore;
-use crate::io::{Delivery, Store};
+use crate::io::{Clock as _, Delivery, Store};
 use crate::limits::{BODIES_IN_MEMORY, INTAKE_QUEUE, KAFKA_STOP};
 use crate::metrics::Metrics;
 use crate::serve::Certificate;
@@ -79,6 +80,7 @@ pub struct App {
     channels: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
+    reload_rules: Arc<Notify>,
 }
 
 /// Opens the store of a configuration. One process at a time: it fails while the service runs.
@@ -89,8 +91,9 @@ pub fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
 
 /// Judges actions again by the rules on disk, for a person who works on the store itself.
 pub fn guard(config: &Config) -> Result<Arc<dyn Guard>, StartError> {
-    let rules = settings::rules(config).map_err(|why| StartError::new("the rules", why))?;
-    let rules = Arc::new(ArcSwap::from_pointee(rules));
+    let now = SystemClock::new().now().wall;
+    let loaded = settings::rules(config, now).map_err(|why| StartError::new("the rules", why))?;
+    let rules = Arc::new(ArcSwap::from_pointee(loaded.ruleset));
     Ok(Arc::new(RulesGuard { rules, ceiling: config.mode.0 }))
 }
 
@@ -123,8 +126,10 @@ impl App {
         let webhook_address = webhooks.as_ref().map(|listening| listening.local_addr());
         let admin_address = admin.local_addr();
         let tokens = Arc::new(audit::tokens(config, &parts)?);
+        let reload_rules = Arc::new(Notify::new());
         let others = vec![
             audit::keep(&parts, tokens.clone(), &stop_others),
+            reload::watch(config, &parts, reload_rules.clone(), &stop_others),
             start::admin(
                 config,
                 &parts,
@@ -162,11 +167,17 @@ impl App {
             channels: channels.tasks,
             others,
             certificates,
+            reload_rules,
         })
     }
 
     pub fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// Reads the rules again, soon, also where their files look as they did.
+    pub fn reload_rules(&self) {
+        self.reload_rules.notify_one();
     }
 
     /// Reads the certificates of both listeners again.
@@ -230,6 +241,8 @@ struct Parts {
     store: Arc<SqliteStore>,
     metrics: Arc<Metrics>,
     rules: Arc<ArcSwap<Ruleset>>,
+    known: reload::Known,
+    refused: reload::Refused,
     bodies: Arc<Semaphore>,
     guard: Arc<dyn Guard>,
 }
@@ -252,15 +265,18 @@ impl Guard for RulesGuard {
 
 impl Parts {
     fn new(config: &Config) -> Result<Self, StartError> {
-        let rules = settings::rules(config).map_err(|why| StartError::new("the rules", why))?;
+        let clock = Arc::new(SystemClock::new());
+        let (rules, known) = reload::first(config, clock.now().wall)?;
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let store = Arc::new(open_store(config)?);
         let guard = Arc::new(RulesGuard { rules: rules.clone(), ceiling: config.mode.0 });
         Ok(Self {
-            clock: Arc::new(SystemClock::new()),
+            clock,
             store,
             metrics: Arc::new(Metrics::new()),
             rules,
+            known,
+            refused: reload::Refused::default(),
             bodies: Arc::new(Semaphore::new(BODIES_IN_MEMORY)),
             guard,
         })

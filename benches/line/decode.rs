@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use lazaret::domain::rule::{Judgement, Mode, Ruleset};
+use lazaret::domain::time::Wall;
 use lazaret::formats::Format;
 
 use super::Scale;
@@ -27,7 +28,7 @@ pub fn run(scale: Scale) {
         .map(|count| {
             let rules = dir.path().join(count.to_string());
             alerts::write_rules(&rules, *count).expect("the rules are written");
-            let loaded = lazaret::rules::load(&rules);
+            let loaded = lazaret::rules::load(&rules, Wall(0));
             loaded.unwrap_or_else(|why| panic!("the rules: {why}")).ruleset
         })
         .collect();
@@ -64,7 +65,7 @@ fn decode_and_judge(body: &[u8], rules: &Ruleset) -> usize {
     let (_, alert) = Format::DefenderAlert.decode_only(body).expect("an alert");
     let judgements =
         alert.candidates.iter().map(|candidate| rules.judge(&candidate.fields, Mode::Enforce));
-    judgements.filter(|judgement| matches!(judgement, Judgement::Act { .. })).count()
+    judgements.filter(|judgement| matches!(judgement, Judgement::Act(_))).count()
 }
 
 fn rate(alerts: &[String], each: Duration, mut work: impl FnMut(&[u8])) -> f64 {

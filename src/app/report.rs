@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::Parts;
+use super::reload::Refused;
 use super::start::Relays;
 use super::watch::Watch;
 use crate::config::Config;
@@ -33,6 +34,8 @@ struct Sources {
     stop_file: PathBuf,
     started: Wall,
     rules: Arc<ArcSwap<Ruleset>>,
+    rules_dir: PathBuf,
+    refused: Refused,
     store: Arc<SqliteStore>,
     clock: Arc<SystemClock>,
     relays: Vec<(TenantName, Arc<RelayStatus>)>,
@@ -55,6 +58,8 @@ impl Reporter {
             stop_file: config.store.sqlite.join(STOP_FILE),
             started: parts.clock.now().wall,
             rules: parts.rules.clone(),
+            rules_dir: config.rules.clone(),
+            refused: parts.refused.clone(),
             store: parts.store.clone(),
             clock: parts.clock.clone(),
             relays: relays.statuses.clone(),
@@ -74,6 +79,7 @@ impl Reporter {
             mode: from.mode.to_owned(),
             rules: rules.len(),
             ruleset: rules.hash().to_owned(),
+            rules_refused: from.refused.load().as_deref().cloned(),
             started: from.started,
             now,
             summary: from.store.summary(now).await?,
@@ -85,6 +91,11 @@ impl Reporter {
         report.problems.extend(stop_file(&from.stop_file));
         report.problems.extend(problems(&report));
         report.problems.extend(from.watch.problems(now));
+        if let Some(why) = &report.rules_refused {
+            let what = "the rules on disk are refused, the set before stays in force";
+            let how = format!("lazaret rules check {}", from.rules_dir.display());
+            report.problems.push(format!("{what}: {why}; to go on: {how}"));
+        }
         Ok(report)
     }
 

@@ -11,13 +11,13 @@ use crate::config::{
 use crate::config::{Tenant, Verify};
 use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::limiter::Limit;
-use crate::domain::rule::Ruleset;
 use crate::domain::signature::TimestampHeader;
 use crate::domain::signature::{Algorithm, Encoding, HmacScheme, Scheme, Seal, Template};
+use crate::domain::time::Wall;
 use crate::formats::Format;
 use crate::intake;
 use crate::io::{Clock, defender, kafka};
-use crate::rules;
+use crate::rules::{self, Loaded, Problem};
 
 /// How long a call to Defender may take, from its start to the end of its answer.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,14 +27,17 @@ const TOLERANCE: Duration = Duration::from_secs(300);
 type Settled<T> = Result<T, String>;
 
 /// Reads the rules and runs their tests. The text of an error names every mistake.
-pub fn rules(config: &Config) -> Settled<Ruleset> {
-    let loaded = rules::load(&config.rules).map_err(|problems| problems.to_string())?;
-    for warning in &loaded.warnings {
-        // The first line has file and place; the rest is for a screen.
-        let shown = warning.to_string();
-        tracing::warn!("{}", shown.lines().next().unwrap_or_default());
+pub fn rules(config: &Config, now: Wall) -> Settled<Loaded> {
+    let loaded = rules::load(&config.rules, now).map_err(|problems| problems.to_string())?;
+    tell(&loaded.warnings);
+    Ok(loaded)
+}
+
+/// Logs the warnings of a rule set.
+pub fn tell(warnings: &[Problem]) {
+    for warning in warnings {
+        tracing::warn!("{}", warning.title());
     }
-    Ok(loaded.ruleset)
 }
 
 /// A webhook source's scheme with its secrets.

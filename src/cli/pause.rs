@@ -89,7 +89,7 @@ async fn on_the_store(
     let clock = SystemClock::new();
     let (reason, at) = (reason.to_owned(), clock.now().wall);
     if let (Scope::Rule(rule), Direction::Pause) = (&scope, direction)
-        && !rules::check(&config.rules).rules.iter().any(|listed| listed.id == *rule)
+        && !rules::check(&config.rules, at).rules.iter().any(|listed| listed.id == *rule)
     {
         let why = format!("there is no rule {rule}: lazaret rules list shows their ids");
         return Err(Failure::wrong(why));

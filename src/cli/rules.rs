@@ -9,6 +9,9 @@ use clap::Subcommand;
 
 use super::style::beside;
 use super::{Failure, Outcome};
+use crate::domain::rule::Response;
+use crate::io::Clock as _;
+use crate::io::clock::SystemClock;
 use crate::rules::{self, Checked, Listed, Look, Problem, Severity};
 
 /// Check, test or list the rules of a directory
@@ -47,7 +50,7 @@ enum Command {
 pub fn run(args: Args) -> Outcome {
     let (Command::Check { dir } | Command::Test { dir } | Command::List { dir, .. }) =
         &args.command;
-    let checked = rules::check(dir);
+    let checked = rules::check(dir, SystemClock::new().now().wall);
     let stderr = match std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
         true => Look::Coloured,
         false => Look::Plain,
@@ -133,20 +136,26 @@ fn trials(checked: &Checked) -> String {
     text
 }
 
+/// How a rule shows: its mode, or that it denies; what it does with the unknown; and its window,
+/// which one that denies does not have.
+fn shown(rule: &Listed) -> (&'static str, &'static str, Option<Duration>) {
+    match &rule.response {
+        Response::Quarantine(acts) => {
+            (acts.mode.as_str(), acts.unknown.as_str(), Some(acts.window))
+        }
+        Response::Deny(deny) => ("deny", if deny.holds_unknown { "hold" } else { "ignore" }, None),
+    }
+}
+
 /// A table of the rules that read well: each one's title stands below its whole id.
 fn table(rules: &[Listed]) -> String {
     let mut text =
         format!("{:36}  {:7}  {:7}  {:6}  {:5}\n", "ID", "MODE", "UNKNOWN", "WINDOW", "TESTS");
     for rule in rules {
-        let _ = writeln!(
-            text,
-            "{:36}  {:7}  {:7}  {:6}  {:5}",
-            rule.id,
-            rule.mode.as_str(),
-            rule.unknown.as_str(),
-            duration(rule.window),
-            rule.tests,
-        );
+        let (mode, unknown, window) = shown(rule);
+        let window = window.map_or_else(|| "-".to_owned(), duration);
+        let _ =
+            writeln!(text, "{:36}  {mode:7}  {unknown:7}  {window:6}  {:5}", rule.id, rule.tests,);
         text.push_str(&beside("  ", 2, &rule.title.replace(char::is_control, "\u{fffd}")));
     }
     text
@@ -165,14 +174,17 @@ fn duration(span: Duration) -> String {
 
 fn json(rules: &[Listed]) -> String {
     let one = |rule: &Listed| {
+        let (mode, unknown, window) = shown(rule);
+        let acts = window.is_some();
         serde_json::json!({
             "file": rule.file,
             "id": rule.id,
             "title": rule.title,
             "level": rule.level,
-            "mode": rule.mode.as_str(),
-            "unknown": rule.unknown.as_str(),
-            "window_seconds": rule.window.as_secs(),
+            "action": if acts { "StopAndQuarantineFile" } else { "deny" },
+            "mode": acts.then_some(mode),
+            "unknown": unknown,
+            "window_seconds": window.map(|window| window.as_secs()),
             "tests": rule.tests,
         })
     };
@@ -183,9 +195,10 @@ fn json(rules: &[Listed]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Wall;
 
     fn shipped() -> Checked {
-        rules::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules"))
+        rules::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules"), Wall(0))
     }
 
     #[test]
@@ -195,9 +208,16 @@ mod tests {
         let id = &shipped().rules[0].id;
         let head = format!("{:36}  MODE     UNKNOWN  WINDOW  TESTS", "ID");
         assert_eq!(lines[0], head);
-        assert_eq!(lines[1], format!("{id}  observe  hold     24h        13"));
-        assert_eq!(lines[2], "  Quarantine active malware files");
-        assert_eq!(lines.len(), 7);
+        assert_eq!(lines[1], format!("{id}  deny     hold     -           4"));
+        assert_eq!(lines[2], "  Protect the programs of Defender itself");
+        let id = &shipped().rules[5].id;
+        assert_eq!(lines[11], format!("{id}  observe  hold     24h        13"));
+        assert_eq!(lines[12], "  Quarantine active malware files");
+        assert_eq!(lines.len(), 17);
+        let json: serde_json::Value = serde_json::from_str(&json(&shipped().rules)).unwrap();
+        let of = |rule: usize| (json[rule]["action"].clone(), json[rule]["mode"].clone());
+        assert_eq!(of(0), ("deny".into(), serde_json::Value::Null));
+        assert_eq!(of(5), ("StopAndQuarantineFile".into(), "observe".into()));
     }
 
     #[test]
@@ -218,7 +238,7 @@ mod tests {
             trials(&checked),
             "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed, 0 errors\n"
         );
-        assert_eq!(verdict(&shipped()), "3 rules, 34 tests, 0 errors, 0 warnings\n");
+        assert_eq!(verdict(&shipped()), "8 rules, 48 tests, 0 errors, 0 warnings\n");
     }
 
     #[test]
@@ -229,7 +249,7 @@ mod tests {
         // Without the samples, each test is an error; beside it a file that reads as nothing.
         std::fs::write(dir.path().join("a.yml"), &text).unwrap();
         std::fs::write(dir.path().join("b.yml"), "title: [").unwrap();
-        let checked = rules::check(dir.path());
+        let checked = rules::check(dir.path(), Wall(0));
         let tests = checked.rules[0].tests;
         let shown = trials(&checked);
         assert_eq!(shown, format!("0 passed, 0 failed, {} errors\n", tests + 1));

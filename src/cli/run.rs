@@ -42,7 +42,10 @@ async fn serve(config: &Config) -> Outcome {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => app.reload_certificates(),
+            _ = hangup.recv() => {
+                app.reload_certificates();
+                app.reload_rules();
+            }
             () = app.failed() => {
                 app.stop().await;
                 return Err(Failure::wrong("the store failed; see the log, then start again"));

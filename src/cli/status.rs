@@ -111,6 +111,7 @@ mod tests {
             mode: stopped.mode.to_owned(),
             rules: 0,
             ruleset: String::new(),
+            rules_refused: None,
             started: Wall(1),
             now: Wall(5),
             summary: Summary::default(),

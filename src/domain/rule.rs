@@ -1,128 +1,72 @@
 //! Rules: Sigma detections with a `response`. A rule set judges candidates one at a time and says
 //! what the rules want; what the store then makes of it is another matter.
 //!
-//! *Invariant:* nothing acts while some value of its absent fields would make the rule not match
-//! (`rule/unknown.rs`).
+//! *Invariant:* nothing acts while some value of its absent fields would make the rule not match,
+//! or a deny rule match (`rule/unknown.rs`).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rsigma_eval::Engine;
 use rsigma_eval::explain::explain_rule;
+use rsigma_eval::{CompiledRule, Engine, compile_rule};
 use rsigma_parser::SigmaRule;
-use serde::{Deserialize, Serialize};
 
 use super::action::{Approvals, Class, HoldWhy};
+use super::breaker::{Breaker, Rate};
 use super::candidate::{Field, Fields, Value};
 
 mod comment;
 
 mod event;
 
+mod response;
+
 mod unknown;
 
 pub use comment::{BadTemplate, Template, harmless};
-pub use unknown::Against;
+pub use response::{Deny, Mode, OnUnknown, Quarantine, Response, Rule};
+pub use unknown::{Absent, Against};
 
-/// How far a rule, or the whole service, may go. The lower of the two counts.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Everything but the call: the decision is written, no action is made.
-    #[default]
-    Observe,
-    /// Holds each action for a person.
-    Approve,
-    /// Acts.
-    Enforce,
-}
+use unknown::Counted;
 
-impl Mode {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Mode::Observe => "observe",
-            Mode::Approve => "approve",
-            Mode::Enforce => "enforce",
-        }
-    }
-}
-
-/// What a rule does with a candidate of which it knows too little.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OnUnknown {
-    /// As if it did not match.
-    Skip,
-    /// A person decides.
-    #[default]
-    Hold,
-}
-
-impl OnUnknown {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            OnUnknown::Skip => "skip",
-            OnUnknown::Hold => "hold",
-        }
-    }
-}
-
-/// What a rule asks for: the `response` section, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    pub mode: Mode,
-    pub unknown: OnUnknown,
-    /// How long a quarantine blocks the same file on the same machine.
+/// What rules that decide ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted<'r> {
+    /// Id of the deciding rule.
+    pub by: &'r str,
+    /// That rule's, for the call.
+    pub comment: &'r Template,
+    /// Ids of all rules that matched: the deciding one first, then by id.
+    pub rules: Vec<String>,
+    pub class: Class,
+    /// The longest of those that decide.
     pub window: Duration,
-    /// Overrides the class that the alert's severity gives.
-    pub priority: Option<Class>,
-    pub comment: Template,
+    /// The most that one of those that decide asks for.
+    pub approvals: Approvals,
+    /// The deciding rule's, each with its rate.
+    pub breakers: Vec<(Breaker, Rate)>,
 }
 
-/// A rule, without its detection: that is compiled into the set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// A UUID; unique in a set.
-    pub id: String,
-    pub title: String,
-    pub response: Response,
-}
-
-impl Rule {
-    /// The comment of a call that this rule decided, for this candidate. Bounded and harmless.
-    pub fn comment(&self, fields: &Fields<'_>) -> String {
-        self.response.comment.render(fields)
-    }
-}
-
-/// What the rules want of one candidate. `rules` are the ids of all that matched: the deciding one
-/// first, then by id.
+/// What the rules want of one candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Judgement<'r> {
     NoMatch {
         why: Cow<'static, str>,
     },
+    /// Something matched, and these deny rules, by id, cover it.
+    Protected {
+        by: Vec<String>,
+    },
     /// Something matched, but it only watches, or the ceiling is [`Mode::Observe`].
     Observe {
         rules: Vec<String>,
     },
-    /// `by` decided; its comment goes with the action. `window` is the longest of those that
-    /// act.
-    Act {
-        by: &'r Rule,
-        rules: Vec<String>,
-        class: Class,
-        window: Duration,
-    },
-    /// `by` would act if it knew the fields in `why`.
+    Act(Wanted<'r>),
+    /// It would act, but for what `why` says.
     Hold {
-        by: &'r Rule,
         why: HoldWhy,
-        rules: Vec<String>,
-        class: Class,
-        window: Duration,
+        wanted: Wanted<'r>,
     },
 }
 
@@ -146,11 +90,14 @@ pub struct NotCompiled {
 }
 
 /// Rules, compiled and indexed: judging costs little more for a thousand rules with an equality
-/// condition than for one. Never changes; a reload makes a new one.
+/// condition than for one. Deny rules are asked only about what another rule matches. Never
+/// changes; a reload makes a new one.
 pub struct Ruleset {
-    /// Compiled detections, in the order of `rules`.
+    /// Compiled detections of those that act, in the order of `rules`.
     engine: Engine,
-    /// By id.
+    /// Of those that deny, in the order of `rules`, whose end they are.
+    denying: Vec<CompiledRule>,
+    /// Those that act, by id, then those that deny, by id.
     rules: Vec<Rule>,
     places: HashMap<String, usize>,
     hash: String,
@@ -158,7 +105,8 @@ pub struct Ruleset {
 
 /// How one rule stands to one candidate.
 struct Match<'r> {
-    rule: &'r Rule,
+    id: &'r str,
+    response: &'r Quarantine,
     /// `Some` names the absent fields that it would have to know.
     unknown: Option<Vec<String>>,
 }
@@ -167,79 +115,132 @@ impl Ruleset {
     /// Compiles rules whose ids differ. `hash` names their content, see [`Ruleset::hash`].
     pub fn compile(rules: Vec<(Rule, SigmaRule)>, hash: String) -> Result<Self, Vec<NotCompiled>> {
         let mut rules = rules;
-        rules.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+        let denies = |rule: &Rule| rule.quarantine().is_none();
+        rules.sort_by(|(a, _), (b, _)| (denies(a), &a.id).cmp(&(denies(b), &b.id)));
+        let (acting, denying) = rules.split_at(rules.partition_point(|(rule, _)| !denies(rule)));
+        let not = |rule: &Rule, why: rsigma_eval::EvalError| NotCompiled {
+            rule: rule.id.clone(),
+            why: why.to_string(),
+        };
         let mut engine = Engine::new();
-        let errors = engine.add_rules(rules.iter().map(|(_, detection)| detection));
-        if !errors.is_empty() {
-            let failed = |(i, why): (usize, rsigma_eval::EvalError)| NotCompiled {
-                rule: rules[i].0.id.clone(),
-                why: why.to_string(),
-            };
-            return Err(errors.into_iter().map(failed).collect());
+        let errors = engine.add_rules(acting.iter().map(|(_, detection)| detection));
+        let mut failed: Vec<NotCompiled> =
+            errors.into_iter().map(|(i, why)| not(&acting[i].0, why)).collect();
+        let mut compiled = Vec::with_capacity(denying.len());
+        for (rule, detection) in denying {
+            match compile_rule(detection) {
+                Ok(one) => compiled.push(one),
+                Err(why) => failed.push(not(rule, why)),
+            }
+        }
+        if !failed.is_empty() {
+            return Err(failed);
         }
         let rules: Vec<Rule> = rules.into_iter().map(|(rule, _)| rule).collect();
         let places = rules.iter().enumerate().map(|(i, rule)| (rule.id.clone(), i)).collect();
-        Ok(Self { engine, rules, places, hash })
+        Ok(Self { engine, denying: compiled, rules, places, hash })
     }
 
     /// Judges one candidate. `ceiling` is the configuration's mode.
     pub fn judge(&self, fields: &Fields<'_>, ceiling: Mode) -> Judgement<'_> {
-        let results = self.engine.evaluate(fields);
-        if results.is_empty() {
-            return Judgement::NoMatch { why: Cow::Borrowed("no rule matches") };
+        let judged = self.judge_acting(fields, ceiling);
+        if matches!(judged, Judgement::NoMatch { .. }) {
+            return judged;
         }
+        match (self.protection(fields), judged) {
+            (Protection::None, judged) => judged,
+            (Protection::By(by), _) => Judgement::Protected { by },
+            (Protection::Unknown(unknown), judged) => held(unknown, judged),
+        }
+    }
+
+    /// What the rules that act want, as if none denied.
+    fn judge_acting(&self, fields: &Fields<'_>, ceiling: Mode) -> Judgement<'_> {
+        let results = self.engine.evaluate(fields);
         let mut matches = Vec::with_capacity(results.len());
         let mut skipped = None;
         for result in &results {
             let id = result.header.rule_id.as_deref().unwrap_or_default();
             let Some(&place) = self.places.get(id) else { continue };
             let rule = &self.rules[place];
-            let counted = unknown::count(&explain_rule(&self.engine.rules()[place], fields));
-            if counted.matches {
-                matches.push(Match { rule, unknown: None });
-            } else if rule.response.unknown == OnUnknown::Hold {
-                matches.push(Match { rule, unknown: Some(counted.fields) });
-            } else {
-                skipped.get_or_insert((rule, counted.fields));
+            let Some(response) = rule.quarantine() else { continue };
+            let unknown = match unknown::count(&explain_rule(self.compiled(place), fields)) {
+                Counted::Matches => None,
+                Counted::Depends(fields) => Some(fields),
+                // The engine and its trace are one; if they ever are not, nothing acts.
+                Counted::Fails => Some(Vec::new()),
+            };
+            match unknown {
+                Some(fields) if response.unknown == OnUnknown::Skip => {
+                    skipped.get_or_insert((&rule.id, fields));
+                }
+                unknown => matches.push(Match { id: &rule.id, response, unknown }),
             }
         }
         if let (true, Some((rule, fields))) = (matches.is_empty(), skipped) {
-            let why = format!("rule {} skips: {} is unknown", rule.id, fields.join(", "));
+            let why = format!("rule {rule} skips: {} is unknown", fields.join(", "));
             return Judgement::NoMatch { why: Cow::Owned(why) };
         }
         merge(matches, fields, ceiling)
     }
 
-    /// Selections that stand against a rule for this candidate; absent fields count against
-    /// acting. Empty for an id that is not in the set.
+    fn compiled(&self, place: usize) -> &CompiledRule {
+        let acting = self.engine.rules();
+        acting.get(place).unwrap_or_else(|| &self.denying[place - acting.len()])
+    }
+
+    /// Selections that stand against a rule for this candidate: absent fields count against one
+    /// that acts, and for one that denies. Empty for an id that is not in the set.
     pub fn against(&self, rule: &str, fields: &Fields<'_>) -> Vec<Against> {
         let Some(&place) = self.places.get(rule) else { return Vec::new() };
-        unknown::against(&explain_rule(&self.engine.rules()[place], fields))
+        let absent = match self.rules[place].response {
+            Response::Quarantine(_) => Absent::Against,
+            Response::Deny(_) => Absent::For,
+        };
+        unknown::against(&explain_rule(self.compiled(place), fields), absent)
     }
 
-    /// What deny rules say of a candidate.
-    pub fn protection(&self, _fields: &Fields<'_>) -> Protection {
-        Protection::None
+    /// What deny rules say of a candidate. One that is certain beats those that do not know.
+    pub fn protection(&self, fields: &Fields<'_>) -> Protection {
+        let (mut by, mut unknown) = (Vec::new(), Vec::new());
+        let first = self.rules.len() - self.denying.len();
+        for (rule, compiled) in self.rules[first..].iter().zip(&self.denying) {
+            match (unknown::count(&explain_rule(compiled, fields)), &rule.response) {
+                (Counted::Matches, _) => by.push(rule.id.clone()),
+                (Counted::Depends(fields), Response::Deny(Deny { holds_unknown: true })) => {
+                    unknown.push((rule.id.clone(), fields));
+                }
+                (Counted::Depends(_) | Counted::Fails, _) => {}
+            }
+        }
+        match (by.is_empty(), unknown.is_empty()) {
+            (false, _) => Protection::By(by),
+            (true, false) => Protection::Unknown(unknown),
+            (true, true) => Protection::None,
+        }
     }
 
-    /// The mode of a rule of this set.
+    fn quarantine(&self, rule: &str) -> Option<&Quarantine> {
+        self.places.get(rule).and_then(|&place| self.rules[place].quarantine())
+    }
+
+    /// The mode of a rule of this set that acts.
     pub fn mode(&self, rule: &str) -> Option<Mode> {
-        self.places.get(rule).map(|&place| self.rules[place].response.mode)
+        self.quarantine(rule).map(|response| response.mode)
     }
 
     /// What a hold of this rule's actions needs from people; one yes where it is not in the set.
     pub fn approvals(&self, rule: &str) -> Approvals {
-        let _ = rule;
-        Approvals::default()
+        self.quarantine(rule).map(|response| response.approvals.clone()).unwrap_or_default()
     }
 
-    /// The rules, by id.
+    /// The rules: those that act, by id, then those that deny, by id.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// SHA-256, in hex, over names and contents of the rule files: two sets with the same hash
-    /// judge alike.
+    /// SHA-256, in hex, over names and contents of the rule files and lists: two sets with the
+    /// same hash judge alike.
     pub fn hash(&self) -> &str {
         &self.hash
     }
@@ -253,15 +254,27 @@ impl Ruleset {
     }
 }
 
+/// What would be sent waits for a person where only fields that are not known stand between it and
+/// a deny rule. What waits anyway, or only watches, stays as it is.
+fn held<'r>(unknown: Vec<(String, Vec<String>)>, judged: Judgement<'r>) -> Judgement<'r> {
+    match (judged, unknown.into_iter().next()) {
+        (
+            Judgement::Act(wanted) | Judgement::Hold { why: HoldWhy::Approval { .. }, wanted },
+            Some((rule, fields)),
+        ) => Judgement::Hold { why: HoldWhy::Protection { rule, fields }, wanted },
+        (judged, _) => judged,
+    }
+}
+
 /// Several rules: act before hold before observe, whatever their order.
 fn merge<'r>(matches: Vec<Match<'r>>, fields: &Fields<'_>, ceiling: Mode) -> Judgement<'r> {
     let mut matches = matches;
-    matches.sort_by(|a, b| rank(a, ceiling).cmp(&rank(b, ceiling)).then(a.rule.id.cmp(&b.rule.id)));
+    matches.sort_by(|a, b| rank(a, ceiling).cmp(&rank(b, ceiling)).then(a.id.cmp(b.id)));
     let Some(first) = matches.first() else {
         return Judgement::NoMatch { why: Cow::Borrowed("no rule matches") };
     };
-    let (by, decided) = (first.rule, rank(first, ceiling));
-    let mut rules: Vec<String> = matches.iter().map(|m| m.rule.id.clone()).collect();
+    let (by, decided) = (first.id, rank(first, ceiling));
+    let mut rules: Vec<String> = matches.iter().map(|m| m.id.to_owned()).collect();
     rules[1..].sort_unstable();
     if decided == Rank::Observe {
         return Judgement::Observe { rules };
@@ -271,21 +284,32 @@ fn merge<'r>(matches: Vec<Match<'r>>, fields: &Fields<'_>, ceiling: Mode) -> Jud
         _ => 0,
     };
     // Those that only watch change nothing, not even how the others act.
-    let deciding = || matches.iter().filter(|m| rank(m, ceiling) == decided);
-    let class = deciding()
-        .map(|m| m.rule.response.priority.unwrap_or(Class::of_severity(severity)))
-        .min()
-        .unwrap_or(Class::Bulk);
-    let window = deciding().map(|m| m.rule.response.window).max().unwrap_or_default();
-    match &first.unknown {
-        None if decided == Rank::Act => Judgement::Act { by, rules, class, window },
-        None => {
-            let why = HoldWhy::Approval { rule: by.id.clone() };
-            Judgement::Hold { by, why, rules, class, window }
-        }
-        Some(fields) => {
-            let why = HoldWhy::Unknown { rule: by.id.clone(), fields: fields.clone() };
-            Judgement::Hold { by, why, rules, class, window }
+    let deciding = || matches.iter().filter(|m| rank(m, ceiling) == decided).map(|m| m.response);
+    let class = deciding().map(|r| r.priority.unwrap_or(Class::of_severity(severity))).min();
+    let breakers = first.response.breakers;
+    let wanted = Wanted {
+        by,
+        comment: &first.response.comment,
+        rules,
+        class: class.unwrap_or(Class::Bulk),
+        window: deciding().map(|r| r.window).max().unwrap_or_default(),
+        approvals: Approvals {
+            count: deciding().map(|r| r.approvals.count).max().unwrap_or(1),
+            four_eyes: deciding().any(|r| r.approvals.four_eyes),
+            given: Vec::new(),
+        },
+        breakers: vec![
+            (Breaker::MachinesPerFile, breakers.machines_per_file),
+            (Breaker::RuleActions, breakers.actions),
+        ],
+    };
+    let rule = by.to_owned();
+    match (&first.unknown, decided) {
+        (None, Rank::Act) => Judgement::Act(wanted),
+        (None, _) => Judgement::Hold { why: HoldWhy::Approval { rule }, wanted },
+        (Some(fields), _) => {
+            let why = HoldWhy::Unknown { rule, fields: fields.clone() };
+            Judgement::Hold { why, wanted }
         }
     }
 }
@@ -301,7 +325,7 @@ enum Rank {
 }
 
 fn rank(one: &Match<'_>, ceiling: Mode) -> Rank {
-    match (one.rule.response.mode.min(ceiling), &one.unknown) {
+    match (one.response.mode.min(ceiling), &one.unknown) {
         (Mode::Observe, _) => Rank::Observe,
         (Mode::Enforce, None) => Rank::Act,
         (Mode::Approve, None) => Rank::Approve,

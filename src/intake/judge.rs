@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Intake, Predict};
-use crate::domain::action::{Approvals, Coordinates};
+use crate::domain::action::Coordinates;
 use crate::domain::alert::Alert;
 use crate::domain::breaker::{Breaker, Rate};
 use crate::domain::candidate::Candidate;
@@ -166,10 +166,15 @@ impl Intake {
         now: Wall,
         predict: Predict,
     ) -> Outcome {
-        let judgement = rules.judge(&candidate.fields, self.settings.ceiling);
-        if let Judgement::NoMatch { why } = judgement {
-            return Outcome::Settled(Decision::NoMatch { why: why.into_owned() });
-        }
+        let judged = match rules.judge(&candidate.fields, self.settings.ceiling) {
+            Judgement::NoMatch { why } => {
+                return Outcome::Settled(Decision::NoMatch { why: why.into_owned() });
+            }
+            Judgement::Protected { by } => return Outcome::Settled(Decision::Protected { by }),
+            Judgement::Observe { rules } => Err(Decision::Observe { rules }),
+            Judgement::Act(wanted) => Ok((wanted, Intent::Act)),
+            Judgement::Hold { why, wanted } => Ok((wanted, Intent::Hold(why))),
+        };
         let (machine, sha1) = match (&candidate.machine, &candidate.sha1) {
             (Ok(machine), Ok(sha1)) => (*machine, *sha1),
             (Err(what), _) | (_, Err(what)) => {
@@ -179,21 +184,15 @@ impl Intake {
         if let Some(decision) = too_old {
             return Outcome::Settled(decision.clone());
         }
-        let key = EffectKey { tenant: tenant.clone(), machine, sha1 };
-        let (by, rules, class, window, intent) = match judgement {
-            Judgement::NoMatch { .. } => unreachable!("returned above"),
-            Judgement::Observe { rules } => {
-                return Outcome::Settled(Decision::Observe { rules });
-            }
-            Judgement::Act { by, rules, class, window } => (by, rules, class, window, Intent::Act),
-            Judgement::Hold { by, why, rules, class, window } => {
-                (by, rules, class, window, Intent::Hold(why))
-            }
+        let (wanted, intent) = match judged {
+            Ok(judged) => judged,
+            Err(decision) => return Outcome::Settled(decision),
         };
+        let key = EffectKey { tenant: tenant.clone(), machine, sha1 };
         let predicted = predict == Predict::FromCache && self.predicted.contains_key(&key);
         let prepared = (!predicted).then(|| Prepared {
             id: ActionId(self.clock.new_id()),
-            comment: by.comment(&candidate.fields),
+            comment: wanted.comment.render(&candidate.fields),
             candidate: serde_json::to_string(&candidate.fields)
                 .expect("fields are texts, numbers and lists"),
             expires_queued: now + self.settings.expire_queued,
@@ -204,12 +203,12 @@ impl Intake {
         Outcome::Draft(Box::new(Draft {
             key,
             evidence,
-            class,
-            window,
+            class: wanted.class,
+            window: wanted.window,
             intent,
-            rules,
-            approvals: Approvals::default(),
-            breakers: self.breakers(tenant),
+            rules: wanted.rules,
+            approvals: wanted.approvals,
+            breakers: [wanted.breakers, self.breakers(tenant)].concat(),
             prepared,
         }))
     }

@@ -23,6 +23,9 @@ pub struct Report {
     pub rules: usize,
     /// Content hash of the rule set in force.
     pub ruleset: String,
+    /// The first mistake of the rules on disk, where they are refused and the set before stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_refused: Option<String>,
     pub started: Wall,
     pub now: Wall,
     pub summary: Summary,

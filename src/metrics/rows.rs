@@ -81,6 +81,7 @@ pub(super) struct RowMetrics {
     notify_failing: Family<Channel, Gauge>,
     notify_lag: Family<Channel, Gauge>,
     rules: Gauge,
+    rules_refused: Gauge,
 }
 
 impl RowMetrics {
@@ -112,6 +113,8 @@ impl RowMetrics {
         let help = "1 where a pause covers the tenant; * is everything";
         registry.register("paused", help, self.paused.clone());
         registry.register("rules", "Rules in force", self.rules.clone());
+        let help = "1 where the rules on disk are refused and older ones are in force";
+        registry.register("rules_refused", help, self.rules_refused.clone());
     }
 
     fn register_parts(&self, registry: &mut Registry) {
@@ -176,6 +179,7 @@ impl RowMetrics {
 
     fn absorb_rows(&self, report: &Report) {
         self.rules.set(signed(report.rules as u64));
+        self.rules_refused.set(i64::from(report.rules_refused.is_some()));
         for (source, count) in &report.summary.received {
             set(&self.received.get_or_create(&Source { source: source.clone() }), *count);
         }

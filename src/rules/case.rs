@@ -32,10 +32,12 @@ pub(super) enum Set {
     List(Vec<String>),
 }
 
-/// What has to come out. A key that is not given is an empty list: nothing else may act or be held.
+/// What has to come out. A key that is not given is an empty list: nothing else may act, be
+/// protected or be held.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Expect {
-    pub act: Vec<(MachineId, Sha1)>,
+    /// What a rule acts on, or protects where it denies.
+    pub targets: Vec<(MachineId, Sha1)>,
     /// The fields over which candidates are held.
     pub hold: Vec<Field>,
     pub no_match: Option<NoMatch>,
@@ -43,7 +45,7 @@ pub(super) struct Expect {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum NoMatch {
-    /// Nothing acts and nothing is held.
+    /// Nothing acts, is protected or is held.
     Any,
     /// The same, and this selection is among those that stand against the rule.
     Because(String),
@@ -176,36 +178,45 @@ fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> Option<Set>
 }
 
 fn read_expect(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Option<Expect> {
-    const KEYS: [&str; 3] = ["act", "hold", "no_match"];
+    let (own, does) = match notes.denies {
+        true => ("protected", "is protected"),
+        false => ("act", "acts"),
+    };
     let entries = notes.entries(node, "expect")?;
     let mut expect = Expect::default();
     let before = notes.problems.len();
     for (key, value) in entries {
         match key.value.as_str() {
-            "act" => {
-                let items = notes.items(value, "act").unwrap_or_default();
-                expect.act = items.iter().filter_map(|item| read_target(notes, item)).collect();
+            name if name == own => {
+                let items = notes.items(value, own).unwrap_or_default();
+                let targets = items.iter().filter_map(|item| read_target(notes, item, own));
+                expect.targets = targets.collect();
             }
             "hold" => expect.hold = read_fields(notes, value, "hold"),
             "no_match" => expect.no_match = read_no_match(notes, value, selections),
+            "act" => notes.error(&key.place, "a rule that denies never acts; write protected"),
+            "protected" => {
+                let why = "a rule's tests run with that rule alone, and this one denies nothing";
+                notes.error(&key.place, why);
+            }
             "enrich" => notes.error(&key.place, "enrich is not in this version"),
             "observe" => {
                 notes.error(&key.place, "tests judge in enforce: nothing is only observed");
             }
-            _ => notes.unknown_key(key, "expect", &KEYS),
+            _ => notes.unknown_key(key, "expect", &[own, "hold", "no_match"]),
         }
     }
-    if expect.no_match.is_some() && !(expect.act.is_empty() && expect.hold.is_empty()) {
-        notes.error(&node.place, "no_match says that nothing acts and nothing is held");
+    if expect.no_match.is_some() && !(expect.targets.is_empty() && expect.hold.is_empty()) {
+        notes.error(&node.place, format!("no_match says that nothing {does} and nothing is held"));
     }
     (notes.problems.len() == before).then_some(expect)
 }
 
-fn read_target(notes: &mut Notes<'_>, node: &At<Node>) -> Option<(MachineId, Sha1)> {
-    let entries = notes.entries(node, "act")?;
+fn read_target(notes: &mut Notes<'_>, node: &At<Node>, what: &str) -> Option<(MachineId, Sha1)> {
+    let entries = notes.entries(node, what)?;
     for (key, _) in entries {
         if !["machine", "sha1"].contains(&key.value.as_str()) {
-            notes.unknown_key(key, "act", &["machine", "sha1"]);
+            notes.unknown_key(key, what, &["machine", "sha1"]);
         }
     }
     let machine = required(notes, node, entries, "machine")

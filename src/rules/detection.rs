@@ -32,6 +32,7 @@ pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Detections>
             }
         }
     }
+    notes.refuse_left();
     let Some(condition) = find(entries, "condition") else {
         notes.error(&node.place, "detection has no condition");
         return None;

@@ -7,6 +7,7 @@ use rsigma_parser::{Detections, LogSource, SigmaRule};
 use uuid::Uuid;
 
 use super::case::{self, Case};
+use super::list::Lists;
 use super::notes::{Entries, Notes, find};
 use super::problem::{Problem, Source};
 use super::yaml::{self, At, Node};
@@ -65,12 +66,12 @@ const LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"]
 const STATUSES: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];
 
 /// Reads a rule file and says everything that is wrong with it. `None` comes with an error.
-pub(super) fn read(source: &Source) -> (Option<RuleFile>, Vec<Problem>) {
+pub(super) fn read(source: &Source, lists: &Lists) -> (Option<RuleFile>, Vec<Problem>) {
     let root = match yaml::parse(source) {
         Ok(root) => root,
         Err(problems) => return (None, problems),
     };
-    let mut notes = Notes::new(source);
+    let mut notes = Notes::new(source, lists);
     let file = read_root(&mut notes, &root);
     (file, notes.problems)
 }
@@ -84,6 +85,7 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
             notes.unknown_key(key, "a rule", &KEYS);
         }
     }
+    notes.denies = response::denies(entries);
     check_described(notes, entries);
     let level = find(entries, "level").and_then(|node| notes.one_of(node, "level", &LEVELS));
     // All sections are read before any gives up, so that one run tells all.

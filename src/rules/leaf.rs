@@ -11,7 +11,7 @@ use crate::domain::candidate::Field;
 use crate::formats::{self, spelling};
 
 /// Sigma's modifiers, as far as a candidate's fields have a use for them.
-const MODIFIERS: [&str; 29] = [
+const MODIFIERS: [&str; 30] = [
     "contains",
     "startswith",
     "endswith",
@@ -41,6 +41,17 @@ const MODIFIERS: [&str; 29] = [
     "wide",
     "base64",
     "base64offset",
+    "expand",
+];
+
+/// The modifiers that go with the entries of a list: any of them may match. `|all` and `|neq` would
+/// ask for all of them, and grow with the list into what nothing can be.
+const WITH_LISTS: [Modifier; 5] = [
+    Modifier::Expand,
+    Modifier::Contains,
+    Modifier::StartsWith,
+    Modifier::EndsWith,
+    Modifier::Cased,
 ];
 
 /// Fields that are numbers, so that they can be compared.
@@ -69,7 +80,7 @@ pub(super) fn read(
     let field = field?;
     let has = |modifier| modifiers.contains(&modifier);
     if !formats::given(field) && !has(Modifier::Exists) {
-        let why = format!("no format of this version gives {name}, so the rule would never act");
+        let why = format!("no format of this version gives {name}, so nobody would ever know it");
         notes.error(&key.place, format!("{why}; only {name}|exists can be asked"));
         return None;
     }
@@ -94,6 +105,9 @@ pub(super) fn read(
         Node::List(items) => items.as_slice(),
         _ => std::slice::from_ref(value),
     };
+    if has(Modifier::Expand) {
+        return expanded(notes, key, field, &modifiers, values);
+    }
     let values: Vec<Option<SigmaValue>> =
         values.iter().map(|value| read_value(notes, field, &modifiers, value)).collect();
     let values = values.into_iter().collect::<Option<Vec<_>>>()?;
@@ -122,7 +136,6 @@ fn read_modifier(notes: &mut Notes<'_>, key: &At<String>, written: &str) -> Opti
     let message = match written {
         "not" => "not is no modifier; negate in the condition: … and not selection".to_owned(),
         "fieldref" => "|fieldref is refused: fields are compared with values only".to_owned(),
-        "expand" => "|expand is not in this version: there are no lists yet".to_owned(),
         _ if MODIFIERS.contains(&written) => return written.parse().ok(),
         _ => format!("there is no modifier {written:?}{}", did_you_mean(written, MODIFIERS)),
     };
@@ -147,6 +160,86 @@ fn exists(
     };
     let field = FieldSpec::new(Some(name.to_owned()), modifiers.to_vec());
     Some(DetectionItem { field, values: vec![SigmaValue::Bool(expected)] })
+}
+
+/// The leaf with the entries of the lists that its values name in place of the names.
+fn expanded(
+    notes: &mut Notes<'_>,
+    key: &At<String>,
+    field: Field,
+    modifiers: &[Modifier],
+    names: &[At<Node>],
+) -> Option<DetectionItem> {
+    let name = field.name();
+    let lone = modifiers.iter().any(|modifier| !WITH_LISTS.contains(modifier));
+    if lone || NUMBERS.contains(&field) {
+        let why = match lone {
+            true => "|expand goes with contains, startswith, endswith and cased only".to_owned(),
+            false => format!("{name} is a number, and lists hold texts"),
+        };
+        notes.error(&key.place, why);
+        return None;
+    }
+    let modifiers: Vec<Modifier> =
+        modifiers.iter().copied().filter(|modifier| *modifier != Modifier::Expand).collect();
+    let (lists, mut values, mut sound) = (notes.lists, Vec::new(), true);
+    for node in names {
+        let Some(list) = named(notes, node) else {
+            sound = false;
+            continue;
+        };
+        let entries = &lists.get(list)?.entries;
+        for entry in entries {
+            let value = At { value: Node::Text(entry.text.clone()), place: entry.place.clone() };
+            let mut within = Notes::new(&lists.get(list)?.source, lists);
+            let read = read_value(&mut within, field, &modifiers, &value);
+            let key = (list.to_owned(), entry.place.start);
+            match read {
+                Some(read) => {
+                    notes.problems.append(&mut within.problems);
+                    notes.taken.insert(key);
+                    values.push(read);
+                }
+                None => notes.left.push((key, within.problems)),
+            }
+        }
+        if entries.is_empty() && !notes.denies {
+            let why = format!("the list {list} has no entry, so this leaf matches nothing");
+            notes.error(&node.place, format!("{why}; give it one, or remove the leaf"));
+            sound = false;
+        }
+    }
+    if values.is_empty() {
+        return sound.then(never_true);
+    }
+    let field = FieldSpec::new(Some(name.to_owned()), modifiers);
+    sound.then_some(DetectionItem { field, values })
+}
+
+/// The name of a list, which there is.
+fn named<'n>(notes: &mut Notes<'_>, node: &'n At<Node>) -> Option<&'n str> {
+    let text = match &node.value {
+        Node::Text(text) => text.as_str(),
+        _ => "",
+    };
+    let Some(name) = text.strip_prefix('%').and_then(|text| text.strip_suffix('%')) else {
+        notes.error(&node.place, "|expand takes the name of a list, such as '%protected-files%'");
+        return None;
+    };
+    if notes.lists.get(name).is_none() {
+        let meant = did_you_mean(name, notes.lists.iter().map(|(name, _)| name));
+        let meant = if meant.is_empty() { format!("; make lists/{name}.txt") } else { meant };
+        notes.error(&node.place, format!("there is no list {name}{meant}"));
+        return None;
+    }
+    Some(name)
+}
+
+/// What an empty list matches, known or not: nothing. There is no such field, and whether one is
+/// there is always known.
+fn never_true() -> DetectionItem {
+    let field = FieldSpec::new(Some("an empty list".to_owned()), vec![Modifier::Exists]);
+    DetectionItem { field, values: vec![SigmaValue::Bool(true)] }
 }
 
 fn read_value(

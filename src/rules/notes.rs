@@ -1,7 +1,9 @@
 //! The problems of one file as they are found, and the questions every section of it asks.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
+use super::list::Lists;
 use super::problem::{Problem, Severity, Source};
 use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
@@ -12,12 +14,26 @@ pub(super) type Entries = [(At<String>, At<Node>)];
 /// Collects what is wrong with a file, so that nothing stops at the first error.
 pub(super) struct Notes<'s> {
     pub source: &'s Source,
+    pub lists: &'s Lists,
+    /// Whether the rule denies.
+    pub denies: bool,
     pub problems: Vec<Problem>,
+    /// Entries of lists, by list and place, that some leaf of the rule took, and what was wrong
+    /// with them for others.
+    pub taken: HashSet<(String, usize)>,
+    pub left: Vec<((String, usize), Vec<Problem>)>,
 }
 
 impl<'s> Notes<'s> {
-    pub fn new(source: &'s Source) -> Self {
-        Self { source, problems: Vec::new() }
+    pub fn new(source: &'s Source, lists: &'s Lists) -> Self {
+        Self {
+            source,
+            lists,
+            denies: false,
+            problems: Vec::new(),
+            taken: HashSet::new(),
+            left: Vec::new(),
+        }
     }
 
     pub fn error(&mut self, place: &Range<usize>, message: impl Into<String>) {
@@ -72,6 +88,16 @@ impl<'s> Notes<'s> {
                 let kind = other.kind();
                 self.error(&node.place, format!("{what} is {kind}; it has to be a text"));
                 None
+            }
+        }
+    }
+
+    /// Tells of the entries that no leaf of the rule could take: one list may hold hashes and
+    /// names, each for a leaf of its own.
+    pub fn refuse_left(&mut self) {
+        for (entry, problems) in std::mem::take(&mut self.left) {
+            if self.taken.insert(entry) {
+                self.problems.extend(problems);
             }
         }
     }

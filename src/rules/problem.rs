@@ -111,7 +111,8 @@ impl Problem {
         renderer.render(&[group])
     }
 
-    fn title(&self) -> String {
+    /// The first line of what [`Problem::render`] shows: file, place and message.
+    pub fn title(&self) -> String {
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",

@@ -2,52 +2,84 @@
 
 use std::time::Duration;
 
-use super::notes::{Notes, find};
+use super::notes::{Entries, Notes, find};
 use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
-use crate::domain::action::Class;
+use crate::domain::action::{Approvals, Class};
+use crate::domain::breaker::{Rate, RuleBreakers};
 use crate::domain::candidate::Field;
-use crate::domain::rule::{Mode, OnUnknown, Response, Template};
+use crate::domain::rule::{Deny, Mode, OnUnknown, Quarantine, Response, Template};
 use crate::{formats, limits};
 
 /// What `window` is where a rule does not say.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
 
-const KEYS: [&str; 6] = ["action", "comment", "mode", "unknown", "window", "priority"];
+const KEYS: [&str; 8] =
+    ["action", "comment", "mode", "unknown", "window", "priority", "approvals", "breakers"];
 
-/// Keys and values of later versions: refused, since a rule must not promise what nobody keeps.
-const NOT_YET: [(&str, &str); 3] = [("action", "deny"), ("mode", "approve"), ("unknown", "enrich")];
+/// Of them, those of a rule that denies.
+const DENY_KEYS: [&str; 2] = ["action", "unknown"];
+
+/// Whether a rule's entries say `action: deny`, however wrong the rest is.
+pub(super) fn denies(rule: &Entries) -> bool {
+    let Some(Node::Map(response)) = find(rule, "response").map(|node| &node.value) else {
+        return false;
+    };
+    matches!(find(response, "action").map(|node| &node.value), Some(Node::Text(t)) if t == "deny")
+}
 
 /// Reads the section. `None` comes with an error.
 pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Response> {
+    let denies = notes.denies;
     let entries = notes.entries(node, "response")?;
     for (key, _) in entries {
         match key.value.as_str() {
-            "breakers" | "retry" => {
-                notes.error(&key.place, format!("{} are not in this version", key.value));
+            "retry" => notes.error(&key.place, "retry is not in this version"),
+            known if denies && KEYS.contains(&known) && !DENY_KEYS.contains(&known) => {
+                let why = format!("a rule that denies has no {known}: it makes no call");
+                notes.error(&key.place, format!("{why}; remove it"));
             }
             known if KEYS.contains(&known) => {}
+            _ if denies => notes.unknown_key(key, "response", &DENY_KEYS),
             _ => notes.unknown_key(key, "response", &KEYS),
         }
     }
-    let mut refused = false;
-    for (key, word) in NOT_YET {
-        if let Some(node) = find(entries, key)
-            && matches!(&node.value, Node::Text(text) if text == word)
-        {
-            notes.error(&node.place, format!("{key}: {word} is not in this version"));
-            refused = true;
-        }
-    }
-    if refused {
+    // A rule must not promise what nobody keeps.
+    if let Some(node) = find(entries, "unknown")
+        && matches!(&node.value, Node::Text(text) if text == "enrich")
+    {
+        notes.error(&node.place, "unknown: enrich is not in this version");
         return None;
     }
     match find(entries, "action") {
         Some(action) => {
-            notes.one_of(action, "action", &["StopAndQuarantineFile"]);
+            notes.one_of(action, "action", &["StopAndQuarantineFile", "deny"]);
         }
-        None => notes.error(&node.place, "response has no action; write StopAndQuarantineFile"),
+        None => {
+            let why = "response has no action; write StopAndQuarantineFile, or deny";
+            notes.error(&node.place, why);
+        }
     }
+    match denies {
+        true => Some(Response::Deny(read_deny(notes, entries))),
+        false => read_quarantine(notes, node, entries).map(Response::Quarantine),
+    }
+}
+
+fn read_deny(notes: &mut Notes<'_>, entries: &Entries) -> Deny {
+    let unknown = find(entries, "unknown");
+    let word = unknown.and_then(|n| notes.one_of(n, "unknown", &["hold", "ignore"]));
+    if let (Some(node), Some("ignore")) = (unknown, word) {
+        notes.warning(&node.place, "where a field is unknown this protects nothing");
+    }
+    Deny { holds_unknown: word != Some("ignore") }
+}
+
+fn read_quarantine(
+    notes: &mut Notes<'_>,
+    node: &At<Node>,
+    entries: &Entries,
+) -> Option<Quarantine> {
     let comment = match find(entries, "comment") {
         Some(comment) => read_comment(notes, comment),
         None => {
@@ -55,14 +87,21 @@ pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Response> {
             None
         }
     };
-    let mode = find(entries, "mode").and_then(|n| notes.one_of(n, "mode", &["observe", "enforce"]));
+    let modes = ["observe", "approve", "enforce"];
+    let mode = find(entries, "mode").and_then(|n| notes.one_of(n, "mode", &modes));
     let unknown =
         find(entries, "unknown").and_then(|n| notes.one_of(n, "unknown", &["hold", "skip"]));
     let window = find(entries, "window").map(|n| read_window(notes, n));
     let priorities = ["urgent", "normal", "bulk"];
     let priority = find(entries, "priority").and_then(|n| notes.one_of(n, "priority", &priorities));
-    Some(Response {
-        mode: if mode == Some("enforce") { Mode::Enforce } else { Mode::Observe },
+    let approvals = find(entries, "approvals").map(|n| read_approvals(notes, n));
+    let breakers = find(entries, "breakers").map(|n| read_breakers(notes, n));
+    Some(Quarantine {
+        mode: match mode {
+            Some("enforce") => Mode::Enforce,
+            Some("approve") => Mode::Approve,
+            _ => Mode::Observe,
+        },
         unknown: if unknown == Some("skip") { OnUnknown::Skip } else { OnUnknown::Hold },
         window: window.unwrap_or(Some(WINDOW))?,
         priority: priority.map(|word| match word {
@@ -71,7 +110,52 @@ pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Response> {
             _ => Class::Bulk,
         }),
         comment: comment?,
+        approvals: approvals.unwrap_or_default(),
+        breakers: breakers.unwrap_or_default(),
     })
+}
+
+/// Two people are two people: where two have to say yes, four eyes is what is meant unless the
+/// rule says otherwise.
+fn read_approvals(notes: &mut Notes<'_>, node: &At<Node>) -> Approvals {
+    let mut approvals = Approvals::default();
+    let mut four_eyes = None;
+    for (key, value) in notes.entries(node, "approvals").unwrap_or_default() {
+        match (key.value.as_str(), &value.value) {
+            ("count", Node::Integer(1)) => approvals.count = 1,
+            ("count", Node::Integer(2)) => approvals.count = 2,
+            ("count", _) => notes.error(&value.place, "count is 1 or 2: how many people say yes"),
+            ("four_eyes", Node::Bool(does)) => four_eyes = Some(*does),
+            ("four_eyes", _) => notes.error(&value.place, "four_eyes is true or false"),
+            _ => notes.unknown_key(key, "approvals", &["count", "four_eyes"]),
+        }
+    }
+    approvals.four_eyes = four_eyes.unwrap_or(approvals.count == 2);
+    approvals
+}
+
+fn read_breakers(notes: &mut Notes<'_>, node: &At<Node>) -> RuleBreakers {
+    let mut breakers = RuleBreakers::default();
+    for (key, value) in notes.entries(node, "breakers").unwrap_or_default() {
+        let rate = match key.value.as_str() {
+            "machines_per_file" => &mut breakers.machines_per_file,
+            "actions" => &mut breakers.actions,
+            _ => {
+                notes.unknown_key(key, "breakers", &["machines_per_file", "actions"]);
+                continue;
+            }
+        };
+        let Some(text) = notes.text(value, &key.value) else { continue };
+        match Rate::parse(text) {
+            Some(read) => *rate = read,
+            None => {
+                let why = format!("{} is {text:?}; write a number from 1 to", key.value);
+                let how = "1000000 and a time from 1m to 7d, such as 25/1h";
+                notes.error(&value.place, format!("{why} {how}"));
+            }
+        }
+    }
+    breakers
 }
 
 fn read_comment(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Template> {

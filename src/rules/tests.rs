@@ -1,6 +1,14 @@
+use std::fs;
+
 use super::*;
-use crate::domain::rule::Judgement;
+use crate::domain::candidate::{Field, Fields, Value};
+use crate::domain::rule::{Judgement, Protection};
 use crate::formats::{self, Format};
+use crate::limits;
+
+mod deny;
+
+mod lists;
 
 mod refused;
 
@@ -30,6 +38,20 @@ tests:
       sha1: c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13}]}
 ";
 
+/// Loads rules from `(name, text)` pairs.
+fn load_from(
+    files: &[(&str, &str)],
+    sample: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Problems> {
+    let sources = files.iter().map(|(name, text)| Source::new(*name, *text)).collect();
+    let sample = |path: &str| sample(path).ok_or_else(|| "there is no such sample".to_owned());
+    check_sources(sources, &Lists::default(), &sample).loaded()
+}
+
+fn load(dir: &Path) -> Result<Loaded, Problems> {
+    super::load(dir, Wall(0))
+}
+
 fn load_text(text: &str) -> Result<Loaded, Problems> {
     let sample = |path: &str| (path == "samples/a.json").then(|| SAMPLE.to_owned());
     load_from(&[("r.yml", text)], &sample)
@@ -55,7 +77,7 @@ fn a_right_rule_loads() {
 #[test]
 fn all_errors_of_all_files_are_told_at_once_with_line_and_caret() {
     let wrong =
-        RIGHT.replace("mode: enforce", "mode: approve").replace("alert.category", "alert.cat");
+        RIGHT.replace("mode: enforce", "mode: approved").replace("alert.category", "alert.cat");
     let files = [("a.yml", wrong.as_str()), ("b.yml", "title: [")];
     let Err(problems) = load_from(&files, &|_| None) else { panic!("has to fail") };
     assert_eq!(problems.0.len(), 3, "{problems}");
@@ -79,7 +101,7 @@ fn of_many_mistakes_alike_the_first_few_are_told_and_all_are_counted() {
         .replace("{alert.category: Malware}", &format!("\n    alert.category:\n{values}"))
         .replace("file.entity: File", "file.entity: Fil");
     let file = Source::new("r.yml", wrong);
-    let checked = check_sources(vec![file], &|_| Err("none".to_owned()));
+    let checked = check_sources(vec![file], &Lists::default(), &|_| Err("none".to_owned()));
     assert_eq!(checked.problems.iter().map(|problem| problem.count).sum::<usize>(), 5001);
     assert_eq!(checked.problems.len(), 22);
     let shown: Vec<String> = checked.problems.iter().map(Problem::to_string).collect();
@@ -184,17 +206,20 @@ fn a_sample_without_a_file_tests_nothing() {
 }
 
 fn shipped(dir: &str) -> Checked {
-    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir))
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir), Wall(0))
 }
 
 #[test]
-fn the_shipped_rules_pass_their_tests_and_only_observe() {
+fn the_shipped_rules_pass_their_tests_and_only_observe_or_deny() {
     let checked = shipped("rules");
     assert!(checked.problems.is_empty(), "{}", Problems(checked.problems));
-    assert_eq!(checked.rules.len(), 3);
+    assert_eq!(checked.rules.len(), 8);
     for rule in &checked.rules {
-        assert_eq!(rule.mode, Mode::Observe, "{}", rule.file);
-        assert!(rule.tests >= 2, "{}", rule.file);
+        let is_list = rule.file.contains("protect-listed");
+        assert!(rule.tests >= if is_list { 1 } else { 2 }, "{}", rule.file);
+        if let Response::Quarantine(response) = &rule.response {
+            assert_eq!(response.mode, Mode::Observe, "{}", rule.file);
+        }
     }
     assert!(checked.trials.iter().all(|trial| trial.outcome.is_ok()));
 }
@@ -209,10 +234,10 @@ fn the_demonstration_acts_on_its_file_and_on_nothing_else() {
     let alert = Format::DefenderAlert.decode(alerts[0]).unwrap();
     let mut acted = Vec::new();
     for candidate in &alert.candidates {
-        if let Judgement::Act { by, .. } = ruleset.judge(&candidate.fields, Mode::Enforce) {
+        if let Judgement::Act(wanted) = ruleset.judge(&candidate.fields, Mode::Enforce) {
             let machine = candidate.machine.as_ref().unwrap().to_string();
             let sha1 = candidate.sha1.as_ref().unwrap().to_string();
-            acted.push((machine, sha1, by.comment(&candidate.fields)));
+            acted.push((machine, sha1, wanted.comment.render(&candidate.fields)));
         }
     }
     assert_eq!(
@@ -224,4 +249,29 @@ fn the_demonstration_acts_on_its_file_and_on_nothing_else() {
                 .to_owned()
         )]
     );
+}
+
+/// Deny rules must not hold everything: not what names a file and its place.
+#[test]
+fn the_shipped_rules_that_deny_let_the_samples_act_and_spare_what_is_not_theirs() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let ruleset = shipped("rules").ruleset.unwrap();
+    for name in ["defender-malware", "defender-ransomware", "defender-credential-theft"] {
+        let json = fs::read_to_string(rules.join(format!("samples/{name}.json"))).unwrap();
+        let alerts = formats::split(json.as_bytes()).unwrap();
+        let alert = Format::DefenderAlert.decode(alerts[0]).unwrap();
+        for candidate in &alert.candidates {
+            let protected = ruleset.protection(&candidate.fields) != Protection::None;
+            let is_process =
+                *candidate.fields.get(Field::FileEntity) == Value::Text("Process".into());
+            assert_eq!(protected, is_process, "{name}: {:?}", candidate.fields);
+            // Everything that a payload may leave out, and a path that it gives.
+            let mut bare = Fields::default();
+            for field in [Field::AlertId, Field::MachineId, Field::FileSha1, Field::FilePath] {
+                bare.set(field, candidate.fields.get(field).clone());
+            }
+            let unknown = ruleset.protection(&bare);
+            assert!(!matches!(unknown, Protection::Unknown(_)), "{name}: {unknown:?}");
+        }
+    }
 }

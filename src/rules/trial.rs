@@ -1,4 +1,5 @@
-//! Runs the tests inside rule files: each rule alone, in `enforce`, on its sample alerts.
+//! Runs the tests inside rule files: each rule alone, in `enforce`, on its sample alerts. One that
+//! denies is asked about every file of them, as if another rule would act on it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use crate::domain::action::HoldWhy;
 use crate::domain::alert::severity_rank;
 use crate::domain::candidate::{Candidate, Field, Incomplete, Value};
 use crate::domain::ids::{MachineId, Sha1};
-use crate::domain::rule::{Judgement, Mode, Ruleset};
+use crate::domain::rule::{Judgement, Mode, Protection, Ruleset};
 use crate::domain::time::Wall;
 use crate::formats::{self, Format};
 
@@ -19,15 +20,38 @@ const NAMED: &str = "test";
 /// What came out of a sample.
 #[derive(Debug, Default)]
 struct Came {
-    act: BTreeSet<(MachineId, Sha1)>,
+    /// What the rule acts on, or protects.
+    targets: BTreeSet<(MachineId, Sha1)>,
     hold: BTreeSet<Field>,
     /// Selections that stood against the rule.
     failed: BTreeSet<String>,
-    /// What kept the rule from acting, for each machine and file of the sample.
+    /// What kept the rule from that, for each machine and file of the sample.
     against: BTreeMap<(MachineId, Sha1), Vec<String>>,
 }
 
 impl Came {
+    /// One that is incomplete can't be acted on, whatever the rule says, and is not told.
+    fn target(&mut self, candidate: &Candidate<'_>) {
+        if let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) {
+            self.targets.insert((*machine, *sha1));
+        }
+    }
+
+    fn held(&mut self, candidate: &Candidate<'_>, fields: &[String]) {
+        let unknown = fields.join(", ");
+        self.keep(candidate, [format!("it is held, since {unknown} is unknown")]);
+        self.hold.extend(fields.iter().filter_map(|name| Field::parse(name)));
+    }
+
+    fn failed(&mut self, alone: &Ruleset, candidate: &Candidate<'_>) {
+        for rule in alone.rules() {
+            let against = alone.against(&rule.id, &candidate.fields);
+            let decides = against.iter().filter(|against| against.decides);
+            self.keep(candidate, decides.map(ToString::to_string));
+            self.failed.extend(against.into_iter().map(|against| against.selection));
+        }
+    }
+
     fn keep(&mut self, candidate: &Candidate<'_>, why: impl IntoIterator<Item = String>) {
         if let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) {
             self.against.entry((*machine, *sha1)).or_default().extend(why);
@@ -38,6 +62,7 @@ impl Came {
 /// Runs one test of the only rule in `alone`. `Err` says what came out instead.
 pub(super) fn run(alone: &Ruleset, case: &Case, sample: &str) -> Result<(), String> {
     let alerts = formats::split(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
+    let denies = alone.rules().iter().all(|rule| rule.quarantine().is_none());
     let mut came = Came::default();
     let mut files = 0;
     for alert in alerts {
@@ -49,36 +74,35 @@ pub(super) fn run(alone: &Ruleset, case: &Case, sample: &str) -> Result<(), Stri
         files += alert.candidates.len();
         for mut candidate in alert.candidates {
             prepare(&mut candidate, &case.set);
-            judge(alone, &candidate, &mut came);
+            judge(alone, denies, &candidate, &mut came);
         }
     }
     if files == 0 {
         return Err("the sample has no file".to_owned());
     }
-    compare(&case.expect, &came)
+    compare(&case.expect, denies, &came)
 }
 
-fn judge(alone: &Ruleset, candidate: &Candidate<'_>, came: &mut Came) {
+fn judge(alone: &Ruleset, denies: bool, candidate: &Candidate<'_>, came: &mut Came) {
+    if denies {
+        match alone.protection(&candidate.fields) {
+            Protection::By(_) => came.target(candidate),
+            Protection::Unknown(unknown) => {
+                unknown.iter().for_each(|(_, fields)| came.held(candidate, fields));
+            }
+            Protection::None => came.failed(alone, candidate),
+        }
+        return;
+    }
     match alone.judge(&candidate.fields, Mode::Enforce) {
-        Judgement::Act { .. } => {
-            // One that is incomplete can't act, whatever the rule says.
-            if let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) {
-                came.act.insert((*machine, *sha1));
-            }
-        }
+        Judgement::Act(_) => came.target(candidate),
         Judgement::Hold { why: HoldWhy::Unknown { fields, .. }, .. } => {
-            let unknown = fields.join(", ");
-            came.keep(candidate, [format!("it is held, since {unknown} is unknown")]);
-            came.hold.extend(fields.iter().filter_map(|name| Field::parse(name)));
+            came.held(candidate, &fields);
         }
-        Judgement::Hold { .. } | Judgement::Observe { .. } | Judgement::NoMatch { .. } => {
-            for rule in alone.rules() {
-                let against = alone.against(&rule.id, &candidate.fields);
-                let decides = against.iter().filter(|against| against.decides);
-                came.keep(candidate, decides.map(ToString::to_string));
-                came.failed.extend(against.into_iter().map(|against| against.selection));
-            }
-        }
+        Judgement::Hold { .. }
+        | Judgement::Observe { .. }
+        | Judgement::Protected { .. }
+        | Judgement::NoMatch { .. } => came.failed(alone, candidate),
     }
 }
 
@@ -119,20 +143,24 @@ fn prepare<'a>(candidate: &mut Candidate<'a>, set: &'a [(Field, Set)]) {
     }
 }
 
-fn compare(expect: &Expect, came: &Came) -> Result<(), String> {
+fn compare(expect: &Expect, denies: bool, came: &Came) -> Result<(), String> {
     let mut wrong = String::new();
-    let act: BTreeSet<(MachineId, Sha1)> = expect.act.iter().copied().collect();
-    if act != came.act {
+    let targets: BTreeSet<(MachineId, Sha1)> = expect.targets.iter().copied().collect();
+    if targets != came.targets {
         let list = |targets: &BTreeSet<(MachineId, Sha1)>| {
             let one = |(machine, sha1): &(MachineId, Sha1)| {
                 format!("{{machine: {machine}, sha1: {sha1}}}")
             };
             targets.iter().map(one).collect::<Vec<_>>().join(", ")
         };
-        let _ =
-            write!(wrong, "it should act on [{}] and acts on [{}]", list(&act), list(&came.act));
+        let (should, does) = match denies {
+            true => ("protect", "protects"),
+            false => ("act on", "acts on"),
+        };
+        let (want, is) = (list(&targets), list(&came.targets));
+        let _ = write!(wrong, "it should {should} [{want}] and {does} [{is}]");
         let mut told = BTreeSet::new();
-        for missed in act.difference(&came.act) {
+        for missed in targets.difference(&came.targets) {
             let none = ["the sample has no such file on such a machine".to_owned()];
             for why in came.against.get(missed).map_or(none.as_slice(), Vec::as_slice) {
                 if told.insert(why.clone()) {

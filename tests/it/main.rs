@@ -13,6 +13,7 @@ mod line;
 mod notify;
 mod readme;
 mod recall;
+mod rules;
 mod tidy;
 mod webhook;
 mod world;

@@ -33,6 +33,7 @@ response:
   action: StopAndQuarantineFile
   comment: "Quarantined due to alert {{alert.id}}"
   mode: enforce
+  breakers: {machines_per_file: 1000000/1h, actions: 1000000/1h}
 "#;
 
 /// What a test turns.
@@ -145,6 +146,12 @@ impl World {
         assert!(status.success(), "{status}: {}", self.log());
     }
 
+    /// Tells the service to read its files again: SIGHUP.
+    pub fn hang_up(&self) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    }
+
     /// What the service has logged since its last start.
     pub fn log(&self) -> String {
         let path = self.dir.path().join(format!("log.{}", self.starts));
@@ -162,6 +169,11 @@ impl World {
         let token = std::fs::read_to_string(self.dir.path().join("data/admin.token")).unwrap();
         let answer = self.http.get(url).bearer_auth(token).send().await.unwrap();
         answer.json().await.unwrap()
+    }
+
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.admin);
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
     }
 
     /// Quarantine calls by (path, body), with how often each arrived.

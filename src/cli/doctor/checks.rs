@@ -94,7 +94,7 @@ fn webhooks(config: &Config) -> Option<Finding> {
 }
 
 fn rules(config: &Config) -> Finding {
-    match settings::rules(config) {
+    match settings::rules(config, SystemClock::new().now().wall).map(|loaded| loaded.ruleset) {
         Ok(rules) if rules.is_empty() => {
             let text = format!("{} holds no rule: nothing will match", config.rules.display());
             Finding::new("rules", Health::Warn, text)

@@ -300,6 +300,7 @@ mod tests {
             relays,
             kafka: Vec::new(),
             channels: Vec::new(),
+            rules_refused: None,
         }
     }
 

@@ -1,5 +1,6 @@
-//! Unknown never acts: two-valued `not` would turn a missing field into a match, so each leaf on an
-//! absent field is counted against acting, each occurrence by itself.
+//! Unknown never acts, and unknown protects: two-valued `not` would turn a missing field into a
+//! match, so each leaf on an absent field is counted both ways, against the rule and for it, each
+//! occurrence by itself.
 
 use std::fmt;
 
@@ -21,28 +22,82 @@ impl Under {
         }
     }
 
-    /// What a leaf nobody knows counts as: whatever makes the rule match less.
+    /// The verdict that makes the rule match less.
     fn against(self) -> bool {
         self == Under::Odd
     }
 }
 
-/// What a rule's trace says once every leaf on an absent field counts against acting.
+/// Which way leaves on absent fields count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// What then still matches does so whatever the fields are.
+    Against,
+    /// What then still does not match can't, whatever the fields are.
+    For,
+}
+
+/// What a node of the trace says, counted both ways.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Verdict {
+    against: bool,
+    for_it: bool,
+}
+
+impl Verdict {
+    fn known(matched: bool) -> Self {
+        Self { against: matched, for_it: matched }
+    }
+
+    /// Of a leaf nobody knows.
+    fn unknown(under: Under) -> Self {
+        Self { against: under.against(), for_it: !under.against() }
+    }
+
+    fn counted(self, absent: Absent) -> bool {
+        match absent {
+            Absent::Against => self.against,
+            Absent::For => self.for_it,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { against: self.against & other.against, for_it: self.for_it & other.for_it }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self { against: self.against | other.against, for_it: self.for_it | other.for_it }
+    }
+
+    fn not(self) -> Self {
+        Self { against: !self.against, for_it: !self.for_it }
+    }
+}
+
+/// What a rule's trace says once every leaf on an absent field counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Counted {
-    pub matches: bool,
-    /// Absent fields whose counting turned the engine's verdict; sorted, each once.
-    pub fields: Vec<String>,
+pub(super) enum Counted {
+    /// It matches, whatever is absent.
+    Matches,
+    /// It depends on these absent fields; sorted, each once.
+    Depends(Vec<String>),
+    /// It does not match, whatever is absent.
+    Fails,
 }
 
 /// Counts a trace. With no absent field in it, this is the engine's own verdict.
 pub(super) fn count(trace: &RuleExplanation) -> Counted {
-    let mut walk = Walk::default();
-    let matches = any(&trace.conditions, |condition| walk.condition(condition, Under::Even));
-    let mut fields = walk.turned;
-    fields.sort_unstable();
-    fields.dedup();
-    Counted { matches, fields }
+    let mut walk = Walk::new(Absent::Against);
+    match any(&trace.conditions, |condition| walk.condition(condition, Under::Even)) {
+        Verdict { against: true, .. } => Counted::Matches,
+        Verdict { for_it: false, .. } => Counted::Fails,
+        _ => {
+            let mut fields = walk.depends;
+            fields.sort_unstable();
+            fields.dedup();
+            Counted::Depends(fields)
+        }
+    }
 }
 
 /// A selection that stands against a rule for one candidate: one that the rule needs and that does
@@ -50,7 +105,7 @@ pub(super) fn count(trace: &RuleExplanation) -> Counted {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Against {
     pub selection: String,
-    /// Whether it keeps the rule from acting, and no part of the condition makes up for it.
+    /// Whether it keeps the rule from matching, and no part of the condition makes up for it.
     pub decides: bool,
     /// Its leaves that stand against the rule: the field, and its value as JSON; `None` is unknown.
     pub leaves: Vec<(String, Option<String>)>,
@@ -72,9 +127,9 @@ impl fmt::Display for Against {
     }
 }
 
-/// The selections that stood against the rule, counted in the same way. Sorted, each once.
-pub(super) fn against(trace: &RuleExplanation) -> Vec<Against> {
-    let mut walk = Walk::default();
+/// The selections that stood against the rule, absent fields counted one way. Sorted, each once.
+pub(super) fn against(trace: &RuleExplanation, absent: Absent) -> Vec<Against> {
+    let mut walk = Walk::new(absent);
     let _ = any(&trace.conditions, |condition| walk.condition(condition, Under::Even));
     let leaf = |item: &&ItemTrace| {
         let saw = item.actual.as_ref().map(ToString::to_string);
@@ -94,12 +149,12 @@ pub(super) fn against(trace: &RuleExplanation) -> Vec<Against> {
 }
 
 /// Like `Iterator::any` and `all`, but every item is visited.
-fn any<'t, T>(items: &'t [T], mut verdict: impl FnMut(&'t T) -> bool) -> bool {
-    items.iter().fold(false, |sum, item| verdict(item) | sum)
+fn any<'t, T>(items: &'t [T], mut verdict: impl FnMut(&'t T) -> Verdict) -> Verdict {
+    items.iter().fold(Verdict::known(false), |sum, item| verdict(item).or(sum))
 }
 
-fn all<'t, T>(items: &'t [T], mut verdict: impl FnMut(&'t T) -> bool) -> bool {
-    items.iter().fold(true, |sum, item| verdict(item) & sum)
+fn all<'t, T>(items: &'t [T], mut verdict: impl FnMut(&'t T) -> Verdict) -> Verdict {
+    items.iter().fold(Verdict::known(true), |sum, item| verdict(item).and(sum))
 }
 
 /// A selection that stands against the rule, with its leaves that do.
@@ -109,84 +164,94 @@ struct Failed<'t> {
     leaves: Vec<&'t ItemTrace>,
 }
 
-#[derive(Default)]
 struct Walk<'t> {
-    /// Absent fields below nodes whose counted verdict is not the engine's.
-    turned: Vec<String>,
+    /// Which way absent leaves count in `failed` and `leaves`.
+    absent: Absent,
+    /// Absent fields below nodes whose verdict depends on them.
+    depends: Vec<String>,
     failed: Vec<Failed<'t>>,
     /// Such leaves of the selection that is being read.
     leaves: Vec<&'t ItemTrace>,
 }
 
 impl<'t> Walk<'t> {
-    fn condition(&mut self, node: &'t ConditionTrace, under: Under) -> bool {
-        let mark = self.turned.len();
+    fn new(absent: Absent) -> Self {
+        Self { absent, depends: Vec::new(), failed: Vec::new(), leaves: Vec::new() }
+    }
+
+    fn condition(&mut self, node: &'t ConditionTrace, under: Under) -> Verdict {
+        let mark = self.depends.len();
         let before = self.failed.len();
-        let counted = match node {
+        let verdict = match node {
             ConditionTrace::Selection { name, detection, .. } => {
                 self.selection(name, detection, under)
             }
             ConditionTrace::And { children, .. } => all(children, |c| self.condition(c, under)),
             ConditionTrace::Or { children, .. } => any(children, |c| self.condition(c, under)),
-            ConditionTrace::Not { child, .. } => !self.condition(child, under.flipped()),
+            ConditionTrace::Not { child, .. } => self.condition(child, under.flipped()).not(),
             ConditionTrace::Quantified { need, branches, .. } => {
-                let matched = branches
-                    .iter()
-                    .map(|branch| self.selection(&branch.name, &branch.detection, under))
-                    .filter(|matched| *matched)
-                    .count();
-                matched as u64 >= *need
+                let (mut against, mut for_it) = (0, 0);
+                for branch in branches {
+                    let one = self.selection(&branch.name, &branch.detection, under);
+                    against += u64::from(one.against);
+                    for_it += u64::from(one.for_it);
+                }
+                Verdict { against: against >= *need, for_it: for_it >= *need }
             }
         };
-        if counted == node.matched() {
-            self.turned.truncate(mark);
-        }
-        if counted != under.against() {
+        self.settle(mark, verdict);
+        if verdict.counted(self.absent) != under.against() {
             self.failed[before..].iter_mut().for_each(|failed| failed.decides = false);
         }
-        counted
+        verdict
     }
 
-    fn selection(&mut self, name: &'t str, detection: &'t DetectionTrace, under: Under) -> bool {
+    /// Forgets what stood below a node and makes no difference to it.
+    fn settle(&mut self, mark: usize, verdict: Verdict) {
+        if verdict.against == verdict.for_it {
+            self.depends.truncate(mark);
+        }
+    }
+
+    fn selection(&mut self, name: &'t str, detection: &'t DetectionTrace, under: Under) -> Verdict {
         let mark = self.leaves.len();
-        let counted = self.detection(detection, under);
+        let verdict = self.detection(detection, under);
         let leaves = self.leaves.split_off(mark);
-        if counted == under.against() {
+        if verdict.counted(self.absent) == under.against() {
             self.failed.push(Failed { name, decides: true, leaves });
         }
-        counted
+        verdict
     }
 
-    fn detection(&mut self, node: &'t DetectionTrace, under: Under) -> bool {
-        let mark = self.turned.len();
-        let counted = match node {
+    fn detection(&mut self, node: &'t DetectionTrace, under: Under) -> Verdict {
+        let mark = self.depends.len();
+        let verdict = match node {
             DetectionTrace::AllOf { items, .. } => all(items, |item| self.leaf(item, under)),
             DetectionTrace::AnyOf { branches, .. } => any(branches, |b| self.detection(b, under)),
             DetectionTrace::And { branches, .. } => all(branches, |b| self.detection(b, under)),
             DetectionTrace::Conditional { condition, .. } => self.condition(condition, under),
             // Keywords and array selectors are refused at load, and an engine that knows other
-            // kinds is not one we have read: nobody knows what they need, so they don't act.
+            // kinds is not one we have read: nobody knows what they need.
             DetectionTrace::Keywords { .. }
             | DetectionTrace::ArrayMatch { .. }
-            | DetectionTrace::Other { .. } => under.against(),
+            | DetectionTrace::Other { .. } => Verdict::unknown(under),
         };
-        if counted == node.matched() {
-            self.turned.truncate(mark);
-        }
-        counted
+        self.settle(mark, verdict);
+        verdict
     }
 
-    fn leaf(&mut self, item: &'t ItemTrace, under: Under) -> bool {
+    fn leaf(&mut self, item: &'t ItemTrace, under: Under) -> Verdict {
         let known = item.actual.is_some() || item.matcher == MatcherKind::Exists;
-        if !known || item.matched == under.against() {
+        let verdict = match known {
+            true => Verdict::known(item.matched),
+            false => Verdict::unknown(under),
+        };
+        if verdict.counted(self.absent) == under.against() {
             self.leaves.push(item);
         }
-        if known {
-            return item.matched;
+        if !known {
+            self.depends.push(item.field.clone().unwrap_or_default());
         }
-        if item.matched != under.against() {
-            self.turned.push(item.field.clone().unwrap_or_default());
-        }
-        under.against()
+        verdict
     }
 }

@@ -26,7 +26,10 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
         ),
         ("alert.category|not: M", "r.yml:6:13: error: not is no modifier"),
         ("alert.category|fieldref: alert.title", "r.yml:6:13: error: |fieldref is refused"),
-        ("alert.category|expand: '%list%'", "r.yml:6:13: error: |expand is not in this version"),
+        (
+            "alert.category|expand: '%list%'",
+            "r.yml:6:36: error: there is no list list; make lists/list.txt",
+        ),
         (
             "'alert.techniques[any]': T1",
             "r.yml:6:13: error: \"alert.techniques[any]\" selects from a list",
@@ -210,19 +213,44 @@ fn a_response_promises_only_what_is_kept() {
     for (from, to, wanted) in [
         (
             "mode: enforce",
-            "mode: approve",
-            "r.yml:13:9: error: mode: approve is not in this version",
-        ),
-        (
-            "mode: enforce",
             "unknown: enrich",
             "r.yml:13:12: error: unknown: enrich is not in this version",
         ),
+        ("mode: enforce", "retry: 3", "r.yml:13:3: error: retry is not in this version"),
         (
             "mode: enforce",
-            "breakers: {actions: 3/1h}",
-            "r.yml:13:3: error: breakers are not in this version",
+            "breakers: {action: 3/1h}",
+            "r.yml:13:14: error: breakers has no key \"action\"; did you mean actions?",
         ),
+        (
+            "mode: enforce",
+            "breakers: {actions: 3}",
+            "r.yml:13:23: error: actions is a number; it has to be a text",
+        ),
+        (
+            "mode: enforce",
+            "breakers: {machines_per_file: 0/1h}",
+            "r.yml:13:33: error: machines_per_file is \"0/1h\"; write a number from 1 to 1000000",
+        ),
+        ("mode: enforce", "breakers: 25/1h", "r.yml:13:13: error: breakers is a text"),
+        (
+            "mode: enforce",
+            "breakers: {actions: 1/1h, actions: 2/1h}",
+            "r.yml:13:29: error: this key stands twice",
+        ),
+        ("mode: enforce", "approvals: {count: 3}", "r.yml:13:22: error: count is 1 or 2"),
+        ("mode: enforce", "approvals: {count: '2'}", "r.yml:13:22: error: count is 1 or 2"),
+        (
+            "mode: enforce",
+            "approvals: {four_eyes: yes}",
+            "r.yml:13:26: error: four_eyes is true or false",
+        ),
+        (
+            "mode: enforce",
+            "approvals: {counts: 1}",
+            "r.yml:13:15: error: approvals has no key \"counts\"; did you mean count?",
+        ),
+        ("mode: enforce", "approvals: 2", "r.yml:13:14: error: approvals is a number"),
         ("mode: enforce", "window: 24", "r.yml:13:11: error: window is 24, a number without its"),
         (
             "mode: enforce",
@@ -240,8 +268,9 @@ fn a_response_promises_only_what_is_kept() {
         ("mode: enforce", "priority: High", "r.yml:13:13: error: priority is \"High\""),
         (
             "action: StopAndQuarantineFile",
-            "action: deny",
-            "r.yml:11:11: error: action: deny is not in this version",
+            "action: den",
+            "r.yml:11:11: error: action is \"den\"; it has to be one of StopAndQuarantineFile, \
+             deny; did you mean deny?",
         ),
         (
             "action: StopAndQuarantineFile",

@@ -1,0 +1,102 @@
+//! What a rule leads to: it acts, or it denies what others would do.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::comment::Template;
+use crate::domain::action::{Approvals, Class};
+use crate::domain::breaker::RuleBreakers;
+
+/// How far a rule, or the whole service, may go. The lower of the two counts.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Everything but the call: the decision is written, no action is made.
+    #[default]
+    Observe,
+    /// Holds each action for a person.
+    Approve,
+    /// Acts.
+    Enforce,
+}
+
+impl Mode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Observe => "observe",
+            Mode::Approve => "approve",
+            Mode::Enforce => "enforce",
+        }
+    }
+}
+
+/// What a rule does with a candidate of which it knows too little.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnUnknown {
+    /// As if it did not match.
+    Skip,
+    /// A person decides.
+    #[default]
+    Hold,
+}
+
+impl OnUnknown {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnUnknown::Skip => "skip",
+            OnUnknown::Hold => "hold",
+        }
+    }
+}
+
+/// The `response` section of a rule, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    Quarantine(Quarantine),
+    Deny(Deny),
+}
+
+/// `action: StopAndQuarantineFile`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    pub mode: Mode,
+    pub unknown: OnUnknown,
+    /// How long a quarantine blocks the same file on the same machine.
+    pub window: Duration,
+    /// Overrides the class that the alert's severity gives.
+    pub priority: Option<Class>,
+    pub comment: Template,
+    /// What a hold of its actions needs from people; nobody has given any yet.
+    pub approvals: Approvals,
+    pub breakers: RuleBreakers,
+}
+
+/// `action: deny`: what it matches is not acted on, whatever other rules say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deny {
+    /// Whether a person decides where only fields that are not known keep it from matching. If
+    /// not, it protects nothing there.
+    pub holds_unknown: bool,
+}
+
+/// A rule, without its detection: that is compiled into the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// A UUID; unique in a set.
+    pub id: String,
+    pub title: String,
+    pub response: Response,
+}
+
+impl Rule {
+    /// `None` where it denies.
+    pub fn quarantine(&self) -> Option<&Quarantine> {
+        match &self.response {
+            Response::Quarantine(quarantine) => Some(quarantine),
+            Response::Deny(_) => None,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Rules that change while the service runs: what they stop, and what a mistake in them does not.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::world::{Setting, World, alert};
+
+/// Runs a command of the program to its end, beside the running service.
+async fn run(world: &World, arguments: &[&str]) -> Value {
+    let mut command = world.command(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|why| panic!("{why}: {said}"))
+}
+
+fn rules(world: &World, name: &str) -> PathBuf {
+    world.dir.path().join("rules").join(name)
+}
+
+/// Denies the file of alert 1, by a list.
+const DENY: &str = "\
+title: Spare the files of the list
+id: 0d9c1b7e-4f5a-4c8d-9b1e-2a3f4c5d6e7f
+logsource: {product: microsoft_defender}
+detection:
+  listed: {file.sha1|expand: '%spared%'}
+  condition: listed
+response:
+  action: deny
+tests:
+  - name: the listed file is spared
+    alert: samples/alert.json
+    expect:
+      protected: [{machine: '0000000000000000000000000000000000000001', sha1: '1000000000000000000000000000000000000001'}]
+";
+
+async fn state_of(world: &World, alert: usize) -> Value {
+    let listed = run(world, &["actions", "list", "--json"]).await;
+    let sha1 = format!("1{alert:039x}");
+    let found =
+        listed.as_array().unwrap().iter().find(|action| {
+            action["sha1"] == sha1.as_str() || action["key"]["sha1"] == sha1.as_str()
+        });
+    found.unwrap_or_else(|| panic!("{listed}")).clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_denies_stops_what_is_queued_and_nothing_else() {
+    let mut world = World::new(Setting::default()).await;
+    world.start().await;
+    let before = world.report().await;
+    run(&world, &["pause", "--reason", "an exercise", "--json"]).await;
+    for n in [1, 2] {
+        let (_, answer) = world.post(&format!("msg_{n}"), &alert(n)).await.unwrap();
+        assert!(answer.contains("acted"), "{answer}");
+    }
+    std::fs::create_dir(rules(&world, "lists")).unwrap();
+    let sha1 = format!("1{:039x}", 1);
+    std::fs::write(rules(&world, "lists/spared.txt"), format!("{sha1} # ours\n")).unwrap();
+    std::fs::write(rules(&world, "deny.yml"), DENY).unwrap();
+    world.until("the new rules", async |world| world.report().await.rules == 2).await;
+    assert_ne!(world.report().await.ruleset, before.ruleset);
+    run(&world, &["resume", "--reason", "over", "--json"]).await;
+    world
+        .until("both ends", async |world| {
+            let states = world.report().await.summary.states;
+            let ended =
+                |name: &str| states.iter().any(|s| s.state.as_str() == name && s.count == 1);
+            ended("rejected") && ended("succeeded")
+        })
+        .await;
+    let calls: Vec<String> = world.calls().into_keys().map(|(_, body)| body).collect();
+    assert_eq!(calls.len(), 1);
+    assert!(!calls[0].contains(&sha1), "{calls:?}");
+    let action = state_of(&world, 1).await;
+    let shown = run(&world, &["actions", "show", action["id"].as_str().unwrap(), "--json"]).await;
+    let why = shown.to_string();
+    assert!(why.contains("protected by rule 0d9c1b7e-4f5a-4c8d-9b1e-2a3f4c5d6e7f"), "{why}");
+
+    // And what comes now is not even queued.
+    let (_, answer) = world.post("msg_3", &alert(1).replace("_1\"", "_2\"")).await.unwrap();
+    assert!(answer.contains("protected") && answer.contains("0d9c1b7e"), "{answer}");
+    world.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_leaves_the_rules_that_are_in_force_and_shows_until_it_is_mended() {
+    let mut world = World::new(Setting::default()).await;
+    world.start().await;
+    let before = world.report().await;
+    std::fs::write(rules(&world, "deny.yml"), DENY).unwrap();
+    world.until("the refusal", async |world| world.report().await.rules_refused.is_some()).await;
+    let report = world.report().await;
+    assert_eq!((report.rules, report.ruleset), (1, before.ruleset));
+    let problem = &report.problems[0];
+    let wanted = "the rules on disk are refused, the set before stays in force: ";
+    assert!(problem.starts_with(wanted), "{problem}");
+    assert!(problem.contains("deny.yml:5:30: error: there is no list spared"), "{problem}");
+    assert!(problem.contains("lazaret rules check "), "{problem}");
+    assert!(world.metrics().await.contains("lazaret_rules_refused 1"));
+    let (_, answer) = world.post("msg_1", &alert(1)).await.unwrap();
+    assert!(answer.contains("acted"), "the old rules judge: {answer}");
+
+    std::fs::create_dir(rules(&world, "lists")).unwrap();
+    std::fs::write(rules(&world, "lists/spared.txt"), format!("1{:039x}", 1)).unwrap();
+    world.until("the new rules", async |world| world.report().await.rules == 2).await;
+    let report = world.report().await;
+    assert_eq!(report.rules_refused, None);
+    assert!(!report.problems.iter().any(|problem| problem.contains("refused")));
+    assert!(world.metrics().await.contains("lazaret_rules_refused 0"));
+    world.stop();
+    assert_eq!(world.log().matches("the rules on disk are refused").count(), 1, "said once");
+    // In the log of the database, or in itself.
+    let data = std::fs::read_dir(world.dir.path().join("data")).unwrap();
+    let record: String = data
+        .map(|file| std::fs::read(file.unwrap().path()).unwrap_or_default())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect();
+    for part in ["rules_refused", "there is no list spared", r#""list spared"]"#] {
+        assert!(record.contains(part), "{part} is not on the record");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_reads_the_rules_at_once_and_says_what_came_of_it() {
+    let mut world = World::new(Setting::default()).await;
+    world.start().await;
+    world.hang_up();
+    world.until("the answer", async |world| world.log().contains("say what they said")).await;
+    world.stop();
+}
