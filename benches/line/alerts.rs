@@ -136,7 +136,7 @@ detection:
 level: high
 response:
   action: StopAndQuarantineFile
-  breakers: {machines_per_file: 1000000/1h, actions: 1000000/1h}
+  breakers: {{machines_per_file: 1000000/1h, actions: 1000000/1h}}
   comment: \"Quarantined due to alert {{{{alert.id}}}}\"
   mode: enforce
 "
