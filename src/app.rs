@@ -130,16 +130,7 @@ impl App {
         let others = vec![
             audit::keep(&parts, tokens.clone(), &stop_others),
             reload::watch(config, &parts, reload_rules.clone(), &stop_others),
-            start::admin(
-                config,
-                &parts,
-                admin,
-                tokens,
-                reporter.clone(),
-                relays.nudges,
-                relays.cancellers,
-                &stop_others,
-            ),
+            start::admin(config, &parts, admin, tokens, reporter.clone(), &relays, &stop_others),
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
             watch::start(config, &parts, &stop_others),
         ];

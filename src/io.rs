@@ -229,8 +229,8 @@ pub trait Store: Send + Sync {
     /// Pauses, durably, with its change on the chain. Paused twice is paused once.
     fn pause(&self, pause: Pause) -> BoxFuture<'static, Result<(), StoreError>>;
 
-    /// Resumes exactly this scope: its pause ends, its breakers are set back, and what they held has
-    /// this person's yes, the first [`RELEASE_PIECE`](crate::limits::RELEASE_PIECE) of it.
+    /// Resumes exactly this scope: its pause ends, its breakers are set back, and what they held
+    /// has this person's yes, the first [`RELEASE_PIECE`](crate::limits::RELEASE_PIECE) of it.
     fn unpause(
         &self,
         resume: Resume,

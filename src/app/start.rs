@@ -216,10 +216,10 @@ pub(super) fn admin(
     listening: Listening,
     tokens: Arc<Tokens>,
     reporter: Reporter,
-    nudges: Arc<[crate::relay::Nudge]>,
-    cancellers: Arc<[crate::relay::Nudge]>,
+    relays: &Relays,
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
+    let (nudges, cancellers) = (relays.nudges.clone(), relays.cancellers.clone());
     let resumed = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::resumed));
     let rules = parts.rules.clone();
     let admin = Admin {

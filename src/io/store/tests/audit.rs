@@ -247,7 +247,11 @@ fn no_byte_of_the_file_that_an_entry_is_made_of_changes_unseen() {
     let entry: String = world
         .db
         .connection
-        .query_row("SELECT entry FROM changes WHERE position = ?1", [ENTRIES], |row| row.get(0))
+        .query_row(
+            "SELECT entry FROM changes WHERE chain = 'contoso' ORDER BY position DESC LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
         .unwrap();
     drop(world);
     let file = dir.path().join("lazaret.db");
