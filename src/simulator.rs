@@ -3,8 +3,8 @@
 //!
 //! It knows nothing of the rest of the program, so that it can't share its mistakes. Facts come
 //! from Microsoft's pages "Stop and quarantine file API", "MachineAction resource type", "List
-//! machineActions API", "Cancel machine action API" and "Common REST API error codes"; where those
-//! are silent, from what clients have observed, or a setting decides.
+//! machineActions API", "Cancel machine action API" and "Common REST API error codes"; where
+//! those are silent, from what clients have observed, or a setting decides.
 
 #![allow(
     clippy::disallowed_methods,
