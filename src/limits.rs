@@ -229,6 +229,9 @@ pub const KAFKA_STOP: Duration = Duration::from_secs(10);
 /// How often the directory of rules is looked at.
 pub const RULES_EVERY: Duration = Duration::from_secs(2);
 
+/// How long after rules were refused they are read again, though their files look the same.
+pub const RULES_AGAIN: Duration = Duration::from_secs(60);
+
 /// How long a stopping relay waits for the answers of its calls in flight.
 pub const RELAY_STOP: Duration = Duration::from_secs(35);
 

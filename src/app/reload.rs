@@ -19,7 +19,7 @@ use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, Store as _};
-use crate::limits::RULES_EVERY;
+use crate::limits::{RULES_AGAIN, RULES_EVERY};
 use crate::rules::{self, Contents, Loaded, Severity};
 
 /// What is known of the directory since it was last read.
@@ -27,7 +27,9 @@ use crate::rules::{self, Contents, Loaded, Severity};
 pub(super) struct Known {
     fingerprint: u64,
     contents: Contents,
-    next_expiry: Option<Wall>,
+    /// When it is read again whatever the files look like: an entry of a list expires, or what
+    /// failed may have been the disk.
+    again: Option<Wall>,
 }
 
 /// The first mistake of the rules on disk, while they are refused.
@@ -39,7 +41,7 @@ pub(super) fn first(config: &Config, now: Wall) -> Result<(Ruleset, Known), Star
     let fingerprint = rules::fingerprint(&config.rules);
     let loaded = settings::rules(config, now).map_err(|why| StartError::new("the rules", why))?;
     let Loaded { ruleset, contents, next_expiry, .. } = loaded;
-    Ok((ruleset, Known { fingerprint, contents, next_expiry }))
+    Ok((ruleset, Known { fingerprint, contents, again: next_expiry }))
 }
 
 struct Reload {
@@ -89,8 +91,8 @@ impl Reload {
         else {
             return;
         };
-        let expired = self.known.next_expiry.is_some_and(|at| at <= now);
-        if seen == self.known.fingerprint && !expired && !asked {
+        let is_due = self.known.again.is_some_and(|at| at <= now);
+        if seen == self.known.fingerprint && !is_due && !asked {
             return;
         }
         self.known.fingerprint = seen;
@@ -100,9 +102,9 @@ impl Reload {
             Ok(Err(problems)) => {
                 let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
                 let first = errors.map(|problem| problem.title()).next();
-                self.refuse(first.unwrap_or_default()).await;
+                self.refuse(first.unwrap_or_default(), asked).await;
             }
-            Err(why) => self.refuse(format!("the check of the rules ended: {why}")).await,
+            Err(why) => self.refuse(format!("their check ended: {why}"), asked).await,
         }
     }
 
@@ -111,7 +113,7 @@ impl Reload {
         self.refused.store(None);
         let difference = loaded.contents.since(&self.known.contents);
         self.known.contents = loaded.contents;
-        self.known.next_expiry = loaded.next_expiry;
+        self.known.again = loaded.next_expiry;
         let (hash, count) = (loaded.ruleset.hash().to_owned(), loaded.ruleset.len());
         if self.rules.load().hash() == hash {
             tracing::info!("the rules were read again, and say what they said");
@@ -125,13 +127,16 @@ impl Reload {
             .await;
     }
 
-    async fn refuse(&mut self, why: String) {
-        // Only other files can be right, and those show.
-        self.known.next_expiry = None;
-        if self.refused.load().as_deref() == Some(&why) {
+    /// Says the same mistake only once, unless someone asked.
+    async fn refuse(&mut self, why: String, asked: bool) {
+        self.known.again = Some(self.clock.now().wall + RULES_AGAIN);
+        let is_new = self.refused.load().as_deref() != Some(&why);
+        if is_new || asked {
+            tracing::error!(why, "the rules on disk are refused; the set before stays in force");
+        }
+        if !is_new {
             return;
         }
-        tracing::error!(why, "the rules on disk are refused; the set before stays in force");
         self.refused.store(Some(Arc::new(why.clone())));
         self.note(why, What::RulesRefused).await;
     }
