@@ -94,6 +94,7 @@ impl FilterArg {
             machine: machine.transpose()?,
             sha1: sha1.transpose()?,
             why: self.why.clone(),
+            oldest: false,
             limit,
         })
     }
@@ -175,7 +176,7 @@ pub fn account_voter() -> Voter {
 async fn preview(args: &Args, config: &Config, filter: ActionFilter, say: Say) -> Outcome {
     // One more than is allowed for, so that the count can be told.
     let most = args.first.unwrap_or(usize::MAX).min(1000);
-    let filter = ActionFilter { limit: most, ..filter };
+    let filter = ActionFilter { limit: most, oldest: true, ..filter };
     let lines: Vec<ActionLine> = super::actions::list(config, filter).await?;
     let lines: Vec<ActionLine> = lines
         .into_iter()
@@ -187,13 +188,11 @@ async fn preview(args: &Args, config: &Config, filter: ActionFilter, say: Say) -
     print!("{}", listing(&lines[..lines.len().min(SHOWN)]));
     let word = if say == Say::Approve { "approve" } else { "reject" };
     let more = if lines.len() == 1000 { " or more" } else { "" };
-    println!(
-        "{}{more} actions match. Nothing was done: --yes would {word} {} of them, and --at-most {} \
-         bounds it.",
-        lines.len(),
-        if args.first.is_some() { "the oldest" } else { "all" },
-        args.at_most
-    );
+    let which = if args.first.is_some() { "the oldest that match" } else { "all that match" };
+    println!("{}{more} actions, {which}. Nothing was done: --yes would {word} them.", lines.len());
+    if lines.len() > args.at_most {
+        println!("they are more than --at-most {}: allow for {}", args.at_most, lines.len());
+    }
     Ok(())
 }
 

@@ -156,6 +156,9 @@ pub struct Decided {
     pub trips: Vec<Trip>,
     /// What breakers have to count.
     pub acted: Vec<Acted>,
+    /// Actions that were released, with the candidate whose evidence did so: from now on it is
+    /// what they are judged by.
+    pub settled: Vec<(ActionId, String)>,
 }
 
 /// An action that was decided to act, without a person.
@@ -247,7 +250,7 @@ fn decide_draft(
     let deciding = Deciding { delivery, receipt, draft, decided };
     match verdict {
         Verdict::New { hold, first, times } => deciding.make(view, hold, first, times),
-        Verdict::Release { raise_to } => Ok(deciding.release(view, raise_to)),
+        Verdict::Release { raise_to } => deciding.release(view, raise_to),
         Verdict::Duplicate { why, raise_to } => Ok(deciding.duplicate(view, why, raise_to)),
     }
 }
@@ -296,11 +299,16 @@ impl Deciding<'_> {
         Ok(decision)
     }
 
-    fn release(mut self, view: &mut View, raise_to: Option<Class>) -> Decision {
+    fn release(
+        mut self,
+        view: &mut View,
+        raise_to: Option<Class>,
+    ) -> Result<Decision, NotPrepared> {
         let Self { delivery, receipt, draft, .. } = self;
+        let prepared = draft.prepared.as_ref().ok_or(NotPrepared)?;
         if let Some(why) = self.breakers(view) {
             let why = format!("the same file on the same machine is held, and {why}");
-            return self.duplicate(view, why, raise_to);
+            return Ok(self.duplicate(view, why, raise_to));
         }
         let effect = view.effects.get_mut(&draft.key).expect("a released owner has a row");
         let action = effect.owner.id;
@@ -311,7 +319,8 @@ impl Deciding<'_> {
         let reason = format!("settled by the evidence of alert {alert}, rule {rules}");
         self.note(reason, What::Moved { action, from: StateName::Held, to });
         self.raise(view, action, raise_to);
-        Decision::Act { action, rules: draft.rules.clone(), released: true }
+        self.decided.settled.push((action, prepared.candidate.clone()));
+        Ok(Decision::Act { action, rules: draft.rules.clone(), released: true })
     }
 
     fn duplicate(mut self, view: &mut View, why: String, raise_to: Option<Class>) -> Decision {

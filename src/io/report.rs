@@ -198,7 +198,9 @@ pub struct ActionFilter {
     pub sha1: Option<Sha1>,
     /// Held for this reason ([`HoldWhy::as_str`](crate::domain::action::HoldWhy)).
     pub why: Option<String>,
-    /// Newest first; at most this many.
+    /// Oldest first; newest first where it is not set.
+    pub oldest: bool,
+    /// At most this many.
     pub limit: usize,
 }
 

@@ -93,6 +93,16 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
     Ok(())
 }
 
+/// The evidence that released an action is what it is judged by from now on.
+pub(super) fn settle(db: &Connection, action: ActionId, candidate: &str) -> Result<(), Fault> {
+    let mut update = db.prepare_cached(
+        "UPDATE origins SET candidate = ?2
+         WHERE sequence = (SELECT sequence FROM actions WHERE id = ?1)",
+    )?;
+    update.execute(params![action, candidate])?;
+    Ok(())
+}
+
 /// Applies a change to its action and appends it to its chain; neither where it is left out.
 pub(super) fn record(db: &Connection, change: &Change) -> Result<Recorded, Fault> {
     let recorded = match &change.what {

@@ -248,6 +248,9 @@ fn write(
     for change in &decided.changes {
         actions::record(db, change)?;
     }
+    for (action, candidate) in &decided.settled {
+        actions::settle(db, *action, candidate)?;
+    }
     for trip in &decided.trips {
         breakers::trip(db, trip, at)?;
     }

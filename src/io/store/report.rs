@@ -110,7 +110,8 @@ pub(super) fn actions(db: &Connection, filter: &ActionFilter) -> Result<Vec<Acti
             _ => {}
         }
     }
-    let sql = format!("SELECT {LINE} FROM actions {} ORDER BY sequence DESC", conditions.sql());
+    let order = if filter.oldest { "ASC" } else { "DESC" };
+    let sql = format!("SELECT {LINE} FROM actions {} ORDER BY sequence {order}", conditions.sql());
     conditions.select(db, &sql, filter.limit, line)
 }
 

@@ -42,7 +42,9 @@ fn evidence_that_settles_releases_what_is_held_as_unknown() {
     let held = world.db.action(&id(1).to_string()).unwrap().unwrap();
     assert_eq!(held.expires, wall() + 3 * DAY);
 
-    let decision = world.decide(brings(acts(2, effect(1, 1))));
+    let mut settles = acts(2, effect(1, 1));
+    settles.prepared.as_mut().unwrap().candidate = r#"{"machine.os":"Windows11"}"#.to_owned();
+    let decision = world.decide(brings(settles));
     assert!(
         matches!(decision, Decision::Act { action, released: true, .. } if action == id(1)),
         "{decision:?}"
@@ -50,6 +52,7 @@ fn evidence_that_settles_releases_what_is_held_as_unknown() {
     let released = world.db.action(&id(1).to_string()).unwrap().unwrap();
     assert_eq!(released.line.state, queued(wall()));
     assert_eq!(released.expires, wall() + DAY, "it now expires as a queued action");
+    assert_eq!(released.candidate["machine.os"], "Windows11", "it is judged again by this");
     assert!(matches!(world.begin(id(1)), Begun::Written(_)));
     world.expect_sound();
 }
