@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LOCAL_TOKEN_FILE, Parts, StartError};
 use crate::config::{Config, TokenKind};
-use crate::domain::audit::Role;
+use crate::domain::audit::{Head, Role, What};
 use crate::io::admin::{Token, Tokens, note_refused};
+use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
-use crate::io::{Clock as _, Store as _};
+use crate::io::{ChainHead, Clock as _, Store as _, StoreError};
 use crate::limits::{CHAIN_HEADS_EVERY, SIGN_IN_WINDOW};
 
 /// The tokens of the configuration, and the local one. One that has expired is a warning only: the
@@ -78,7 +79,7 @@ pub(super) fn keep(parts: &Parts, tokens: Arc<Tokens>, stop: &CancellationToken)
                 () = stop.cancelled() => true,
                 _ = refusals.tick() => false,
                 _ = heads.tick() => {
-                    tell_heads(&store, &mut told).await;
+                    tell_heads(&store, &clock, &mut told).await;
                     continue;
                 }
             };
@@ -86,31 +87,53 @@ pub(super) fn keep(parts: &Parts, tokens: Arc<Tokens>, stop: &CancellationToken)
                 tracing::error!(%why, "refused sign-ins could not be noted");
             }
             if stopping {
-                tell_heads(&store, &mut told).await;
+                tell_heads(&store, &clock, &mut told).await;
                 return;
             }
         }
     })
 }
 
-/// The head of each chain that has grown since `told`. Kept elsewhere, as a log is, it shows that a
-/// chain was cut or rewritten: `lazaret audit verify --anchor`.
-async fn tell_heads(store: &SqliteStore, told: &mut BTreeMap<String, u64>) {
-    match store.heads_of_chains().await {
-        Ok(heads) => {
-            for head in heads {
-                if told.insert(head.chain.clone(), head.sequence) != Some(head.sequence) {
-                    tracing::info!(
-                        target: "lazaret::audit",
-                        chain = head.chain,
-                        sequence = head.sequence,
-                        hash = head.hash,
-                        at = %head.at,
-                        "head of a chain"
-                    );
-                }
-            }
+/// The head of each chain that has grown since `told` goes to the log, and all of them as one change
+/// to whoever is told of it. Kept elsewhere, as a log is, it shows that a chain was cut or
+/// rewritten: `lazaret audit verify --anchor`. That change alone is not told of again.
+async fn tell_heads(store: &SqliteStore, clock: &SystemClock, told: &mut BTreeMap<String, u64>) {
+    let grown = match grown_heads(store, told).await {
+        Ok(grown) if grown.is_empty() => return,
+        Ok(grown) => grown,
+        Err(why) => {
+            tracing::error!(%why, "the heads of the chains could not be read");
+            return;
         }
-        Err(why) => tracing::error!(%why, "the heads of the chains could not be read"),
+    };
+    for head in &grown {
+        tracing::info!(
+            target: "lazaret::audit",
+            chain = head.chain,
+            sequence = head.sequence,
+            hash = head.hash,
+            at = %head.at,
+            "head of a chain"
+        );
     }
+    let head = |of: ChainHead| Head { chain: of.chain, sequence: of.sequence, hash: of.hash };
+    let heads = grown.into_iter().map(head).collect();
+    let change = super::start::note(clock, What::Anchored { heads });
+    if let Err(why) = store.apply(None, vec![change]).await {
+        tracing::error!(%why, "the heads of the chains could not be noted");
+    }
+    if let Err(why) = grown_heads(store, told).await {
+        tracing::error!(%why, "the heads of the chains could not be read");
+    }
+}
+
+/// Heads that are not those of `told`, which then has them.
+async fn grown_heads(
+    store: &SqliteStore,
+    told: &mut BTreeMap<String, u64>,
+) -> Result<Vec<ChainHead>, StoreError> {
+    let heads = store.heads_of_chains().await?.into_iter();
+    let is_new =
+        |head: &ChainHead| told.insert(head.chain.clone(), head.sequence) != Some(head.sequence);
+    Ok(heads.filter(is_new).collect())
 }

@@ -127,6 +127,11 @@ pub enum What {
     StopFile {
         there: bool,
     },
+    /// The heads of the chains that have grown, as they were: kept elsewhere, they show later
+    /// whether anything before them was changed.
+    Anchored {
+        heads: Vec<Head>,
+    },
     SourceSilent {
         source: String,
     },
@@ -141,6 +146,17 @@ pub enum What {
         mode: String,
     },
     Stopped,
+}
+
+/// The newest entry of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The tenant's name, or `*`.
+    pub chain: String,
+    /// Counted from 0.
+    pub sequence: u64,
+    /// 64 hex digits.
+    pub hash: String,
 }
 
 /// A link of a chain.

@@ -72,6 +72,10 @@ impl Notice {
                 notice.detail = what.to_owned();
                 Kind::Breaker
             }
+            What::Anchored { heads } => {
+                notice.detail = words::heads(heads);
+                Kind::Anchor
+            }
             What::StopFile { there } => {
                 notice.about = Scope::All.to_string();
                 notice.detail = "by the file STOP in the data directory".to_owned();

@@ -30,6 +30,8 @@ pub enum Kind {
     SignInRefused,
     Started,
     Stopped,
+    /// The heads of the record.
+    Anchor,
     /// Several of the above, where they are too many for a message each.
     #[serde(skip_deserializing)]
     Digest,
@@ -50,7 +52,7 @@ pub enum Severity {
 
 impl Kind {
     /// Those that a channel may choose.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Held,
         Kind::ProtectionUnknown,
         Kind::Breaker,
@@ -71,6 +73,7 @@ impl Kind {
         Kind::SignInRefused,
         Kind::Started,
         Kind::Stopped,
+        Kind::Anchor,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -95,6 +98,7 @@ impl Kind {
             Kind::SignInRefused => "sign_in_refused",
             Kind::Started => "started",
             Kind::Stopped => "stopped",
+            Kind::Anchor => "anchor",
             Kind::Digest => "digest",
             Kind::Test => "test",
         }
@@ -107,7 +111,10 @@ impl Kind {
 
     /// What a channel is told that names no kinds: everything but what happens on any good day.
     pub fn is_told_by_default(self) -> bool {
-        !matches!(self, Kind::RulesLoaded | Kind::Cancelled | Kind::Started | Kind::Stopped)
+        !matches!(
+            self,
+            Kind::RulesLoaded | Kind::Cancelled | Kind::Started | Kind::Stopped | Kind::Anchor
+        )
     }
 
     pub fn severity(self) -> Severity {
@@ -132,6 +139,7 @@ impl Kind {
             | Kind::SourceHeard
             | Kind::RulesLoaded
             | Kind::Started
+            | Kind::Anchor
             | Kind::Digest
             | Kind::Test => Severity::Info,
         }

@@ -1,6 +1,7 @@
 //! The sentences of messages, and the commands that go on from them.
 
 use super::{Kind, Message, Notice, PARTS, Severity};
+use crate::domain::audit::Head;
 use crate::domain::rule::harmless;
 
 /// Characters of a text from elsewhere that a message repeats.
@@ -48,9 +49,22 @@ pub(super) fn sentence(first: &Notice, count: u64) -> String {
         Kind::SignInRefused => format!("sign-ins are refused{times}{}", first(detail)),
         Kind::Started => format!("lazaret has started{times}: {detail}"),
         Kind::Stopped => format!("lazaret has stopped{times}"),
+        Kind::Anchor => format!("heads of the record{times}: {detail}"),
         // Made as messages, never from notices.
         Kind::Digest | Kind::Test => about.clone(),
     }
+}
+
+/// Heads that a message carries; the log has all of them.
+const HEADS: usize = 50;
+
+/// As `lazaret audit verify --anchor` reads them.
+pub(super) fn heads(heads: &[Head]) -> String {
+    let one = |head: &Head| serde_json::to_string(head).unwrap_or_default();
+    let shown: Vec<_> = heads.iter().take(HEADS).map(one).collect();
+    let more = heads.len().saturating_sub(HEADS);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more in the log") };
+    format!("{}{more}", shown.join(" "))
 }
 
 /// The command that goes on from it.
@@ -68,6 +82,7 @@ pub(super) fn next(first: &Notice) -> String {
         Kind::SourceSilent | Kind::CredentialExpiring => "lazaret doctor".to_owned(),
         Kind::RulesRefused => "lazaret rules check".to_owned(),
         Kind::RulesLoaded => "lazaret rules list".to_owned(),
+        Kind::Anchor => "lazaret audit verify --anchor FILE".to_owned(),
         Kind::Resumed
         | Kind::Recalled
         | Kind::SourceHeard

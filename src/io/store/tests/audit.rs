@@ -33,10 +33,11 @@ fn number(what: &What) -> usize {
         What::Stopped => 19,
         What::StopFile { .. } => 20,
         What::CancelAnswered { .. } => 21,
+        What::Anchored { .. } => 22,
     }
 }
 
-const KINDS: usize = 22;
+const KINDS: usize = 23;
 
 /// Of [`populated`].
 const ENTRIES: i64 = (KINDS + KINDS.div_ceil(4) + (KINDS + 2) / 4) as i64;
@@ -74,6 +75,7 @@ fn every_kind() -> Vec<What> {
         What::Stopped,
         What::StopFile { there: true },
         What::CancelAnswered { action, answer: text("done") },
+        What::Anchored { heads: Vec::new() },
     ];
     assert!(all.iter().map(number).eq(0..KINDS), "one of each");
     all
