@@ -79,7 +79,8 @@ pub(super) fn keep(parts: &Parts, tokens: Arc<Tokens>, stop: &CancellationToken)
                 () = stop.cancelled() => true,
                 _ = refusals.tick() => false,
                 _ = heads.tick() => {
-                    tell_heads(&store, &clock, &mut told).await;
+                    let heads = log_heads(&store, &mut told).await;
+                    note_heads(&store, &clock, heads, &mut told).await;
                     continue;
                 }
             };
@@ -87,25 +88,20 @@ pub(super) fn keep(parts: &Parts, tokens: Arc<Tokens>, stop: &CancellationToken)
                 tracing::error!(%why, "refused sign-ins could not be noted");
             }
             if stopping {
-                tell_heads(&store, &clock, &mut told).await;
+                log_heads(&store, &mut told).await;
                 return;
             }
         }
     })
 }
 
-/// The head of each chain that has grown since `told` goes to the log, and all of them as one change
-/// to whoever is told of it. Kept elsewhere, as a log is, it shows that a chain was cut or
-/// rewritten: `lazaret audit verify --anchor`. That change alone is not told of again.
-async fn tell_heads(store: &SqliteStore, clock: &SystemClock, told: &mut BTreeMap<String, u64>) {
-    let grown = match grown_heads(store, told).await {
-        Ok(grown) if grown.is_empty() => return,
-        Ok(grown) => grown,
-        Err(why) => {
-            tracing::error!(%why, "the heads of the chains could not be read");
-            return;
-        }
-    };
+/// The head of each chain that has grown since `told` goes to the log. Kept elsewhere, as a log is,
+/// it shows that a chain was cut or rewritten: `lazaret audit verify --anchor`.
+async fn log_heads(store: &SqliteStore, told: &mut BTreeMap<String, u64>) -> Vec<ChainHead> {
+    let grown = grown_heads(store, told).await.unwrap_or_else(|why| {
+        tracing::error!(%why, "the heads of the chains could not be read");
+        Vec::new()
+    });
     for head in &grown {
         tracing::info!(
             target: "lazaret::audit",
@@ -116,14 +112,25 @@ async fn tell_heads(store: &SqliteStore, clock: &SystemClock, told: &mut BTreeMa
             "head of a chain"
         );
     }
-    let head = |of: ChainHead| Head { chain: of.chain, sequence: of.sequence, hash: of.hash };
-    let heads = grown.into_iter().map(head).collect();
-    let change = super::start::note(clock, What::Anchored { heads });
-    if let Err(why) = store.apply(None, vec![change]).await {
-        tracing::error!(%why, "the heads of the chains could not be noted");
+    grown
+}
+
+/// The same heads as one change, for whoever is told of it. That change alone is not told of again.
+async fn note_heads(
+    store: &SqliteStore,
+    clock: &SystemClock,
+    heads: Vec<ChainHead>,
+    told: &mut BTreeMap<String, u64>,
+) {
+    if heads.is_empty() {
+        return;
     }
-    if let Err(why) = grown_heads(store, told).await {
-        tracing::error!(%why, "the heads of the chains could not be read");
+    let head = |of: ChainHead| Head { chain: of.chain, sequence: of.sequence, hash: of.hash };
+    let heads = heads.into_iter().map(head).collect();
+    let change = super::start::note(clock, What::Anchored { heads });
+    let noted = store.apply(None, vec![change]).await;
+    if let Err(why) = noted.map(|_| ()).and(grown_heads(store, told).await.map(|_| ())) {
+        tracing::error!(%why, "the heads of the chains could not be noted");
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args as ClapArgs;
 
 use super::client::{self, ConfigArg, Service};
-use super::style::{beside, clean, print_json};
+use super::style::{COLUMNS, beside, clean, print_json};
 use super::votes::{account_voter, tally};
 use super::{Failure, Outcome, runtime};
 use crate::app;
@@ -155,14 +155,23 @@ fn screen(braked: &Braked, direction: Direction) -> String {
         0 => String::new(),
         n => format!("in doubt {n}, "),
     };
-    let mut text = format!(
-        "{word} {scope}; in flight {}, {doubt}pending at Defender {}, queued {}, held {}\n",
+    let stands = format!(
+        "in flight {}, {doubt}pending at Defender {}, queued {}, held {}",
         standing.in_flight, standing.accepted, standing.queued, standing.held
     );
+    let head = format!("{word} {scope}; ");
+    let mut text = match head.chars().count() + stands.chars().count() {
+        0..=COLUMNS => format!("{head}{stands}\n"),
+        _ => format!("{}\n{stands}\n", head.trim_end()),
+    };
     if let Some(resumption) = resumption
         && (resumption.tripped > 0 || !resumption.released.is_empty())
     {
-        _ = writeln!(text, "its breaker counts anew from now; {}", tally(&resumption.released));
+        let released = match &resumption.released[..] {
+            [] => "it held nothing any more".to_owned(),
+            released => tally(released),
+        };
+        _ = writeln!(text, "its breaker counts anew from now; {released}");
     }
     if direction == Direction::Pause && standing.accepted > 0 {
         text.push_str("what is pending at Defender has left: lazaret recall asks to cancel it\n");

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::action::{HoldWhy, State};
 use super::audit::{Actor, Change, What};
+use super::breaker::Breaker;
 use super::ids::{ActionId, EffectKey, TenantName};
 use super::scope::Scope;
 use super::time::Wall;
@@ -64,14 +65,7 @@ impl Notice {
             What::Recalled { sha1 } => {
                 notice.done_to(&Scope::Sha1(*sha1), &change.actor, Kind::Recalled)
             }
-            What::Tripped { breaker, scope } => {
-                notice.about = format!("{breaker} has tripped and holds {scope}");
-                notice.option = scope.option();
-                // The command stands in the message by itself.
-                let what = notice.detail.split("; to go on: ").next().unwrap_or_default();
-                notice.detail = what.to_owned();
-                Kind::Breaker
-            }
+            What::Tripped { breaker, scope } => notice.tripped(*breaker, scope),
             What::Anchored { heads } => {
                 notice.detail = words::heads(heads);
                 Kind::Anchor
@@ -116,6 +110,15 @@ impl Notice {
             | What::SignedIn { .. } => return None,
         };
         Some(notice)
+    }
+
+    fn tripped(&mut self, breaker: Breaker, scope: &Scope) -> Kind {
+        self.about = format!("{breaker} has tripped and holds {scope}");
+        self.option = scope.option();
+        // The command stands in the message by itself.
+        let what = self.detail.split("; to go on: ").next().unwrap_or_default();
+        self.detail = what.to_owned();
+        Kind::Breaker
     }
 
     /// Of a scope, by somebody, for a reason.
