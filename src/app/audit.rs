@@ -73,6 +73,8 @@ pub(super) fn keep(parts: &Parts, tokens: Arc<Tokens>, stop: &CancellationToken)
         let mut heads = interval(CHAIN_HEADS_EVERY);
         refusals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heads.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first in five minutes: the stop has told them.
+        heads.reset();
         let mut told = BTreeMap::new();
         loop {
             let stopping = tokio::select! {
