@@ -42,8 +42,8 @@ use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
 pub use brakes::{
-    Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine, Which,
-    braked, pause_and_wait, resume_whole, stop_file, until_all_have_left,
+    BY_FILE, Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine,
+    Which, braked, pause_and_wait, resume_whole, stop_file, until_all_have_left,
 };
 pub use feed::{ChannelLine, Cursor, Fed, Feed, Noted, Record};
 pub use record::{AuditLine, ChainHead, ChainReport, Verified};

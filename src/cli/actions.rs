@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::domain::action::{Coordinates, State, StateName};
 use crate::domain::audit::{Actor, Change, Role, What};
 use crate::domain::decision::Fate;
+use crate::domain::ids::ActionId;
 use crate::domain::vote::Say;
 use crate::io::{ActionFilter, ActionLine, ActionReport, ReceiptFilter, ReceiptLine, Store as _};
 
@@ -164,14 +165,20 @@ pub fn listing(lines: &[ActionLine]) -> String {
     let mut rows = vec![["id", "state", "machine", "sha1", "alert"].map(String::from).to_vec()];
     rows.extend(lines.iter().map(|line| {
         vec![
-            format!("{:.18}", line.id.to_string()),
+            short_id(&line.id),
             line.state.name().to_string(),
             format!("{:.8}…", line.key.machine.to_string()),
             format!("{:.8}…", line.key.sha1.to_string()),
-            shortened(&line.alert_id, 26),
+            shortened(&line.alert_id, 17),
         ]
     }));
     table(&rows)
+}
+
+/// The start of an id that no other action has: ids of one millisecond differ in what stands from
+/// the 25th character on.
+pub fn short_id(id: &ActionId) -> String {
+    format!("{:.28}", id.to_string())
 }
 
 pub fn shortened(text: &str, chars: usize) -> String {
@@ -243,7 +250,7 @@ fn page(style: Style, report: &ActionReport) -> String {
         text.push_str(&beside(&head, 24, &clean(&value)));
     }
     if let State::Held { .. } = &line.state {
-        let id = format!("{:.18}", line.id.to_string());
+        let id = short_id(&line.id);
         for say in ["approve", "reject"] {
             let next = format!("→ lazaret actions {say} {id} --reason TEXT");
             text.push_str(&format!("  {}\n", style.dim(next)));
@@ -317,7 +324,12 @@ pub fn state_text(state: &State) -> String {
         State::Held { why, approvals } => {
             let given = match &approvals.given[..] {
                 [] => String::new(),
-                given => format!("; {} of {} approved it", given.join(", "), approvals.count),
+                given => format!(
+                    "; {} of {} have approved it: {}",
+                    given.len(),
+                    approvals.count,
+                    given.join(", ")
+                ),
             };
             format!("held: {why}{given}")
         }
@@ -331,12 +343,14 @@ fn change_text(change: &Change) -> String {
         What::Moved { from, to, .. } => format!("{from} → {}", state_text(to)),
         What::ClassRaised { to, .. } => format!("class raised to {to:?}").to_lowercase(),
         What::DuplicateLinked { alert, .. } => format!("duplicate: alert {alert}"),
+        What::Approved { .. } => "approved, and waits for another".to_owned(),
         What::CancelAsked { .. } => "to be cancelled at Defender".to_owned(),
         What::CancelAnswered { answer, .. } => format!("cancelling it: {answer}"),
         other => format!("{other:?}"),
     };
     let by = match &change.actor {
         Actor::Lazaret => String::new(),
+        Actor::Person(name) if what.ends_with(&format!("by {name}")) => String::new(),
         Actor::Person(name) => format!(" by {name}"),
     };
     if what.contains(&change.reason) {

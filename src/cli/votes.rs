@@ -3,7 +3,7 @@
 
 use clap::Args as ClapArgs;
 
-use super::actions::listing;
+use super::actions::{listing, short_id};
 use super::client::{self, ConfigArg, Service};
 use super::style::{clean, print_json};
 use super::{Failure, Outcome, runtime};
@@ -220,7 +220,7 @@ fn outcome(lines: &[VoteLine], many: bool) -> String {
     }
     let mut text = String::new();
     for line in lines {
-        text.push_str(&clean(&format!("{:.18}  {}", line.id.to_string(), said(&line.voted))));
+        text.push_str(&clean(&format!("{}  {}", short_id(&line.id), said(&line.voted))));
         text.push('\n');
     }
     text

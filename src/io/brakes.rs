@@ -16,12 +16,15 @@ use crate::limits;
 /// In the data directory: while it is there, nothing is sent.
 pub const STOP_FILE: &str = "STOP";
 
+/// How what [`stop_file`] says begins.
+pub const BY_FILE: &str = "nothing is quarantined while the file";
+
 /// What to say where the stop file is there.
 pub fn stop_file(file: &std::path::Path) -> Option<String> {
     let there = file.try_exists().unwrap_or(true);
     there.then(|| {
         let file = file.display();
-        format!("nothing is sent while the file {file} is there; to go on: rm {file}")
+        format!("{BY_FILE} {file} is there; to go on: rm {file}")
     })
 }
 

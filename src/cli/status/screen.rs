@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cli::style::{COLUMNS, Style, ago, beside, clean};
 use crate::domain::action::StateName;
 use crate::domain::time::Wall;
-use crate::io::{RelayLine, Report, Summary};
+use crate::io::{BY_FILE, RelayLine, Report, Summary};
 
 /// Columns of a question, and of what is said beside it.
 const ASIDE: usize = 12;
@@ -22,7 +22,7 @@ pub(super) fn running(style: Style, report: &Report) -> String {
         &report.ruleset[..report.ruleset.len().min(12)],
     );
     let screen = Screen { style, summary: &report.summary, relays: &report.relays };
-    text.push_str(&screen.is_it_stopped(&report.mode));
+    text.push_str(&screen.is_it_stopped(&report.mode, &report.problems));
     text.push_str(&screen.what_is_it_doing());
     text.push_str(&screen.who_waits());
     text.push_str(&screen.what_is_wrong(&report.problems));
@@ -78,8 +78,13 @@ impl Screen<'_> {
         format!("{}{}\n", " ".repeat(indent), self.style.dim(format!("→ {command}")))
     }
 
-    fn is_it_stopped(&self, mode: &str) -> String {
+    fn is_it_stopped(&self, mode: &str, problems: &[String]) -> String {
         let Summary { pauses, .. } = self.summary;
+        if let Some(by_file) = problems.iter().find(|problem| problem.starts_with(BY_FILE)) {
+            let mut text = self.problem("stopped?", by_file);
+            text.push_str(&self.more(&self.gone_out()));
+            return text;
+        }
         let mut text = match (&pauses[..], mode) {
             ([], "observe") => self.row("stopped?", "mode observe: everything but the call"),
             ([], _) => self.row("stopped?", "no"),
