@@ -5,6 +5,7 @@
 mod actions;
 mod audit;
 mod client;
+mod csv;
 mod demo;
 mod doctor;
 mod notify;
@@ -88,6 +89,14 @@ impl Failure {
 
     fn wrong(why: impl std::fmt::Display) -> Self {
         Failure::Wrong(why.to_string())
+    }
+}
+
+/// Refuses a reason that says nothing.
+fn check_reason(reason: &str) -> Outcome {
+    match reason.trim() {
+        "" => Err(Failure::usage("--reason is empty: say why, it goes on the record")),
+        _ => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{LOCAL_TOKEN_FILE, Parts, StartError};
 use crate::config::{Config, TokenKind};
 use crate::domain::audit::{Head, Role, What};
-use crate::io::admin::{Token, Tokens, note_refused};
+use crate::io::admin::{LOCAL, Token, Tokens, note_refused};
 use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
 use crate::io::{ChainHead, Clock as _, Store as _, StoreError};
@@ -61,7 +61,7 @@ fn local_token(config: &Config, parts: &Parts) -> std::io::Result<Token> {
     let mut file =
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     file.write_all(secrecy::ExposeSecret::expose_secret(&secret).as_bytes())?;
-    Ok(Token::new("local", Role::Operate, &secret))
+    Ok(Token::new(LOCAL, Role::Operate, &secret))
 }
 
 /// Until the stop, and once more at it: refused sign-ins go on the record, and the heads of the

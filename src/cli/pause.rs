@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::client::{self, ConfigArg, Service};
 use super::style::{COLUMNS, beside, clean, print_json};
 use super::votes::{account_voter, tally};
-use super::{Failure, Outcome, runtime};
+use super::{Failure, Outcome, check_reason, runtime};
 use crate::app;
 use crate::config::Config;
 use crate::domain::audit::Role;
@@ -58,9 +58,7 @@ pub enum Direction {
 
 pub fn run(args: Args, direction: Direction) -> Outcome {
     let config = args.config.load()?;
-    if args.reason.trim().is_empty() {
-        return Err(Failure::usage("--reason is empty: say why, it goes on the record"));
-    }
+    check_reason(&args.reason)?;
     let scope = args.scope.scope(&config)?;
     runtime(1)?.block_on(async {
         let braked = match client::find(&config, Role::Operate).await? {
@@ -94,28 +92,19 @@ async fn on_the_store(
         let why = format!("there is no rule {rule}: lazaret rules list shows their ids");
         return Err(Failure::wrong(why));
     }
-    let resumption = match direction {
-        Direction::Pause => {
-            let store = app::open_store(config).map_err(Failure::usage)?;
-            let pause = Pause { scope: scope.clone(), by: client::account(), reason, at };
-            pause_and_wait(&store, &clock, pause).await.map_err(Failure::wrong)?;
-            return braked(&store, scope, at, None).await.map_err(Failure::wrong);
-        }
-        Direction::Resume => {
-            let guard = app::guard(config).map_err(Failure::usage)?;
-            let store = app::open_store(config).map_err(Failure::usage)?;
-            let by = account_voter();
-            let resume = Resume { scope: scope.clone(), by, reason, at, after: None };
-            let found = resume_whole(&store, guard, resume).await.map_err(Failure::wrong)?;
-            if found.found_nothing() {
-                return Err(Failure::wrong(format!(
-                    "{scope} is neither paused nor held by a breaker: nothing to resume"
-                )));
-            }
-            (store, found)
-        }
-    };
-    let (store, found) = resumption;
+    if direction == Direction::Pause {
+        let store = app::open_store(config).map_err(Failure::usage)?;
+        let pause = Pause { scope: scope.clone(), by: client::account(), reason, at };
+        pause_and_wait(&store, &clock, pause).await.map_err(Failure::wrong)?;
+        return braked(&store, scope, at, None).await.map_err(Failure::wrong);
+    }
+    let guard = app::guard(config).map_err(Failure::usage)?;
+    let store = app::open_store(config).map_err(Failure::usage)?;
+    let resume = Resume { scope: scope.clone(), by: account_voter(), reason, at, after: None };
+    let found = resume_whole(&store, guard, resume).await.map_err(Failure::wrong)?;
+    if let Some(why) = found.found_nothing(&scope) {
+        return Err(Failure::wrong(why));
+    }
     braked(&store, scope, at, Some(found)).await.map_err(Failure::wrong)
 }
 

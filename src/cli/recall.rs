@@ -9,7 +9,7 @@ use clap::Args as ClapArgs;
 
 use super::client::{self, Client, ConfigArg, Service};
 use super::style::{Style, print_json};
-use super::{Failure, Outcome, runtime};
+use super::{Failure, Outcome, check_reason, runtime};
 use crate::app;
 use crate::domain::audit::Role;
 use crate::domain::ids::Sha1;
@@ -54,9 +54,7 @@ struct Shown {
 
 pub fn run(args: Args) -> Outcome {
     let config = args.config.load()?;
-    if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
-        return Err(Failure::usage("--reason is empty: say why, it goes on the record"));
-    }
+    args.reason.as_deref().map_or(Ok(()), check_reason)?;
     if let Some(path) = &args.csv {
         // Before anything is done: a mistyped path is then all that is wrong.
         open(path)?;

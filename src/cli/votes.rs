@@ -6,10 +6,10 @@ use clap::Args as ClapArgs;
 use super::actions::{listing, short_id};
 use super::client::{self, ConfigArg, Service};
 use super::style::{clean, print_json};
-use super::{Failure, Outcome, runtime};
+use super::{Failure, Outcome, check_reason, runtime};
 use crate::app;
 use crate::config::Config;
-use crate::domain::action::StateName;
+use crate::domain::action::{HoldWhy, StateName};
 use crate::domain::audit::Role;
 use crate::domain::vote::{Say, Voted, Voter};
 use crate::io::admin::VoteRequest;
@@ -64,8 +64,6 @@ pub struct FilterArg {
     why: Option<String>,
 }
 
-const WHYS: [&str; 6] = ["approval", "breaker", "protection", "returns", "unknown", "withdrawn"];
-
 impl FilterArg {
     /// The filter, its values checked.
     pub fn filter(&self, state: Option<StateName>, limit: usize) -> Result<ActionFilter, Failure> {
@@ -82,9 +80,9 @@ impl FilterArg {
             .as_deref()
             .map(|text| Sha1::parse(text).map_err(|why| bad("sha1", text, &why)));
         if let Some(why) = &self.why
-            && !WHYS.contains(&why.as_str())
+            && !HoldWhy::WORDS.contains(&why.as_str())
         {
-            let known = format!("is no reason; there are {}", WHYS.join(", "));
+            let known = format!("is no reason; there are {}", HoldWhy::WORDS.join(", "));
             return Err(bad("why", why, &known));
         }
         Ok(ActionFilter {
@@ -102,9 +100,7 @@ impl FilterArg {
 
 pub fn run(args: Args, say: Say) -> Outcome {
     let config = args.config.load()?;
-    if args.reason.trim().is_empty() {
-        return Err(Failure::usage("--reason is empty: say why, it goes on the record"));
-    }
+    check_reason(&args.reason)?;
     let state = (say == Say::Approve).then_some(StateName::Held);
     let filter = args.filter.filter(state, SHOWN)?;
     let which = match (args.ids.is_empty(), filter.is_narrow()) {

@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 
 use extract::{Path, Query};
 
-pub use auth::{Caller, Token, Tokens};
+pub use auth::{Caller, LOCAL, Token, Tokens};
 pub use brakes::{BrakeRequest, VoteRequest};
 pub use recall::RecallRequest;
 pub use sign_in::note_refused;

@@ -128,9 +128,11 @@ pub async fn braked(
 }
 
 impl Resumption {
-    /// There was no pause of the scope, and no breaker that held anything.
-    pub fn found_nothing(&self) -> bool {
-        !self.paused && self.tripped == 0 && self.released.is_empty()
+    /// What to say where there was no pause of the scope, and no breaker that held anything.
+    pub fn found_nothing(&self, scope: &Scope) -> Option<String> {
+        let nothing = !self.paused && self.tripped == 0 && self.released.is_empty();
+        nothing
+            .then(|| format!("{scope} is neither paused nor held by a breaker: nothing to resume"))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::Shown;
 use crate::cli::actions::{shortened, state_text};
+use crate::cli::csv::record;
 use crate::cli::style::{COLUMNS, Style, beside, clean, wrap};
 use crate::domain::action::{State, StateName};
 use crate::domain::scope::Scope;
@@ -220,7 +221,7 @@ pub(super) fn csv(file: &FileReport) -> String {
         "other_files",
         "action",
     ];
-    let mut text = format!("{}\r\n", head.join(","));
+    let mut text = record(head);
     for line in &file.actions {
         let cancel = line.cancel.as_ref().map(|cancel| {
             let open = cancel.trouble.clone().unwrap_or_else(|| "not answered yet".to_owned());
@@ -239,21 +240,9 @@ pub(super) fn csv(file: &FileReport) -> String {
             others.join(" "),
             line.id.to_string(),
         ];
-        let row: Vec<_> = row.iter().map(|cell| cell_of(cell)).collect();
-        text.push_str(&format!("{}\r\n", row.join(",")));
+        text.push_str(&record(row.iter().map(String::as_str)));
     }
     text
-}
-
-/// Quoted where it has to be. What a spreadsheet would take for a formula gets an apostrophe before
-/// it: machine names come from alerts.
-fn cell_of(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    match text.contains([',', '"', '\r', '\n']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,10 @@ pub enum HoldWhy {
 }
 
 impl HoldWhy {
+    /// All that [`HoldWhy::as_str`] says, in the order of the alphabet.
+    pub const WORDS: [&str; 6] =
+        ["approval", "breaker", "protection", "returns", "unknown", "withdrawn"];
+
     pub fn as_str(&self) -> &'static str {
         match self {
             HoldWhy::Unknown { .. } => "unknown",

@@ -31,7 +31,7 @@ pub struct VoteRequest {
 }
 
 /// A reason goes on the record for good.
-fn check_reason(reason: &str) -> Result<(), Box<Response>> {
+pub(super) fn check_reason(reason: &str) -> Result<(), Box<Response>> {
     if reason.trim().is_empty() || reason.len() > 1000 {
         let why = "a reason of 1 to 1000 bytes is needed: it goes on the record";
         return Err(Box::new(refuse(StatusCode::BAD_REQUEST, why)));
@@ -106,8 +106,7 @@ pub(super) async fn resume(
         Ok(resumption) => resumption,
         Err(why) => return failed(&why),
     };
-    if resumption.found_nothing() {
-        let why = format!("{scope} is neither paused nor held by a breaker: nothing to resume");
+    if let Some(why) = resumption.found_nothing(&scope) {
         return refuse(StatusCode::CONFLICT, why);
     }
     (admin.resumed)();

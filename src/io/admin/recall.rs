@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
+use super::brakes::check_reason;
 use super::extract::{Body, Path, Query};
 use super::{Admin, Caller, failed, refuse};
-use crate::domain::audit::Role;
 use crate::domain::ids::Sha1;
 use crate::io::recall::{Recall, recall_and_wait};
 use crate::limits;
@@ -43,13 +43,8 @@ pub(super) async fn recall(
         Ok(sha1) => sha1,
         Err(refusal) => return *refusal,
     };
-    if caller.role < Role::Operate {
-        let why = format!("token {} may not recall: this needs the role operate", caller.name);
-        return refuse(StatusCode::FORBIDDEN, why);
-    }
-    if request.reason.trim().is_empty() || request.reason.len() > 1000 {
-        let why = "a reason of 1 to 1000 bytes is needed: it goes on the record";
-        return refuse(StatusCode::BAD_REQUEST, why);
+    if let Err(refusal) = check_reason(&request.reason) {
+        return *refusal;
     }
     let (by, at) = (caller.on_record(), admin.clock.now().wall);
     let recall = Recall { sha1, by, reason: request.reason, at };

@@ -13,7 +13,7 @@ use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::scope::Scope;
 use crate::domain::time::Wall;
-use crate::domain::vote::{self, Next, Say, Voted};
+use crate::domain::vote::{self, Next, Say, Voted, Voter};
 use crate::io::{ActionFilter, Ballot, Resume, Resumption, VoteLine, Which};
 use crate::limits::RELEASE_PIECE;
 
@@ -46,7 +46,9 @@ pub(super) fn vote(
             found.iter().map(of).collect::<Result<Vec<_>, _>>()?
         }
     };
-    waiting.into_iter().map(|waits| say(db, ballot, guard, waits)).collect()
+    let Ballot { say, by, reason, at, .. } = ballot;
+    let word = Word { say: *say, by, reason, at: *at };
+    waiting.into_iter().map(|waits| word.on(db, guard, waits)).collect()
 }
 
 /// Removes a pause, sets the breakers of its scope back, and says yes in this person's name to
@@ -63,16 +65,9 @@ pub(super) fn resume(
         let what = What::Resumed { scope: scope.clone() };
         chain::append(db, &pauses::change(scope, &by.name, reason, *at, what))?;
     }
-    let ballot = Ballot {
-        which: Which::Ids(Vec::new()),
-        say: Say::Approve,
-        by: by.clone(),
-        reason: reason.clone(),
-        at: *at,
-    };
+    let word = Word { say: Say::Approve, by, reason, at: *at };
     let held = held_by_breaker(db, scope, after.as_ref())?.into_iter();
-    let released =
-        held.map(|waits| say(db, &ballot, guard, waits)).collect::<Result<Vec<_>, _>>()?;
+    let released = held.map(|waits| word.on(db, guard, waits)).collect::<Result<Vec<_>, _>>()?;
     Ok(Resumption { paused, tripped, released })
 }
 
@@ -155,50 +150,57 @@ fn held_by_breaker(
     Ok(found)
 }
 
-fn say(
-    db: &Connection,
-    ballot: &Ballot,
-    guard: &dyn Guard,
-    waits: Waits,
-) -> Result<VoteLine, Fault> {
-    let Waits { id, key, state, expires, candidate } = waits;
-    let Ballot { say, by, reason, at, .. } = ballot;
-    let (voted, next) = match say {
-        Say::Approve => {
-            let protection = || guard.protection(&candidate, *at);
-            vote::approve(&state, expires, by, protection, *at)
-        }
-        Say::Reject => vote::reject(&state, by),
-    };
-    let change = |reason: String, what| Change {
-        tenant: Some(key.tenant.clone()),
-        actor: Actor::Person(by.name.clone()),
-        reason,
-        at: *at,
-        what,
-    };
-    match next {
-        Next::Nothing => {}
-        Next::Noted(to) => {
-            let mut update = db.prepare_cached("UPDATE actions SET detail = ?2 WHERE id = ?1")?;
-            update.execute(params![id, Json(&to)])?;
-            let what = What::Approved { action: id, by: by.name.clone() };
-            chain::append(db, &change(reason.clone(), what))?;
-        }
-        Next::Moves(to, released) => {
-            let reason = match &voted {
-                Voted::Protected { by } => {
-                    format!("judged again at an approval: protected by rule {}", by.join(", "))
+/// What a person says, and why, of any number of actions.
+#[derive(Clone, Copy)]
+struct Word<'a> {
+    say: Say,
+    by: &'a Voter,
+    reason: &'a str,
+    at: Wall,
+}
+
+impl Word<'_> {
+    fn on(self, db: &Connection, guard: &dyn Guard, waits: Waits) -> Result<VoteLine, Fault> {
+        let Waits { id, key, state, expires, candidate } = waits;
+        let Self { say, by, reason, at } = self;
+        let (voted, next) = match say {
+            Say::Approve => {
+                let protection = || guard.protection(&candidate, at);
+                vote::approve(&state, expires, by, protection, at)
+            }
+            Say::Reject => vote::reject(&state, by),
+        };
+        let change = |reason: String, what| Change {
+            tenant: Some(key.tenant.clone()),
+            actor: Actor::Person(by.name.clone()),
+            reason,
+            at,
+            what,
+        };
+        match next {
+            Next::Nothing => {}
+            Next::Noted(to) => {
+                let mut update =
+                    db.prepare_cached("UPDATE actions SET detail = ?2 WHERE id = ?1")?;
+                update.execute(params![id, Json(&to)])?;
+                let what = What::Approved { action: id, by: by.name.clone() };
+                chain::append(db, &change(reason.to_owned(), what))?;
+            }
+            Next::Moves(to, released) => {
+                let reason = match &voted {
+                    Voted::Protected { by } => {
+                        format!("judged again at an approval: protected by rule {}", by.join(", "))
+                    }
+                    _ => reason.to_owned(),
+                };
+                let what = What::Moved { action: id, from: state.name(), to };
+                actions::record(db, &change(reason, what))?;
+                if let Some(released) = released {
+                    let sql = "UPDATE actions SET released = ?2 WHERE id = ?1";
+                    db.prepare_cached(sql)?.execute(params![id, Json(&released)])?;
                 }
-                _ => reason.clone(),
-            };
-            let what = What::Moved { action: id, from: state.name(), to };
-            actions::record(db, &change(reason, what))?;
-            if let Some(released) = released {
-                let sql = "UPDATE actions SET released = ?2 WHERE id = ?1";
-                db.prepare_cached(sql)?.execute(params![id, Json(&released)])?;
             }
         }
+        Ok(VoteLine { id, key, voted })
     }
-    Ok(VoteLine { id, key, voted })
 }

@@ -69,18 +69,24 @@ pub(super) fn last_received(db: &Connection) -> Result<Vec<(String, Wall)>, Faul
     all(db, "SELECT source, newest FROM received", |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Why an action is held, in one word: what `why` of its state is or has as its only key.
-const HELD_WHY_IS: &str = "state = 'held' AND
-    CASE json_type(detail, '$.why') WHEN 'object'
-         THEN (SELECT key FROM json_each(detail, '$.why')) ELSE detail ->> '$.why' END = ?";
+/// Why an action is held, in one word, as SQL: what `why` of its state is or has as its only key.
+macro_rules! held_why {
+    () => {
+        "CASE json_type(detail, '$.why') WHEN 'object'
+              THEN (SELECT key FROM json_each(detail, '$.why')) ELSE detail ->> '$.why' END"
+    };
+}
 
-const HELD: &str = "SELECT tenant,
-        CASE json_type(detail, '$.why') WHEN 'object'
-             THEN (SELECT key FROM json_each(detail, '$.why')) ELSE detail ->> '$.why' END AS why,
-        COUNT(*)
+const HELD_WHY_IS: &str = concat!("state = 'held' AND ", held_why!(), " = ?");
+
+const HELD: &str = concat!(
+    "SELECT tenant, ",
+    held_why!(),
+    " AS why, COUNT(*)
     FROM actions INDEXED BY actions_open
     WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted') AND state = 'held'
-    GROUP BY tenant, why ORDER BY tenant, why";
+    GROUP BY tenant, why ORDER BY tenant, why"
+);
 
 /// Newest first.
 pub(super) fn actions(db: &Connection, filter: &ActionFilter) -> Result<Vec<ActionLine>, Fault> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::csv::cell as cell_of;
 use crate::domain::ids::{ActionId, MachineId, Sha1};
 use crate::domain::time::Wall;
 use crate::io::Pause;
