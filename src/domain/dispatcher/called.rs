@@ -47,10 +47,19 @@ impl Dispatcher {
                 self.shut(now, error);
                 self.queue.queued(head.not_before);
             }
-            // It is where a person finds it, and no load brings it before that is over.
-            NotBegun::Refused(Begun::Aside | Begun::Stopped(_)) => {}
-            NotBegun::Refused(Begun::Expired) => self.sweep_at = now.boot,
-            NotBegun::Refused(Begun::Corrupt) => self.queue.set_aside(head.action),
+            // It is where a person finds it, and no load brings it before that is over. What the
+            // store says of one action alone it says only where nothing shuts the whole tenant.
+            NotBegun::Refused(Begun::Aside | Begun::Stopped(_)) => self.shut = None,
+            NotBegun::Refused(Begun::Expired) => {
+                self.shut = None;
+                self.sweep_at = now.boot;
+            }
+            NotBegun::Refused(Begun::Corrupt) => {
+                self.queue.set_aside(head.action);
+                if let Some(shut) = &mut self.shut {
+                    shut.probe_at = now.boot;
+                }
+            }
             // Somebody else moved it: if it is still to be called, a load will tell.
             NotBegun::Refused(Begun::NotQueued(_) | Begun::Written(_)) => {
                 self.queue.queued(now.wall + limits::SHUT_PROBE);

@@ -1,3 +1,5 @@
+mod shut;
+
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -292,40 +294,6 @@ fn an_active_request_is_looked_up_at_once() {
     let (to, effects) = desk.answer(&head, refused(400, "ActiveRequestAlreadyExists"));
     assert!(matches!(to, State::InDoubt { doubt: Doubt::ActiveRequest { .. }, .. }), "{to:?}");
     assert!(matches!(effects[..], [Effect::List { .. }]), "{effects:?}");
-}
-
-#[test]
-fn while_paused_one_call_is_tried_now_and_then() {
-    let mut desk = Desk::new(100);
-    let heads = [1, 2].map(|n| desk.head(n, Class::Urgent));
-    let begun = calls(&desk.load(Event::Wakeup, &heads));
-    for action in begun {
-        let called = Called::NotBegun(NotBegun::Refused(Begun::Paused("paused".to_owned())));
-        assert_eq!(calls(&desk.load(Event::Called { action, called }, &heads)), []);
-    }
-    // Nothing was written, so nothing was used.
-    assert_eq!(desk.dispatcher.snapshot(desk.now).used[0].calls, 0);
-    assert_eq!(calls(&desk.load(Event::Nudge, &heads)), []);
-    desk.later(limits::SHUT_PROBE);
-    assert_eq!(calls(&desk.load(Event::Wakeup, &heads)), [action(1)]);
-    // It was written: the pause is over.
-    let answer = Answer::Accepted { machine_action: MachineActionId::parse("a").unwrap() };
-    let called = desk.attempted(&heads[0], answer);
-    let effects = desk.load(Event::Called { action: action(1), called }, &heads[1..]);
-    assert_eq!(calls(&effects), [action(2)]);
-}
-
-#[test]
-fn a_row_that_does_not_verify_is_never_called_again() {
-    let mut desk = Desk::new(100);
-    let head = desk.head(1, Class::Urgent);
-    assert_eq!(desk.calls_at(&head), [head.action]);
-    let called = Called::NotBegun(NotBegun::Refused(Begun::Corrupt));
-    let effects =
-        desk.load(Event::Called { action: head.action, called }, std::slice::from_ref(&head));
-    assert_eq!(calls(&effects), []);
-    desk.later(seconds(60));
-    assert_eq!(desk.calls_at(&head), []);
 }
 
 #[test]
