@@ -291,11 +291,14 @@ pub(super) fn housekeeping(
                         let (by, at) = (ITSELF.to_owned(), clock.now().wall);
                         let pause = Pause { scope: Scope::All, by, reason: reason.clone(), at };
                         match store.pause(pause).await {
-                            Ok(()) => tracing::error!(reason, "paused until a person resumes"),
-                            Err(why) => tracing::error!(%why, reason, "the pause failed"),
+                            Ok(()) => {
+                                tracing::error!(reason, "paused until a person resumes");
+                                held = true;
+                            }
+                            Err(why) => tracing::error!(%why, reason, "the pause is tried again"),
                         }
                     }
-                    held = foreign.is_some();
+                    held &= foreign.is_some();
                 }
             }
         }
