@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::breakers;
 use super::fault::Fault;
+use crate::domain::decision::Fate;
 use crate::domain::time::Wall;
 use crate::io::Retention;
 use crate::limits;
@@ -11,24 +12,33 @@ use crate::limits;
 /// Deletes at most [`limits::PURGE_PIECE`] rows of each kind, and says how many went: none means
 /// that nothing is left to delete.
 pub(super) fn purge(db: &Connection, retention: &Retention, now: Wall) -> Result<u64, Fault> {
-    let fates = "DELETE FROM receipts WHERE sequence IN (
-        SELECT sequence FROM receipts
-        WHERE fate IN ('acted', 'held', 'observed', 'duplicate', 'incomplete', 'too_old',
-                       'no_match', 'unknown_tenant') AND at < ?1 LIMIT ?2)";
-    let unreadable = "DELETE FROM receipts WHERE sequence IN (
-        SELECT sequence FROM receipts WHERE fate = 'unreadable' AND at < ?1 LIMIT ?2)";
     let replays = "DELETE FROM replays WHERE rowid IN (
         SELECT rowid FROM replays WHERE keep_until < ?1 LIMIT ?2)";
     let effects = "DELETE FROM effects WHERE (tenant, machine, sha1) IN (
         SELECT tenant, machine, sha1 FROM effects WHERE forget IS NOT NULL AND forget <= ?1
         LIMIT ?2)";
-    let mut gone = delete(db, fates, now - retention.fates)?;
-    gone += delete(db, unreadable, now - retention.unreadable)?;
+    let mut gone = receipts(db, retention, now)?;
     gone += delete(db, replays, now)?;
     gone += delete(db, effects, now)?;
     gone += breakers::forget(db, now)?;
     let kept = retention.actions.max(limits::ENDED_ACTIONS_KEPT_MIN);
     Ok(gone + ended_actions(db, now - kept)?)
+}
+
+fn receipts(db: &Connection, retention: &Retention, now: Wall) -> Result<u64, Fault> {
+    let mut delete = db.prepare_cached(
+        "DELETE FROM receipts WHERE sequence IN (
+             SELECT sequence FROM receipts WHERE fate = ?1 AND at < ?2 LIMIT ?3)",
+    )?;
+    let mut gone = 0;
+    for fate in Fate::ALL {
+        let kept = match fate {
+            Fate::Unreadable => retention.unreadable,
+            _ => retention.fates,
+        };
+        gone += delete.execute(params![fate, now - kept, super::limit(limits::PURGE_PIECE)])?;
+    }
+    Ok(gone as u64)
 }
 
 /// Ended actions, each with its origin and its attempts.

@@ -136,6 +136,20 @@ fn what_has_been_kept_long_enough_goes_and_its_changes_stay() {
 }
 
 #[test]
+fn receipts_of_every_fate_go_in_the_end() {
+    let mut world = World::new();
+    world.take(brings(acts(1, effect(1, 1))));
+    for fate in Fate::ALL {
+        let sql = "INSERT INTO receipts (at, source, alert, fate, reason, delivery, candidates)
+            SELECT at, source, alert, ?1, reason, delivery, candidates FROM receipts LIMIT 1";
+        world.db.connection.execute(sql, [fate]).unwrap();
+    }
+    let retention = Retention { fates: 30 * DAY, actions: 400 * DAY, unreadable: 7 * DAY };
+    world.db.purge(&retention, wall() + 31 * DAY).unwrap();
+    assert_eq!(world.count("receipts"), 0);
+}
+
+#[test]
 fn the_log_of_the_limiter_outlives_the_shortest_retention() {
     let mut world = World::new();
     world.take(brings(acts(1, effect(1, 1))));
