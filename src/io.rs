@@ -237,6 +237,14 @@ pub trait Store: Send + Sync {
         guard: Arc<dyn Guard>,
     ) -> BoxFuture<'static, Result<Resumption, StoreError>>;
 
+    /// Goes on releasing what [`Resumption::rest`] names, where the breaker still holds it.
+    fn release(
+        &self,
+        resume: Resume,
+        rows: Vec<i64>,
+        guard: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Vec<VoteLine>, StoreError>>;
+
     /// Applies one person's yes or no to some actions, all or none. An id that names no action, or
     /// more matches than were allowed for, is [`StoreError::Invalid`].
     fn vote(
@@ -244,6 +252,8 @@ pub trait Store: Send + Sync {
         ballot: Ballot,
         guard: Arc<dyn Guard>,
     ) -> BoxFuture<'static, Result<Vec<VoteLine>, StoreError>>;
+
+    fn pauses(&self) -> BoxFuture<'static, Result<Vec<Pause>, StoreError>>;
 
     /// How many actions of that scope stand in each open state.
     fn standing(&self, scope: Scope) -> BoxFuture<'static, Result<Standing, StoreError>>;

@@ -96,16 +96,16 @@ async fn on_the_store(
         let store = app::open_store(config).map_err(Failure::usage)?;
         let pause = Pause { scope: scope.clone(), by: client::account(), reason, at };
         pause_and_wait(&store, &clock, pause).await.map_err(Failure::wrong)?;
-        return braked(&store, scope, at, None).await.map_err(Failure::wrong);
+        return braked(&store, scope, None).await.map_err(Failure::wrong);
     }
     let guard = app::guard(config).map_err(Failure::usage)?;
     let store = app::open_store(config).map_err(Failure::usage)?;
-    let resume = Resume { scope: scope.clone(), by: account_voter(), reason, at, after: None };
+    let resume = Resume { scope: scope.clone(), by: account_voter(), reason, at };
     let found = resume_whole(&store, guard, resume).await.map_err(Failure::wrong)?;
     if let Some(why) = found.found_nothing(&scope) {
         return Err(Failure::wrong(why));
     }
-    braked(&store, scope, at, Some(found)).await.map_err(Failure::wrong)
+    braked(&store, scope, Some(found)).await.map_err(Failure::wrong)
 }
 
 impl ScopeArg {

@@ -242,6 +242,8 @@ pub struct Origin {
     pub rules: Vec<String>,
     /// Content hash of the rule set that judged.
     pub ruleset: String,
+    /// What those rules ask of people, whenever it is held.
+    pub approvals: Approvals,
     pub delivery: Coordinates,
     /// The alert's own bytes, for what did not come from Kafka.
     pub raw: Option<Arc<[u8]>>,

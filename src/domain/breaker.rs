@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{EffectKey, MachineId, TenantName};
 use super::scope::Scope;
-use super::time::parse_span;
+use super::time::{Wall, parse_span};
 
 /// So many within such a time: `25/1h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +130,8 @@ pub struct Gauge {
     pub acted: Vec<(Rate, u32)>,
     /// It has tripped, and nobody has resumed it.
     pub tripped: bool,
+    /// The first moment after it was last resumed: nothing counts that is older.
+    pub since: Option<Wall>,
     /// Of the machines that are asked about, those counted already: only for a breaker that counts
     /// each machine once.
     pub counted: BTreeSet<MachineId>,

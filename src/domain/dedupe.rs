@@ -6,7 +6,7 @@ mod deciding;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::action::{Action, Class, HoldWhy, State, StateName};
+use super::action::{Action, Approvals, Class, HoldWhy, State, StateName};
 use super::audit::Change;
 use super::breaker::{Gauge, Place, Trip};
 use super::decision::{
@@ -159,9 +159,21 @@ pub struct Decided {
     pub trips: Vec<Trip>,
     /// What breakers have to count.
     pub acted: Vec<Acted>,
-    /// Actions that were released, with the candidate whose evidence did so: from now on it is
-    /// what they are judged by.
-    pub settled: Vec<(ActionId, String)>,
+    pub settled: Vec<Settled>,
+}
+
+/// A held action that evidence has released. What judged that evidence is what the action stands
+/// by from now on: a pause, a mode or an approval of the rule that held it means it no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub action: ActionId,
+    pub candidate: String,
+    pub rules: Vec<String>,
+    pub ruleset: String,
+    pub approvals: Approvals,
+    /// Of its effect: never shorter than it was.
+    pub window: Duration,
+    pub acted: Wall,
 }
 
 /// An action that was decided to act, without a person.
@@ -171,6 +183,8 @@ pub struct Acted {
     pub rule: String,
     /// Whether a breaker counts the machines of its tenant.
     pub by_machine: bool,
+    /// When it counts.
+    pub at: Wall,
 }
 
 #[derive(Clone, Debug)]
@@ -179,6 +193,8 @@ pub struct NewAction {
     pub state: State,
     /// When it expires if it is queued now; a hold that is released later has as long from then.
     pub expires_queued: Wall,
+    /// When breakers count it, where it acts.
+    pub acted: Option<Wall>,
 }
 
 /// A draft was predicted a duplicate and is none: the delivery has to be prepared and run again.

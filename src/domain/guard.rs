@@ -23,6 +23,8 @@ pub struct Due<'a> {
     pub candidate: &'a str,
     /// Id of the rule that decided.
     pub rule: &'a str,
+    /// What the rules that decided asked of people then. They may be gone by now.
+    pub approvals: &'a Approvals,
     /// Where people have released it.
     pub released: Option<&'a Released>,
 }
@@ -53,14 +55,14 @@ pub fn stops(rules: &Ruleset, ceiling: Mode, due: &Due<'_>, now: Wall) -> Option
         let why = "the configuration's mode is observe: nothing is sent".to_owned();
         return Some(Stop::Shut(why));
     }
+    let hold = |why| Some(Stop::Hold(why, due.approvals.and(&rules.approvals(due.rule))));
     let passed = due.released.map_or(&[][..], |released| &released.passed);
     match protection(rules, due.candidate, now) {
         Protection::By(rules) => return Some(Stop::Protected(rules)),
         Protection::Unknown(unknown) => {
             let new = unknown.into_iter().find(|(rule, _)| !passed.contains(rule));
             if let Some((rule, fields)) = new {
-                let approvals = rules.approvals(due.rule);
-                return Some(Stop::Hold(HoldWhy::Protection { rule, fields }, approvals));
+                return hold(HoldWhy::Protection { rule, fields });
             }
         }
         Protection::None => {}
@@ -74,7 +76,7 @@ pub fn stops(rules: &Ruleset, ceiling: Mode, due: &Due<'_>, now: Wall) -> Option
         Some(Mode::Approve) => HoldWhy::Approval { rule },
         Some(Mode::Observe) | None => HoldWhy::Withdrawn { rule },
     };
-    Some(Stop::Hold(why, rules.approvals(due.rule)))
+    hold(why)
 }
 
 /// What deny rules say of a kept candidate. One that does not read is unknown to all of them.
@@ -84,6 +86,9 @@ pub fn protection(rules: &Ruleset, candidate: &str, now: Wall) -> Protection {
         None => Protection::Unknown(vec![("all".to_owned(), vec!["the candidate".to_owned()])]),
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Lets everything go on.
 #[cfg(test)]

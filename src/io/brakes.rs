@@ -1,5 +1,6 @@
 //! What people do to stop Lazaret and to let it go on, as plain data.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,8 +47,6 @@ pub struct Resume {
     pub by: Voter,
     pub reason: String,
     pub at: Wall,
-    /// Of what its breakers held, only actions after this one.
-    pub after: Option<ActionId>,
 }
 
 /// What a resume found.
@@ -60,6 +59,9 @@ pub struct Resumption {
     /// What became of the actions that they held. Of one transaction, at most
     /// [`limits::RELEASE_PIECE`].
     pub released: Vec<VoteLine>,
+    /// What they held beyond that, as rows of the store: for [`Store::release`].
+    #[serde(skip)]
+    pub rest: Vec<i64>,
 }
 
 /// One person's word on some actions.
@@ -119,11 +121,10 @@ pub struct Braked {
 pub async fn braked(
     store: &dyn Store,
     scope: Scope,
-    now: Wall,
     resumption: Option<Resumption>,
 ) -> Result<Braked, StoreError> {
     let standing = store.standing(scope.clone()).await?;
-    let pauses = store.summary(now).await?.pauses;
+    let pauses = store.pauses().await?;
     Ok(Braked { scope, standing, pauses, resumption })
 }
 
@@ -137,19 +138,16 @@ impl Resumption {
 }
 
 /// Resumes, piece by piece where breakers held much: each shares the writer with everything else.
+/// Only what was held at the first piece is released, and whoever pauses or trips meanwhile stands.
 pub async fn resume_whole(
     store: &dyn Store,
     guard: Arc<dyn Guard>,
     resume: Resume,
 ) -> Result<Resumption, StoreError> {
-    let mut resume = resume;
     let mut whole = store.unpause(resume.clone(), guard.clone()).await?;
-    let mut newest = whole.released.len();
-    while newest == limits::RELEASE_PIECE {
-        resume.after = whole.released.last().map(|line| line.id);
-        let piece = store.unpause(resume.clone(), guard.clone()).await?;
-        newest = piece.released.len();
-        whole.released.extend(piece.released);
+    for piece in mem::take(&mut whole.rest).chunks(limits::RELEASE_PIECE) {
+        let released = store.release(resume.clone(), piece.to_vec(), guard.clone()).await?;
+        whole.released.extend(released);
     }
     Ok(whole)
 }

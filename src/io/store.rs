@@ -213,6 +213,15 @@ impl Store for SqliteStore {
         self.write(move |db| release::resume(db, &resume, &*guard))
     }
 
+    fn release(
+        &self,
+        resume: Resume,
+        rows: Vec<i64>,
+        guard: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Vec<VoteLine>, StoreError>> {
+        self.write(move |db| release::release(db, &resume, &rows, &*guard))
+    }
+
     fn vote(
         &self,
         ballot: Ballot,
@@ -221,8 +230,12 @@ impl Store for SqliteStore {
         self.write(move |db| release::vote(db, &ballot, &*guard))
     }
 
+    fn pauses(&self) -> BoxFuture<'static, Result<Vec<Pause>, StoreError>> {
+        self.read(pauses::all)
+    }
+
     fn standing(&self, scope: Scope) -> BoxFuture<'static, Result<Standing, StoreError>> {
-        self.write(move |db| pauses::standing(db, &scope))
+        self.read(move |db| pauses::standing(db, &scope))
     }
 
     fn unsent(

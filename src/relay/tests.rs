@@ -233,6 +233,19 @@ impl Store for World {
         unreachable!()
     }
 
+    fn release(
+        &self,
+        _: Resume,
+        _: Vec<i64>,
+        _: Arc<dyn Guard>,
+    ) -> BoxFuture<'static, Result<Vec<VoteLine>, StoreError>> {
+        unreachable!()
+    }
+
+    fn pauses(&self) -> BoxFuture<'static, Result<Vec<Pause>, StoreError>> {
+        unimplemented!("for people")
+    }
+
     fn standing(&self, _: Scope) -> BoxFuture<'static, Result<Standing, StoreError>> {
         unreachable!()
     }

@@ -76,6 +76,17 @@ pub struct Approvals {
     pub given: Vec<String>,
 }
 
+impl Approvals {
+    /// What satisfies both of them; nobody has said yes yet.
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            count: self.count.max(other.count),
+            four_eyes: self.four_eyes || other.four_eyes,
+            given: Vec::new(),
+        }
+    }
+}
+
 impl Default for Approvals {
     fn default() -> Self {
         Self { count: 1, four_eyes: false, given: Vec::new() }

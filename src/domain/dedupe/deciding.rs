@@ -1,6 +1,6 @@
 //! What a verdict on one draft makes: a new action, a release, or a link to the owner.
 
-use super::{Acted, Count, Decided, Effect, NewAction, NotPrepared, View};
+use super::{Acted, Count, Decided, Effect, NewAction, NotPrepared, Settled, View};
 use crate::domain::action::{Action, Class, HoldWhy, Origin, State, StateName};
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::breaker::{Breaker, Place, Says};
@@ -34,8 +34,11 @@ impl Deciding<'_> {
         if draft.prepared.is_none() {
             return Err(NotPrepared);
         }
-        let hold = hold.or_else(|| self.breakers(view));
-        let new = new_action(delivery, receipt, draft, hold)?;
+        let asked = match hold {
+            Some(why) => Err(why),
+            None => self.breakers(view),
+        };
+        let new = new_action(delivery, receipt, draft, asked)?;
         let id = new.action.id;
         let rules = draft.rules.clone();
         let decision = match &new.state {
@@ -59,20 +62,33 @@ impl Deciding<'_> {
     ) -> Result<Decision, NotPrepared> {
         let Self { delivery, receipt, draft, .. } = self;
         let prepared = draft.prepared.as_ref().ok_or(NotPrepared)?;
-        if let Some(why) = self.breakers(view) {
-            let why = format!("the same file on the same machine is held, and {why}");
-            return Ok(self.duplicate(view, why, raise_to));
-        }
+        let acted = match self.breakers(view) {
+            Ok(acted) => acted,
+            Err(why) => {
+                let why = format!("the same file on the same machine is held, and {why}");
+                return Ok(self.duplicate(view, why, raise_to));
+            }
+        };
         let effect = view.effects.get_mut(&draft.key).expect("a released owner has a row");
         let action = effect.owner.id;
         effect.owner.state = StateName::Queued;
         effect.owner.held_unknown = false;
+        effect.window = effect.window.max(draft.window);
+        let settled = Settled {
+            action,
+            candidate: prepared.candidate.clone(),
+            rules: draft.rules.clone(),
+            ruleset: delivery.ruleset.clone(),
+            approvals: draft.approvals.clone(),
+            window: effect.window,
+            acted,
+        };
         let to = State::Queued { not_before: delivery.received, tries: 0, busy_since: None };
         let (alert, rules) = (&receipt.alert_id, draft.rules.join(", "));
         let reason = format!("settled by the evidence of alert {alert}, rule {rules}");
         self.note(reason, What::Moved { action, from: StateName::Held, to });
         self.raise(view, action, raise_to);
-        self.decided.settled.push((action, prepared.candidate.clone()));
+        self.decided.settled.push(settled);
         Ok(Decision::Act { action, rules: draft.rules.clone(), released: true })
     }
 
@@ -92,15 +108,18 @@ impl Deciding<'_> {
         self.note(reason, What::ClassRaised { action, to });
     }
 
-    /// Why a breaker holds what would act, if one does; else it has been counted.
-    fn breakers(&mut self, view: &mut View) -> Option<HoldWhy> {
+    /// Counts what would act, as of which time, or says why a breaker holds it.
+    fn breakers(&mut self, view: &mut View) -> Result<Wall, HoldWhy> {
         let load = self.draft.load();
+        // It counts since the last resume although it came before, or the clock was set back.
+        let since = load.places().filter_map(|(place, _)| view.gauges.get(&place)?.since).max();
+        let at = since.map_or(self.delivery.received, |at| at.max(self.delivery.received));
         match load.put_on(&mut view.gauges) {
             Says::Act => {
                 let by_machine = load.breakers.iter().any(|(b, _)| *b == Breaker::ShareOfFleet);
                 let (key, rule) = (load.key.clone(), load.rule.to_owned());
-                self.decided.acted.push(Acted { key, rule, by_machine });
-                None
+                self.decided.acted.push(Acted { key, rule, by_machine, at });
+                Ok(at)
             }
             Says::Hold(Place { breaker, scope, .. }, trip) => {
                 if let Some(trip) = trip {
@@ -108,7 +127,7 @@ impl Deciding<'_> {
                     self.note(trip.why.clone(), What::Tripped { breaker, scope });
                     self.decided.trips.push(trip);
                 }
-                Some(HoldWhy::Breaker { breaker, scope })
+                Err(HoldWhy::Breaker { breaker, scope })
             }
         }
     }
@@ -118,15 +137,16 @@ fn new_action(
     delivery: &JudgedDelivery,
     receipt: &Receipt,
     draft: &Draft,
-    hold: Option<HoldWhy>,
+    asked: Result<Wall, HoldWhy>,
 ) -> Result<NewAction, NotPrepared> {
     let prepared = draft.prepared.as_ref().ok_or(NotPrepared)?;
-    let (state, expires) = match hold {
-        Some(why) => {
+    let acted = asked.as_ref().ok().copied();
+    let (state, expires) = match asked {
+        Err(why) => {
             let approvals = draft.approvals.clone();
             (State::Held { why, approvals }, prepared.expires_held)
         }
-        None => {
+        Ok(_) => {
             let not_before = delivery.received;
             let state = State::Queued { not_before, tries: 0, busy_since: None };
             (state, prepared.expires_queued)
@@ -144,9 +164,10 @@ fn new_action(
             candidate: prepared.candidate.clone(),
             rules: draft.rules.clone(),
             ruleset: delivery.ruleset.clone(),
+            approvals: draft.approvals.clone(),
             delivery: delivery.coordinates.clone(),
             raw: receipt.raw.clone(),
         },
     };
-    Ok(NewAction { action, state, expires_queued: prepared.expires_queued })
+    Ok(NewAction { action, state, expires_queued: prepared.expires_queued, acted })
 }

@@ -85,7 +85,7 @@ pub(super) async fn pause(
     let pause = Pause { scope: scope.clone(), by, reason: request.reason, at };
     answer(async {
         pause_and_wait(&*admin.store, &*admin.clock, pause).await?;
-        braked(&*admin.store, scope, admin.clock.now().wall, None).await
+        braked(&*admin.store, scope, None).await
     })
     .await
 }
@@ -101,7 +101,7 @@ pub(super) async fn resume(
     };
     let at = admin.clock.now().wall;
     let by = caller.voter();
-    let resume = Resume { scope: scope.clone(), by, reason: request.reason, at, after: None };
+    let resume = Resume { scope: scope.clone(), by, reason: request.reason, at };
     let resumption = match resume_whole(&*admin.store, admin.guard.clone(), resume).await {
         Ok(resumption) => resumption,
         Err(why) => return failed(&why),
@@ -110,7 +110,7 @@ pub(super) async fn resume(
         return refuse(StatusCode::CONFLICT, why);
     }
     (admin.resumed)();
-    answer(braked(&*admin.store, scope, at, Some(resumption))).await
+    answer(braked(&*admin.store, scope, Some(resumption))).await
 }
 
 pub(super) async fn vote(

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::fault::Fault;
 use super::sql::Json;
 use super::{chain, effects};
-use crate::domain::action::{Action, Class, Head, Heads, State, StateName};
-use crate::domain::audit::{Actor, Change, What};
-use crate::domain::dedupe::NewAction;
+use crate::domain::action::{Action, Approvals, Class, Head, Heads, State, StateName};
+use crate::domain::audit::{Change, What};
+use crate::domain::dedupe::{NewAction, Settled};
 use crate::domain::ids::{ActionId, EffectKey, TenantName};
 use crate::domain::time::Wall;
 use crate::io::StoreError;
@@ -58,7 +58,6 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
                      'rule:' || ?15, 'machine:' || lower(hex(?3)), 'sha1:' || lower(hex(?4)))))",
     )?;
     let rule = origin.rules.first().map_or("", String::as_str);
-    let acted = matches!(new.state, State::Queued { .. }).then_some(created);
     let sequence = insert.insert(params![
         id,
         key.tenant,
@@ -75,12 +74,12 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
         new.expires_queued,
         checksum,
         rule,
-        acted
+        new.acted
     ])?;
     let payload = origin.raw.as_ref().map(|raw| kept.keep(db, raw, sequence)).transpose()?;
     let mut insert = db.prepare_cached(
-        "INSERT INTO origins (sequence, candidate, rules, ruleset, delivery, payload)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO origins (sequence, candidate, rules, ruleset, delivery, payload, approvals)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     insert.execute(params![
         sequence,
@@ -88,19 +87,34 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
         Json(&origin.rules),
         origin.ruleset,
         Json(&origin.delivery),
-        payload
+        payload,
+        unless_one_yes(&origin.approvals)
     ])?;
     Ok(())
 }
 
-/// The evidence that released an action is what it is judged by from now on.
-pub(super) fn settle(db: &Connection, action: ActionId, candidate: &str) -> Result<(), Fault> {
+fn unless_one_yes(approvals: &Approvals) -> Option<Json<&Approvals>> {
+    (*approvals != Approvals::default()).then_some(Json(approvals))
+}
+
+/// Writes what an action that evidence has released stands by from now on.
+pub(super) fn settle(db: &Connection, settled: &Settled) -> Result<(), Fault> {
+    let Settled { action, candidate, rules, ruleset, approvals, window, acted } = settled;
     let mut update = db.prepare_cached(
-        "UPDATE origins SET candidate = ?2
+        "UPDATE origins SET candidate = ?2, rules = ?3, ruleset = ?4, approvals = ?5
          WHERE sequence = (SELECT sequence FROM actions WHERE id = ?1)",
     )?;
-    update.execute(params![action, candidate])?;
-    Ok(())
+    let approvals = unless_one_yes(approvals);
+    update.execute(params![action, candidate, Json(rules), ruleset, approvals])?;
+    let mut update = db.prepare_cached(
+        "UPDATE actions SET rule = ?2, acted = ?3,
+             aside = aside + (SELECT COUNT(*) FROM pauses WHERE scope = 'rule:' || ?2)
+                   - (SELECT COUNT(*) FROM pauses WHERE scope = 'rule:' || rule)
+         WHERE id = ?1",
+    )?;
+    let rule = rules.first().map_or("", String::as_str);
+    update.execute(params![action, rule, acted])?;
+    effects::widen(db, *action, *window)
 }
 
 /// Applies a change to its action and appends it to its chain; neither where it is left out.
@@ -247,7 +261,6 @@ fn shift(
     let mut update = db.prepare_cached(
         "UPDATE actions SET state = ?2, detail = ?3, not_before = ?4, changed = ?5,
              machine_action = COALESCE(?6, machine_action),
-             acted = CASE WHEN state = 'held' AND ?2 = 'queued' AND ?7 THEN ?5 ELSE acted END,
              expires = CASE WHEN (state, ?2) IN (VALUES ('held', 'queued'), ('queued', 'held'))
                             THEN ?5 + expires_queued - created
                             ELSE expires END
@@ -257,16 +270,8 @@ fn shift(
         State::Accepted { machine_action, .. } => Some(machine_action.as_str()),
         _ => None,
     };
-    let by_itself = change.actor == Actor::Lazaret;
-    update.execute(params![
-        sequence,
-        next,
-        Json(to),
-        not_before(to),
-        change.at,
-        machine_action,
-        by_itself
-    ])?;
+    let at = change.at;
+    update.execute(params![sequence, next, Json(to), not_before(to), at, machine_action])?;
     count(db, &key.tenant, from, -1)?;
     count(db, &key.tenant, next, 1)?;
     if !next.is_open() {

@@ -9,7 +9,8 @@ use super::fault::{Fault, is_unreadable_value};
 use super::sql::{Json, stamp_bytes};
 use super::{actions, pauses};
 use crate::domain::action::{
-    AttemptRow, Begun, Call, ClosedAttempt, NewAttempt, OpenAction, Resumed, State, StateName,
+    Approvals, AttemptRow, Begun, Call, ClosedAttempt, NewAttempt, OpenAction, Resumed, State,
+    StateName,
 };
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::guard::{Due, Guard, Released, Stop};
@@ -49,7 +50,12 @@ pub(super) fn begin(
     if insert.execute(params![id, action, written, send_by, checksum, now])? == 0 {
         return why_not(db, &row, now);
     }
-    let due = Due { candidate: &row.candidate, rule: &row.rule, released: row.released.as_ref() };
+    let due = Due {
+        candidate: &row.candidate,
+        rule: &row.rule,
+        approvals: &row.approvals,
+        released: row.released.as_ref(),
+    };
     if let Some(stop) = guard.stops(&due, now) {
         db.prepare_cached("DELETE FROM attempts WHERE id = ?1")?.execute([id])?;
         return stopped(db, &row, *action, stop, now);
@@ -214,6 +220,7 @@ struct Queued {
     expires: Wall,
     checksum: i64,
     rule: String,
+    approvals: Approvals,
     aside: bool,
     released: Option<Released>,
     candidate: String,
@@ -229,7 +236,7 @@ impl Queued {
 fn queued(db: &Connection, action: ActionId) -> Result<Queued, Fault> {
     let mut select = db.prepare_cached(
         "SELECT tenant, machine, sha1, alert, comment, detail, expires, checksum, state, rule,
-                aside > 0, released, candidate
+                aside > 0, released, candidate, approvals
          FROM actions LEFT JOIN origins USING (sequence) WHERE id = ?1",
     )?;
     let found = select.query_row([action], |row| {
@@ -246,6 +253,7 @@ fn queued(db: &Connection, action: ActionId) -> Result<Queued, Fault> {
             aside: row.get(10)?,
             released: row.get::<_, Option<Json<Released>>>(11)?.map(|Json(released)| released),
             candidate: row.get::<_, Option<String>>(12)?.unwrap_or_default(),
+            approvals: row.get::<_, Option<Json<_>>>(13)?.map(|Json(a)| a).unwrap_or_default(),
         })
     });
     Ok(found.optional()?.ok_or(StoreError::NoAction(action))?)

@@ -11,40 +11,41 @@ use crate::domain::ids::{MachineId, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::Wall;
 use crate::io::TripLine;
+use crate::limits;
 
-/// Reads how one breaker stands, as far as it matters for this rate.
+/// Reads how one breaker stands, as far as it matters for this rate, and since when it counts.
 pub(super) fn read(
     db: &Connection,
     place: &Place,
     rate: Rate,
     now: Wall,
     gauge: &mut Gauge,
-) -> Result<(), Fault> {
-    if gauge.tripped || gauge.acted.iter().any(|(of, _)| *of == rate) {
-        return Ok(());
-    }
+) -> Result<Wall, Fault> {
     let Place { tenant, breaker, scope } = place;
-    let mut select = db.prepare_cached(
-        "SELECT resumed FROM trips WHERE tenant = ?1 AND breaker = ?2 AND scope = ?3",
-    )?;
-    let resumed: Option<Option<Wall>> =
-        select.query_row(params![tenant, breaker, scope], |row| row.get(0)).optional()?;
-    if resumed == Some(None) {
-        gauge.tripped = true;
-        return Ok(());
+    if gauge.acted.is_empty() && !gauge.tripped {
+        let mut select = db.prepare_cached(
+            "SELECT resumed FROM trips WHERE tenant = ?1 AND breaker = ?2 AND scope = ?3",
+        )?;
+        let resumed: Option<Option<Wall>> =
+            select.query_row(params![tenant, breaker, scope], |row| row.get(0)).optional()?;
+        gauge.tripped = resumed == Some(None);
+        gauge.since = resumed.flatten().map(|at| at + Duration::from_micros(1));
     }
-    let window = now - rate.per;
-    let since = resumed.flatten().map_or(window, |resumed| resumed.max(window));
+    let window = now - rate.per + Duration::from_micros(1);
+    let since = gauge.since.map_or(window, |since| since.max(window));
+    if gauge.tripped || gauge.acted.iter().any(|(of, _)| *of == rate) {
+        return Ok(since);
+    }
     let (sql, of): (&str, &dyn rusqlite::ToSql) = match (breaker, scope) {
         (Breaker::MachinesPerFile, Scope::Sha1(sha1)) => (
             "SELECT COUNT(*) FROM (SELECT 1 FROM actions INDEXED BY actions_file
-                 WHERE tenant = ?1 AND sha1 = ?2 AND acted > ?3 LIMIT ?4)",
+                 WHERE tenant = ?1 AND sha1 = ?2 AND acted >= ?3 LIMIT ?4)",
             sha1,
         ),
         (Breaker::RuleActions, Scope::Rule(rule)) => (MINUTES, rule),
         (Breaker::ShareOfFleet, _) => (
             "SELECT COUNT(*) FROM (SELECT 1 FROM touched INDEXED BY touched_at
-                 WHERE tenant = ?1 AND ?2 = '' AND at > ?3 LIMIT ?4)",
+                 WHERE tenant = ?1 AND ?2 = '' AND at >= ?3 LIMIT ?4)",
             &"",
         ),
         _ => (MINUTES, &""),
@@ -53,7 +54,7 @@ pub(super) fn read(
     let acted: i64 =
         count.query_row(params![tenant, of, since, i64::from(rate.count)], |row| row.get(0))?;
     gauge.acted.push((rate, u32::try_from(acted).unwrap_or(u32::MAX)));
-    Ok(())
+    Ok(since)
 }
 
 /// Whole minutes: what was decided in the first one counts although some of it is older.
@@ -68,7 +69,7 @@ pub(super) fn is_counted(
     since: Wall,
 ) -> Result<bool, Fault> {
     let mut select =
-        db.prepare_cached("SELECT 1 FROM touched WHERE tenant = ?1 AND machine = ?2 AND at > ?3")?;
+        db.prepare_cached("SELECT 1 FROM touched WHERE tenant = ?1 AND machine = ?2 AND at >= ?3")?;
     Ok(select.exists(params![tenant, machine, since])?)
 }
 
@@ -88,11 +89,11 @@ pub(super) fn count(
     Ok(())
 }
 
-pub(super) fn touch(db: &Connection, acted: &Acted, at: Wall) -> Result<(), Fault> {
+pub(super) fn touch(db: &Connection, acted: &Acted) -> Result<(), Fault> {
     let mut upsert = db.prepare_cached(
         "INSERT OR REPLACE INTO touched (tenant, machine, at) VALUES (?1, ?2, ?3)",
     )?;
-    upsert.execute(params![acted.key.tenant, acted.key.machine, at])?;
+    upsert.execute(params![acted.key.tenant, acted.key.machine, acted.at])?;
     Ok(())
 }
 
@@ -109,21 +110,22 @@ pub(super) fn trip(db: &Connection, trip: &Trip, at: Wall) -> Result<(), Fault> 
 
 /// Sets the breakers of a scope back; they count anew from now. How many there were.
 pub(super) fn reset(db: &Connection, scope: &Scope, at: Wall) -> Result<usize, Fault> {
-    let mut update =
-        db.prepare_cached("UPDATE trips SET resumed = ?2 WHERE scope = ?1 AND resumed IS NULL")?;
-    let reset = update.execute(params![scope, at])?;
-    match scope {
-        _ if reset == 0 => {}
-        Scope::Rule(rule) => {
-            db.prepare_cached("DELETE FROM acted WHERE rule = ?1")?.execute([rule])?;
-        }
-        Scope::Tenant(tenant) => {
-            let sql = "DELETE FROM acted WHERE tenant = ?1 AND rule = ''";
-            db.prepare_cached(sql)?.execute([tenant])?;
-        }
-        _ => {}
+    let mut update = db.prepare_cached(
+        "UPDATE trips SET resumed = ?2 WHERE scope = ?1 AND resumed IS NULL
+         RETURNING tenant, breaker",
+    )?;
+    let rows = update.query_map(params![scope, at], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let reset: Vec<(TenantName, Breaker)> = rows.collect::<Result<_, _>>()?;
+    // Those that count by minutes would count what came before within the same minute.
+    let mut delete = db.prepare_cached("DELETE FROM acted WHERE tenant = ?1 AND rule = ?2")?;
+    for (tenant, breaker) in &reset {
+        match (breaker, scope) {
+            (Breaker::RuleActions, Scope::Rule(rule)) => delete.execute(params![tenant, rule])?,
+            (Breaker::TenantActions, _) => delete.execute(params![tenant, ""])?,
+            _ => 0,
+        };
     }
-    Ok(reset)
+    Ok(reset.len())
 }
 
 /// Breakers that hold something, oldest first.
@@ -143,17 +145,22 @@ pub(super) fn tripped(db: &Connection) -> Result<Vec<TripLine>, Fault> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Deletes what no breaker looks at any more.
+/// Deletes what no breaker looks at any more, at most [`limits::PURGE_PIECE`] rows of each kind.
 pub(super) fn forget(db: &Connection, now: Wall) -> Result<u64, Fault> {
     const LONGEST: Duration = Duration::from_secs(8 * 86_400);
     let before = now - LONGEST;
     let mut gone = 0;
     for sql in [
-        "DELETE FROM acted WHERE minute < ?1 / 60000000",
-        "DELETE FROM touched WHERE at < ?1",
-        "DELETE FROM trips WHERE resumed < ?1",
+        "DELETE FROM acted WHERE (tenant, rule, minute) IN (
+             SELECT tenant, rule, minute FROM acted INDEXED BY acted_minute
+             WHERE minute < ?1 / 60000000 LIMIT ?2)",
+        "DELETE FROM touched WHERE (tenant, machine) IN (
+             SELECT tenant, machine FROM touched INDEXED BY touched_old WHERE at < ?1 LIMIT ?2)",
+        "DELETE FROM trips WHERE (tenant, breaker, scope) IN (
+             SELECT tenant, breaker, scope FROM trips WHERE resumed < ?1 LIMIT ?2)",
     ] {
-        gone += db.prepare_cached(sql)?.execute([before])?;
+        let piece = super::limit(limits::PURGE_PIECE);
+        gone += db.prepare_cached(sql)?.execute(params![before, piece])?;
     }
     Ok(gone as u64)
 }

@@ -142,6 +142,15 @@ impl Db {
         self.alone(|db| release::resume(&db.connection, resume, guard))
     }
 
+    pub fn release(
+        &mut self,
+        resume: &Resume,
+        rows: &[i64],
+        guard: &dyn Guard,
+    ) -> Result<Vec<VoteLine>, StoreError> {
+        self.alone(|db| release::release(&db.connection, resume, rows, guard))
+    }
+
     pub fn vote(
         &mut self,
         ballot: &Ballot,

@@ -52,6 +52,16 @@ pub(super) fn own(db: &Connection, key: &EffectKey, effect: &Effect) -> Result<(
     }
 }
 
+/// Gives the row of this owner another window.
+pub(super) fn widen(db: &Connection, owner: ActionId, window: Duration) -> Result<(), Fault> {
+    let mut update = db.prepare_cached(
+        "UPDATE effects SET window = ?2 WHERE owner = ?1 AND (tenant, machine, sha1) =
+             (SELECT tenant, machine, sha1 FROM actions WHERE id = ?1)",
+    )?;
+    update.execute(params![owner, micros(window)])?;
+    Ok(())
+}
+
 /// What the row becomes when its owner ends.
 pub(super) fn end(
     db: &Connection,

@@ -104,9 +104,9 @@ impl<'d> Piece<'d> {
         for acted in &decided.acted {
             for rule in [acted.rule.as_str(), ""] {
                 let of = (acted.key.tenant.clone(), rule.to_owned());
-                let (count, newest) = self.acted.entry(of).or_insert((0, delivery.received));
+                let (count, newest) = self.acted.entry(of).or_insert((0, acted.at));
                 *count += 1;
-                *newest = (*newest).max(delivery.received);
+                *newest = (*newest).max(acted.at);
             }
         }
         for new in &decided.actions {
@@ -133,8 +133,8 @@ impl<'d> Piece<'d> {
             for (place, rate) in draft.load().places() {
                 let so_far = || self.gauges.get(&place).cloned().unwrap_or_default();
                 let gauge = gauges.entry(place.clone()).or_insert_with(so_far);
-                breakers::read(db, &place, rate, now, gauge)?;
-                let (key, since) = (&draft.key, now - rate.per);
+                let since = breakers::read(db, &place, rate, now, gauge)?;
+                let key = &draft.key;
                 if place.breaker == Breaker::ShareOfFleet
                     && breakers::is_counted(db, &key.tenant, &key.machine, since)?
                 {
@@ -248,14 +248,14 @@ fn write(
     for change in &decided.changes {
         actions::record(db, change)?;
     }
-    for (action, candidate) in &decided.settled {
-        actions::settle(db, *action, candidate)?;
+    for settled in &decided.settled {
+        actions::settle(db, settled)?;
     }
     for trip in &decided.trips {
         breakers::trip(db, trip, at)?;
     }
     for acted in decided.acted.iter().filter(|acted| acted.by_machine) {
-        breakers::touch(db, acted, at)?;
+        breakers::touch(db, acted)?;
     }
     Ok(())
 }

@@ -13,24 +13,36 @@ use crate::domain::time::Wall;
 use crate::io::{ITSELF, Pause, Standing};
 
 /// Writes a pause. Where there is one already, by somebody else or for another reason, both are
-/// shown from then on, so that whoever resumes knows of both.
+/// shown from then on, so that whoever resumes knows of both. The same again is no change.
 pub(super) fn pause(db: &Connection, pause: &Pause) -> Result<(), Fault> {
     let Pause { scope, by, reason, at } = pause;
-    let new = !db.prepare_cached("SELECT 1 FROM pauses WHERE scope = ?1")?.exists([scope.key()])?;
-    let mut insert = db.prepare_cached(
-        "INSERT INTO pauses (scope, by, reason, at) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (scope) DO UPDATE
-         SET reason = reason || '; also by ' || excluded.by || ': ' || excluded.reason
-         WHERE instr(reason, excluded.reason) = 0 AND length(reason) < 4000",
-    )?;
-    if insert.execute(params![scope.key(), by, reason, at])? == 0 {
-        return Ok(());
-    }
-    if new {
-        set_aside(db, scope, 1)?;
+    match one(db, scope)? {
+        None => {
+            let mut insert = db.prepare_cached(
+                "INSERT INTO pauses (scope, by, reason, at) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            insert.execute(params![scope, by, reason, at])?;
+            set_aside(db, scope, 1)?;
+        }
+        Some(there) => {
+            let first = format!("{}: {}", there.by, there.reason);
+            let this = format!("{by}: {reason}");
+            if first.split(ALSO).any(|said| said == this) {
+                return Ok(());
+            }
+            // All of them stand on the chain; here, what a screen can show.
+            let mut update = db.prepare_cached(
+                "UPDATE pauses SET reason = reason || ?2
+                 WHERE scope = ?1 AND length(reason) < 4000",
+            )?;
+            update.execute(params![scope, format!("{ALSO}{this}")])?;
+        }
     }
     chain::append(db, &change(scope, by, reason, *at, What::Paused { scope: scope.clone() }))
 }
+
+/// Between the reasons of those who paused the same.
+const ALSO: &str = "; also by ";
 
 /// Removes exactly this pause. `false` where there was none.
 pub(super) fn unpause(

@@ -1,10 +1,13 @@
 //! What people say of actions that wait: yes, no, and letting a breaker's scope go on. Each of them
 //! all or nothing, in one transaction with its changes.
 
+use std::collections::HashSet;
+
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params};
 
-use super::fault::Fault;
+use super::actions::Recorded;
+use super::fault::{Fault, is_unreadable_value};
 use super::sql::Json;
 use super::{actions, breakers, chain, pauses, report};
 use crate::domain::action::{HoldWhy, State, StateName};
@@ -24,7 +27,17 @@ pub(super) fn vote(
     guard: &dyn Guard,
 ) -> Result<Vec<VoteLine>, Fault> {
     let waiting = match &ballot.which {
-        Which::Ids(ids) => ids.iter().map(|id| by_id(db, id)).collect::<Result<Vec<_>, _>>()?,
+        Which::Ids(ids) if ids.len() > RELEASE_PIECE => {
+            return Err(Fault::invalid(format!(
+                "{} ids, more than {RELEASE_PIECE}; nothing was done: take them in pieces",
+                ids.len()
+            )));
+        }
+        Which::Ids(ids) => {
+            let named = ids.iter().map(|id| by_id(db, id)).collect::<Result<Vec<_>, _>>()?;
+            let mut seen = HashSet::new();
+            named.into_iter().filter(|waits| seen.insert(waits.id)).collect()
+        }
         Which::All { filter, at_most, first } => {
             let mut found = all(db, filter, ballot.say)?;
             found.truncate(first.unwrap_or(usize::MAX));
@@ -58,17 +71,45 @@ pub(super) fn resume(
     resume: &Resume,
     guard: &dyn Guard,
 ) -> Result<Resumption, Fault> {
-    let Resume { scope, by, reason, at, after } = resume;
+    let Resume { scope, by, reason, at } = resume;
     let paused = pauses::unpause(db, scope, &by.name, reason, *at)?;
     let tripped = breakers::reset(db, scope, *at)?;
     if tripped > 0 && !paused {
         let what = What::Resumed { scope: scope.clone() };
         chain::append(db, &pauses::change(scope, &by.name, reason, *at, what))?;
     }
+    let mut held = held_by_breaker(db, scope)?;
+    let rest = held.split_off(held.len().min(RELEASE_PIECE));
+    let released = release(db, resume, &held, guard)?;
+    Ok(Resumption { paused, tripped, released, rest })
+}
+
+/// Says yes in this person's name to each of these rows that a breaker of the scope still holds.
+pub(super) fn release(
+    db: &Connection,
+    resume: &Resume,
+    rows: &[i64],
+    guard: &dyn Guard,
+) -> Result<Vec<VoteLine>, Fault> {
+    let Resume { scope, by, reason, at } = resume;
     let word = Word { say: Say::Approve, by, reason, at: *at };
-    let held = held_by_breaker(db, scope, after.as_ref())?.into_iter();
-    let released = held.map(|waits| word.on(db, guard, waits)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Resumption { paused, tripped, released })
+    let mut released = Vec::with_capacity(rows.len());
+    for sequence in rows {
+        let waits = match one(db, "sequence = ?1", sequence) {
+            Ok(waits) => waits,
+            Err(Fault::Sqlite(error)) if is_unreadable_value(&error) => {
+                tracing::error!(sequence, %error, "a held action's row does not read: it stays");
+                continue;
+            }
+            Err(fault) => return Err(fault),
+        };
+        if let State::Held { why: HoldWhy::Breaker { scope: by, .. }, .. } = &waits.state
+            && by == scope
+        {
+            released.push(word.on(db, guard, waits)?);
+        }
+    }
+    Ok(released)
 }
 
 /// An action as a vote needs it.
@@ -122,32 +163,16 @@ fn all(db: &Connection, filter: &ActionFilter, say: Say) -> Result<Vec<ActionId>
     Ok(found)
 }
 
-/// The first ones in order of their ids, at most [`RELEASE_PIECE`].
-fn held_by_breaker(
-    db: &Connection,
-    scope: &Scope,
-    after: Option<&ActionId>,
-) -> Result<Vec<Waits>, Fault> {
-    let mut select = db.prepare_cached(&format!(
-        "{WAITS} WHERE id IN (
-             SELECT id FROM actions INDEXED BY actions_open
-             WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted') AND state = 'held')
-           AND (?1 IS NULL OR id > ?1)
-         ORDER BY id"
-    ))?;
-    let mut rows = select.query([after])?;
-    let mut found = Vec::new();
-    while found.len() < RELEASE_PIECE
-        && let Some(row) = rows.next()?
-    {
-        let action = waits(row)?;
-        if let State::Held { why: HoldWhy::Breaker { scope: by, .. }, .. } = &action.state
-            && by == scope
-        {
-            found.push(action);
-        }
-    }
-    Ok(found)
+/// The rows that a breaker of the scope holds, oldest first. A row that is no JSON is none of them.
+fn held_by_breaker(db: &Connection, scope: &Scope) -> Result<Vec<i64>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT sequence FROM actions INDEXED BY actions_open
+         WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted') AND state = 'held'
+           AND CASE WHEN json_valid(detail) THEN detail -> '$.why.breaker.scope' = ?1 END
+         ORDER BY sequence",
+    )?;
+    let rows = select.query_map([Json(scope)], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// What a person says, and why, of any number of actions.
@@ -194,7 +219,9 @@ impl Word<'_> {
                     _ => reason.to_owned(),
                 };
                 let what = What::Moved { action: id, from: state.name(), to };
-                actions::record(db, &change(reason, what))?;
+                if actions::record(db, &change(reason, what))? == Recorded::LeftOut {
+                    return Err(Fault::corrupt(format!("action {id} stands in two states")));
+                }
                 if let Some(released) = released {
                     let sql = "UPDATE actions SET released = ?2 WHERE id = ?1";
                     db.prepare_cached(sql)?.execute(params![id, Json(&released)])?;

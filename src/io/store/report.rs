@@ -113,6 +113,7 @@ pub(super) fn actions(db: &Connection, filter: &ActionFilter) -> Result<Vec<Acti
             StateName::Held | StateName::InFlight | StateName::InDoubt | StateName::Accepted => {
                 conditions.say("state IN ('held', 'in_flight', 'in_doubt', 'accepted')");
             }
+            StateName::Queued => conditions.say("state IN ('held', 'queued')"),
             _ => {}
         }
     }

@@ -16,6 +16,8 @@ mod group;
 
 mod reports;
 
+mod release;
+
 mod feed;
 
 mod law;
@@ -267,7 +269,7 @@ impl World {
     fn resume(&mut self, scope: &Scope) -> Resumption {
         let by = Voter { name: "token alice".to_owned(), personal: true };
         let (scope, reason, at) = (scope.clone(), "over".to_owned(), self.now.wall);
-        self.db.unpause(&Resume { scope, by, reason, at, after: None }, &NoGuard).unwrap()
+        self.db.unpause(&Resume { scope, by, reason, at }, &NoGuard).unwrap()
     }
 
     fn later(&mut self, span: Duration) {

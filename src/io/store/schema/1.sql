@@ -56,6 +56,7 @@ CREATE TABLE origins (
     candidate TEXT NOT NULL,
     rules     TEXT NOT NULL,
     ruleset   TEXT NOT NULL,
+    approvals TEXT,                -- that a hold asks for; null for one yes of anybody
     delivery  TEXT NOT NULL,
     payload   INTEGER              -- where the alert's own bytes are
 ) STRICT;
@@ -189,6 +190,7 @@ CREATE TABLE acted (
     count  INTEGER NOT NULL,
     PRIMARY KEY (tenant, rule, minute)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX acted_minute ON acted (minute);
 
 -- When each machine was last decided to be acted on, of tenants with a breaker that counts them.
 CREATE TABLE touched (
@@ -198,6 +200,7 @@ CREATE TABLE touched (
     PRIMARY KEY (tenant, machine)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX touched_at ON touched (tenant, at);
+CREATE INDEX touched_old ON touched (at);
 
 -- Actions to be cancelled at Defender: none of them is ever sent again. `trouble` is why the last
 -- try came to nothing; `answer` is null while there is something left to ask.
