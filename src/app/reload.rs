@@ -18,7 +18,7 @@ use crate::domain::rule::Ruleset;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
-use crate::io::{Clock as _, Store as _};
+use crate::io::{Clock as _, Store as _, StoreError};
 use crate::limits::{RULES_AGAIN, RULES_EVERY};
 use crate::rules::{self, Contents, Loaded, Severity};
 
@@ -26,7 +26,7 @@ use crate::rules::{self, Contents, Loaded, Severity};
 #[derive(Clone)]
 pub(super) struct Known {
     fingerprint: u64,
-    contents: Contents,
+    pub contents: Contents,
     /// When it is read again whatever the files look like: an entry of a list expires, or what
     /// failed may have been the disk.
     again: Option<Wall>,
@@ -113,6 +113,7 @@ impl Reload {
         self.refused.store(None);
         let difference = loaded.contents.since(&self.known.contents);
         self.known.contents = loaded.contents;
+        let hashes = self.known.contents.0.clone();
         self.known.again = loaded.next_expiry;
         let (hash, count) = (loaded.ruleset.hash().to_owned(), loaded.ruleset.len());
         if self.rules.load().hash() == hash {
@@ -123,8 +124,9 @@ impl Reload {
         self.rules.store(Arc::new(loaded.ruleset));
         let rules::Difference { added, changed, removed } = difference;
         tracing::info!(hash, count, ?added, ?changed, ?removed, "other rules are in force");
-        self.note(String::new(), What::RulesLoaded { hash, rules: count, added, changed, removed })
-            .await;
+        let what = What::RulesLoaded { hash, rules: count, added, changed, removed };
+        let noted = self.store.rules_in_force(hashes, vec![start::note(&self.clock, what)]).await;
+        not_on_record(noted);
     }
 
     /// Says the same mistake only once, unless someone asked.
@@ -143,8 +145,12 @@ impl Reload {
 
     async fn note(&self, reason: String, what: What) {
         let change = Change { reason, ..start::note(&self.clock, what) };
-        if let Err(why) = self.store.apply(None, vec![change]).await {
-            tracing::error!(%why, "a change of the rules could not be put on the record");
-        }
+        not_on_record(self.store.apply(None, vec![change]).await.map(drop));
+    }
+}
+
+fn not_on_record(noted: Result<(), StoreError>) {
+    if let Err(why) = noted {
+        tracing::error!(%why, "a change of the rules could not be put on the record");
     }
 }

@@ -28,6 +28,7 @@ use crate::io::{
 };
 use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
 use crate::relay::{Canceller, Ports, Relay, RelayStatus};
+use crate::rules::{self, Contents};
 use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
 
 type Started<T> = Result<T, StartError>;
@@ -328,21 +329,20 @@ pub(super) fn note(clock: &SystemClock, what: What) -> Change {
     }
 }
 
-/// The start goes on the record, with the configuration and the rules in force.
+/// The start goes on the record, with the configuration, the rules in force and how they differ
+/// from those of the last run.
 pub(super) async fn note_start(config: &Config, parts: &Parts) -> Started<()> {
     let rules = parts.rules.load();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mode = config.mode.0.as_str().to_owned();
-    let loaded = What::RulesLoaded {
-        hash: rules.hash().to_owned(),
-        rules: rules.len(),
-        added: Vec::new(),
-        changed: Vec::new(),
-        removed: Vec::new(),
-    };
+    let failed = |why| StartError::new("the start could not be noted", why);
+    let before = Contents(parts.store.rules_before().await.map_err(failed)?);
+    let rules::Difference { added, changed, removed } = parts.known.contents.since(&before);
+    let (hash, count) = (rules.hash().to_owned(), rules.len());
+    let loaded = What::RulesLoaded { hash, rules: count, added, changed, removed };
     let read = What::ConfigLoaded { hash: config.hash.clone() };
     let changes = [What::Started { version, mode }, read, loaded];
     let changes = changes.map(|what| note(&parts.clock, what));
-    let written = parts.store.apply(None, changes.to_vec()).await;
-    written.map(|_| ()).map_err(|why| StartError::new("the start could not be noted", why))
+    let hashes = parts.known.contents.0.clone();
+    parts.store.rules_in_force(hashes, changes.to_vec()).await.map_err(failed)
 }

@@ -27,6 +27,8 @@ mod offsets;
 mod pauses;
 
 mod release;
+
+mod rules;
 mod recall;
 
 mod chain;

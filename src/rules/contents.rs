@@ -9,7 +9,7 @@ use super::problem::Source;
 
 /// The hash of each rule, by its id, and of each list, as `list NAME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contents(BTreeMap<String, String>);
+pub struct Contents(pub BTreeMap<String, String>);
 
 /// How a set differs from the one before: ids of rules and names of lists, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

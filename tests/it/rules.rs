@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{Setting, World, alert};
 
@@ -35,6 +35,15 @@ tests:
       protected: [{machine: '0000000000000000000000000000000000000001', sha1: '1000000000000000000000000000000000000001'}]
 ";
 
+/// Spares the file of alert 1, and returns its hash.
+fn spare(world: &World) -> String {
+    let sha1 = format!("1{:039x}", 1);
+    std::fs::create_dir(rules(world, "lists")).unwrap();
+    std::fs::write(rules(world, "lists/spared.txt"), format!("{sha1} # ours\n")).unwrap();
+    std::fs::write(rules(world, "deny.yml"), DENY).unwrap();
+    sha1
+}
+
 async fn state_of(world: &World, alert: usize) -> Value {
     let listed = run(world, &["actions", "list", "--json"]).await;
     let sha1 = format!("1{alert:039x}");
@@ -55,10 +64,7 @@ async fn a_reload_that_denies_stops_what_is_queued_and_nothing_else() {
         let (_, answer) = world.post(&format!("msg_{n}"), &alert(n)).await.unwrap();
         assert!(answer.contains("acted"), "{answer}");
     }
-    std::fs::create_dir(rules(&world, "lists")).unwrap();
-    let sha1 = format!("1{:039x}", 1);
-    std::fs::write(rules(&world, "lists/spared.txt"), format!("{sha1} # ours\n")).unwrap();
-    std::fs::write(rules(&world, "deny.yml"), DENY).unwrap();
+    let sha1 = spare(&world);
     world.until("the new rules", async |world| world.report().await.rules == 2).await;
     assert_ne!(world.report().await.ruleset, before.ruleset);
     run(&world, &["resume", "--reason", "over", "--json"]).await;
@@ -129,4 +135,27 @@ async fn a_hangup_reads_the_rules_at_once_and_says_what_came_of_it() {
     world.hang_up();
     world.until("the answer", async |world| world.log().contains("say what they said")).await;
     world.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_while_it_was_stopped_is_on_the_record_of_the_start() {
+    let mut world = World::new(Setting::default()).await;
+    for spared in [false, true, true] {
+        if spared && !rules(&world, "lists").exists() {
+            spare(&world);
+        }
+        world.start().await;
+        world.stop();
+    }
+    let output = world.command(&["audit", "export"]).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let loaded: Vec<Value> = lines
+        .filter(|line| line["what"] == "rules_loaded")
+        .map(|line| line["entry"]["what"]["added"].clone())
+        .collect();
+    let [first, second, third] = &loaded[..] else { panic!("{loaded:?}") };
+    assert_eq!(first.as_array().unwrap().len(), 1, "all there is: {first}");
+    assert_eq!(*second, json!(["0d9c1b7e-4f5a-4c8d-9b1e-2a3f4c5d6e7f", "list spared"]));
+    assert_eq!(*third, json!([]));
 }

@@ -231,6 +231,12 @@ CREATE TABLE noted (
     at   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The rules and lists that were last in force, and a hash of the content of each.
+CREATE TABLE rules (
+    name TEXT PRIMARY KEY,
+    hash TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- The hash chains: each hash covers the one before it, the chain's name, sequence, position (in the
 -- order of commits, over all chains) and the bytes of `entry`. Rows are never changed and never
 -- deleted.

@@ -53,6 +53,8 @@ fn a_large_release_leaves_what_others_pause_or_hold_meanwhile() {
     let by = Voter { name: "token alice".to_owned(), personal: true };
     let (reason, at) = ("over".to_owned(), world.now.wall);
     let resume = Resume { scope: scope.clone(), by, reason, at };
+    let other = Resume { scope: Scope::Tenant(contoso()), ..resume.clone() };
+    assert_eq!(world.db.release(&other, &resumed.rest, &NoGuard).unwrap(), [], "held by another");
     let rest = world.db.release(&resume, &resumed.rest, &NoGuard).unwrap();
     assert_eq!(rest.len(), 2);
     let summary = world.db.summary().unwrap();
@@ -75,7 +77,7 @@ fn a_row_that_does_not_read_keeps_no_other_from_being_released() {
     assert_eq!(resumed.released.iter().map(|line| line.id).collect::<Vec<_>>(), [id(3)]);
 }
 
-/// Remembers what it is asked, and holds for one more yes.
+/// Remembers what it is asked, and lets everything go on.
 struct Asked(std::sync::Mutex<Vec<(String, String, Approvals)>>);
 
 impl Guard for Asked {
@@ -88,6 +90,13 @@ impl Guard for Asked {
     fn protection(&self, _: &str, _: Wall) -> Protection {
         Protection::None
     }
+}
+
+fn begin(world: &mut World, guard: &dyn Guard) -> Begun {
+    let send_by = Stamp::new(BOOT, world.now.later(Duration::from_secs(2)));
+    let (attempt, written) = (attempt_id(1), world.stamp());
+    let attempt = NewAttempt { id: attempt, action: id(1), written, send_by };
+    world.db.begin(&attempt, guard).unwrap()
 }
 
 fn two() -> Approvals {
@@ -115,10 +124,7 @@ fn what_evidence_releases_stands_by_the_rule_that_did() {
                 paused(&mut world, &scope, "token alice", "it is wrong");
             }
             let guard = Asked(std::sync::Mutex::default());
-            let send_by = Stamp::new(BOOT, world.now.later(Duration::from_secs(2)));
-            let (attempt, written) = (attempt_id(1), world.stamp());
-            let attempt = NewAttempt { id: attempt, action: id(1), written, send_by };
-            let begun = world.db.begin(&attempt, &guard).unwrap();
+            let begun = begin(&mut world, &guard);
             assert_eq!(begun == Begun::Aside, covered, "{begun:?}, before: {before}");
             let asked = ("rule-2".to_owned(), r#"{"machine.os":"x"}"#.to_owned(), two());
             let asked = if covered { vec![] } else { vec![asked] };
@@ -135,6 +141,17 @@ fn what_evidence_releases_stands_by_the_rule_that_did() {
             assert_eq!(world.db.connection.query_row(sql, [], row).unwrap(), (0, window));
             world.expect_sound();
         }
+    }
+}
+
+#[test]
+fn what_a_decision_asked_of_people_is_kept_with_what_it_made() {
+    for approvals in [two(), Approvals::default()] {
+        let mut world = World::new();
+        world.take(brings(Draft { approvals: approvals.clone(), ..acts(1, effect(1, 1)) }));
+        let guard = Asked(std::sync::Mutex::default());
+        begin(&mut world, &guard);
+        assert_eq!(guard.0.lock().unwrap()[0].2, approvals);
     }
 }
 
@@ -192,9 +209,11 @@ fn a_machine_counts_anew_after_the_fleet_was_resumed() {
     }
     world.later(MINUTE);
     assert_eq!(world.resume(&Scope::Tenant(contoso())).tripped, 1);
-    let decided = [(1, 11), (2, 12), (9, 13)]
-        .map(|(machine, number)| world.decide(later(2 * MINUTE, brings(file(machine, number)))));
-    let acted = decided.map(|decision| matches!(decision, Decision::Act { .. }));
+    // Also within one batch.
+    let batch = [(1, 11), (2, 12), (9, 13)]
+        .map(|(machine, number)| later(2 * MINUTE, brings(file(machine, number))));
+    let taken = world.db.intake(&batch).unwrap();
+    let acted: Vec<_> = taken.iter().map(|taken| fate(taken) == Fate::Acted).collect();
     assert_eq!(acted, [true, true, false], "those of before are two again");
 }
 
