@@ -127,7 +127,8 @@ const OPEN: [(&str, &str); 2] = [
 ];
 
 /// The queue passes over what a pause of a rule, machine or file covers, without looking at the
-/// pauses for each row. A pause of more stops whole dispatchers and needs no mark.
+/// pauses for each row. A pause of more stops whole dispatchers and needs no mark. It reads all
+/// open actions: with a million of them, some two seconds of the writer for a rule.
 fn set_aside(db: &Connection, scope: &Scope, by: i64) -> Result<(), Fault> {
     if matches!(scope, Scope::All | Scope::Tenant(_)) {
         return Ok(());
