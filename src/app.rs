@@ -113,6 +113,8 @@ impl App {
         let channels = notify::ready(config, &parts, &stop_channels).await?;
         let webhooks = start::bind_webhooks(config, &parts).await?;
         let admin = start::bind_admin(config, &parts).await?;
+        // Before anything that may act, or change the rules.
+        start::note_start(config, &parts).await?;
         let relays = start::relays(config, &parts, tuning, &stop_relays)?;
         let intake = start::intake(config, &parts, relays.nudges.clone(), receive)?;
         let kafka = start::kafka(config, &parts, &send)?;
@@ -137,7 +139,6 @@ impl App {
         let receiver = webhooks
             .map(|listening| tokio::spawn(listening.serve(send.clone(), stop_sources.clone())));
         drop(send);
-        start::note_start(config, &parts).await?;
         for guard in stop_if_failed {
             guard.disarm();
         }

@@ -56,6 +56,28 @@ pub struct Loaded {
     pub contents: Contents,
     /// When the next entry of a list expires, so that the rules have to be loaded again.
     pub next_expiry: Option<Wall>,
+    pub kept: Kept,
+}
+
+/// The texts that a rule set was made of, so that it can be made again without what has expired
+/// since, whatever the files say by then.
+#[derive(Clone, Default)]
+pub struct Kept {
+    rules: Vec<Source>,
+    lists: Vec<(String, Source)>,
+}
+
+impl Kept {
+    /// The same rules, without the entries that have expired `now`. Their tests passed before and
+    /// are not run again. `None` where that leaves no rule set.
+    pub fn again(&self, now: Wall) -> Option<Loaded> {
+        let lists = self.lists.iter().map(|(name, source)| {
+            let is_csv = source.name.ends_with(".csv");
+            (name.clone(), list::read(source.clone(), is_csv, now).0)
+        });
+        let lists = Lists::new(lists.collect(), now);
+        check_sources(self.rules.clone(), &lists, None).loaded().ok()
+    }
 }
 
 /// What a check of rule files found, for those who want to see all of it.
@@ -70,6 +92,7 @@ pub struct Checked {
     pub trials: Vec<Trial>,
     pub contents: Contents,
     pub next_expiry: Option<Wall>,
+    pub kept: Kept,
 }
 
 /// A rule, for a list.
@@ -105,6 +128,7 @@ impl Checked {
                 warnings: self.problems,
                 contents: self.contents,
                 next_expiry: self.next_expiry,
+                kept: self.kept,
             }),
             None => Err(Problems(self.problems)),
         }
@@ -126,7 +150,7 @@ pub fn check(dir: &Path, now: Wall) -> Checked {
     let (lists, problems) = disk::lists(dir, now);
     unread.extend(problems);
     let sample = |path: &str| disk::read_bounded(&dir.join(path)).map_err(|e| e.to_string());
-    let mut checked = check_sources(sources, &lists, &sample);
+    let mut checked = check_sources(sources, &lists, Some(&sample));
     if unread.iter().any(|problem| problem.severity == Severity::Error) {
         checked.ruleset = None;
     }
@@ -138,11 +162,10 @@ pub fn check(dir: &Path, now: Wall) -> Checked {
     checked
 }
 
-fn check_sources(
-    sources: Vec<Source>,
-    lists: &Lists,
-    sample: &dyn Fn(&str) -> Result<String, String>,
-) -> Checked {
+/// Reads a sample by its path.
+type Sample<'s> = &'s dyn Fn(&str) -> Result<String, String>;
+
+fn check_sources(sources: Vec<Source>, lists: &Lists, sample: Option<Sample<'_>>) -> Checked {
     let mut checked = Checked { next_expiry: lists.next_expiry(), ..Checked::default() };
     let mut files = Vec::new();
     for source in &sources {
@@ -151,7 +174,7 @@ fn check_sources(
         checked.problems.extend(problem::few(source, problems));
         if let Some(file) = file {
             checked.rules.push(listed(source, &file));
-            if !errors {
+            if let (false, Some(sample)) = (errors, sample) {
                 checked.trial(source, &file, sample);
             }
             files.push((source, file));
@@ -160,6 +183,8 @@ fn check_sources(
     checked.refuse_twins(&files);
     let rules = files.iter().map(|(source, file)| (file.rule.id.as_str(), *source));
     checked.contents = Contents::new(rules, lists);
+    let texts = lists.iter().map(|(name, list)| (name.to_owned(), list.source.clone()));
+    checked.kept = Kept { rules: sources.clone(), lists: texts.collect() };
     if checked.problems.iter().all(|problem| problem.severity == Severity::Warning) {
         let hash = checked.contents.hash(&sources);
         let rules = files.iter().map(|(_, file)| (file.rule.clone(), file.detection.clone()));
@@ -183,12 +208,7 @@ impl Checked {
     }
 
     /// Runs the tests of one file, its rule alone and in `enforce`.
-    fn trial(
-        &mut self,
-        source: &Source,
-        file: &RuleFile,
-        sample: &dyn Fn(&str) -> Result<String, String>,
-    ) {
+    fn trial(&mut self, source: &Source, file: &RuleFile, sample: Sample<'_>) {
         if file.cases.is_empty() {
             return;
         }

@@ -18,17 +18,21 @@ use crate::domain::rule::Ruleset;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
-use crate::io::{Clock as _, Store as _, StoreError};
+use crate::io::{Clock as _, Store as _};
 use crate::limits::{RULES_AGAIN, RULES_EVERY};
-use crate::rules::{self, Contents, Loaded, Severity};
+use crate::rules::{self, Contents, Kept, Loaded, Severity};
 
-/// What is known of the directory since it was last read.
+/// What is known of the directory since it was last read, and of the rules in force.
 #[derive(Clone)]
 pub(super) struct Known {
     fingerprint: u64,
+    read_at: Wall,
     pub contents: Contents,
-    /// When it is read again whatever the files look like: an entry of a list expires, or what
-    /// failed may have been the disk.
+    kept: Kept,
+    /// When an entry of a list in force expires.
+    expiry: Option<Wall>,
+    /// When the directory is read again whatever the files look like: what failed may have been
+    /// the disk.
     again: Option<Wall>,
 }
 
@@ -40,8 +44,8 @@ pub(super) fn first(config: &Config, now: Wall) -> Result<(Ruleset, Known), Star
     // Before the files are read, so that what changes meanwhile is seen later.
     let fingerprint = rules::fingerprint(&config.rules);
     let loaded = settings::rules(config, now).map_err(|why| StartError::new("the rules", why))?;
-    let Loaded { ruleset, contents, next_expiry, .. } = loaded;
-    Ok((ruleset, Known { fingerprint, contents, again: next_expiry }))
+    let Loaded { ruleset, contents, next_expiry: expiry, kept, .. } = loaded;
+    Ok((ruleset, Known { fingerprint, read_at: now, contents, kept, expiry, again: None }))
 }
 
 struct Reload {
@@ -51,6 +55,8 @@ struct Reload {
     store: Arc<SqliteStore>,
     clock: Arc<SystemClock>,
     known: Known,
+    /// What the record says is in force: behind `known` while the store can't write.
+    recorded: Contents,
 }
 
 /// Watches the rules until it is stopped. `asked` makes it read them whatever the files look like.
@@ -67,6 +73,7 @@ pub(super) fn watch(
         store: parts.store.clone(),
         clock: parts.clock.clone(),
         known: parts.known.clone(),
+        recorded: parts.known.contents.clone(),
     };
     let stop = stop.clone();
     tokio::spawn(async move {
@@ -78,27 +85,37 @@ pub(super) fn watch(
                 _ = look.tick() => false,
                 () = asked.notified() => true,
             };
-            reload.look(was_asked).await;
+            reload.look(reload.clock.now().wall, was_asked).await;
         }
     })
 }
 
 impl Reload {
-    async fn look(&mut self, asked: bool) {
-        let (dir, now) = (self.dir.clone(), self.clock.now().wall);
+    /// Looks whether there is something to do at this time.
+    async fn look(&mut self, now: Wall, asked: bool) {
+        let dir = self.dir.clone();
         let seen = spawn_blocking(move || rules::fingerprint(&dir)).await;
         let Ok(seen) = seen.inspect_err(|why| tracing::error!(%why, "the rules were not seen"))
         else {
             return;
         };
-        let is_due = self.known.again.is_some_and(|at| at <= now);
+        self.record().await;
+        let is_past = |at: Option<Wall>| at.is_some_and(|at| at <= now);
+        let expires = is_past(self.known.expiry);
+        // A clock that is set back brings back what has not expired yet.
+        let is_due = expires || is_past(self.known.again) || now < self.known.read_at;
         if seen == self.known.fingerprint && !is_due && !asked {
             return;
         }
         self.known.fingerprint = seen;
+        self.known.read_at = now;
+        self.known.again = None;
         let dir = self.dir.clone();
         match spawn_blocking(move || rules::load(&dir, now)).await {
-            Ok(Ok(loaded)) => self.take(loaded).await,
+            Ok(Ok(loaded)) => {
+                self.refused.store(None);
+                return self.take(loaded).await;
+            }
             Ok(Err(problems)) => {
                 let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
                 let first = errors.map(|problem| problem.title()).next();
@@ -106,27 +123,44 @@ impl Reload {
             }
             Err(why) => self.refuse(format!("their check ended: {why}"), asked).await,
         }
+        if expires {
+            match self.known.kept.again(now) {
+                Some(loaded) => self.take(loaded).await,
+                None => tracing::error!("entries of lists have expired and stay in force"),
+            }
+        }
     }
 
     async fn take(&mut self, loaded: Loaded) {
         settings::tell(&loaded.warnings);
-        self.refused.store(None);
-        let difference = loaded.contents.since(&self.known.contents);
         self.known.contents = loaded.contents;
-        let hashes = self.known.contents.0.clone();
-        self.known.again = loaded.next_expiry;
-        let (hash, count) = (loaded.ruleset.hash().to_owned(), loaded.ruleset.len());
-        if self.rules.load().hash() == hash {
+        self.known.kept = loaded.kept;
+        self.known.expiry = loaded.next_expiry;
+        if self.rules.load().hash() == loaded.ruleset.hash() {
             tracing::info!("the rules were read again, and say what they said");
             return;
         }
         // First in force, then on the record: protection does not wait for a disk.
         self.rules.store(Arc::new(loaded.ruleset));
-        let rules::Difference { added, changed, removed } = difference;
+        self.record().await;
+    }
+
+    /// Puts on the record what is in force by now; where that fails, at the next look.
+    async fn record(&mut self) {
+        let contents = self.known.contents.clone();
+        if contents == self.recorded {
+            return;
+        }
+        let rules::Difference { added, changed, removed } = contents.since(&self.recorded);
+        let rules = self.rules.load();
+        let (hash, count) = (rules.hash().to_owned(), rules.len());
         tracing::info!(hash, count, ?added, ?changed, ?removed, "other rules are in force");
         let what = What::RulesLoaded { hash, rules: count, added, changed, removed };
-        let noted = self.store.rules_in_force(hashes, vec![start::note(&self.clock, what)]).await;
-        not_on_record(noted);
+        let changes = vec![start::note(&self.clock, what)];
+        match self.store.rules_in_force(contents.0.clone(), changes).await {
+            Ok(()) => self.recorded = contents,
+            Err(why) => tracing::error!(%why, "that could not be put on the record yet"),
+        }
     }
 
     /// Says the same mistake only once, unless someone asked.
@@ -145,12 +179,11 @@ impl Reload {
 
     async fn note(&self, reason: String, what: What) {
         let change = Change { reason, ..start::note(&self.clock, what) };
-        not_on_record(self.store.apply(None, vec![change]).await.map(drop));
+        if let Err(why) = self.store.apply(None, vec![change]).await {
+            tracing::error!(%why, "that the rules were refused could not be put on the record");
+        }
     }
 }
 
-fn not_on_record(noted: Result<(), StoreError>) {
-    if let Err(why) = noted {
-        tracing::error!(%why, "a change of the rules could not be put on the record");
-    }
-}
+#[cfg(test)]
+mod tests;

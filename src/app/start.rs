@@ -283,8 +283,7 @@ pub(super) fn housekeeping(
                         return;
                     }
                     let stopped = stop_file(&file).is_some();
-                    if stopped != was_stopped {
-                        note_stop_file(&store, &clock, stopped).await;
+                    if stopped != was_stopped && note_stop_file(&store, &clock, stopped).await {
                         was_stopped = stopped;
                     }
                     let foreign = reporter.foreign_member();
@@ -306,17 +305,17 @@ pub(super) fn housekeeping(
     })
 }
 
-/// Attempts stop by the file itself; here it comes into the log and on the record.
-async fn note_stop_file(store: &SqliteStore, clock: &SystemClock, there: bool) {
+/// Attempts stop by the file itself; here it comes into the log and on the record. `false` where
+/// the store can't write.
+async fn note_stop_file(store: &SqliteStore, clock: &SystemClock, there: bool) -> bool {
     if there {
         tracing::error!("nothing is sent while the file {STOP_FILE} is in the data directory");
     } else {
         tracing::warn!("the file {STOP_FILE} is gone: calls go on");
     }
     let change = note(clock, What::StopFile { there });
-    if let Err(why) = store.apply(None, vec![change]).await {
-        tracing::error!(%why, "the stop file could not be noted");
-    }
+    let noted = store.apply(None, vec![change]).await;
+    noted.inspect_err(|why| tracing::error!(%why, "the stop file could not be noted yet")).is_ok()
 }
 
 pub(super) fn note(clock: &SystemClock, what: What) -> Change {

@@ -172,6 +172,8 @@ pub struct Judged {
 pub enum Outcome {
     /// Nothing in the store can change this.
     Settled(Decision),
+    /// These deny rules cover it: also what earlier evidence has made of it, and is not sent yet.
+    Protected { key: EffectKey, by: Vec<String> },
     /// Boxed: most candidates are settled.
     Draft(Box<Draft>),
 }
@@ -187,6 +189,17 @@ pub struct Receipt {
     pub raw: Option<Arc<[u8]>>,
     /// Whether a `no match` keeps a row: they do up to a rate and are only counted beyond it.
     pub keep_row: bool,
+}
+
+impl Receipt {
+    /// Of all its candidates.
+    pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        let judged = match &self.content {
+            Content::Judged(judged) => judged.as_slice(),
+            _ => &[],
+        };
+        judged.iter().map(|candidate| &candidate.outcome)
+    }
 }
 
 #[derive(Clone, Debug)]

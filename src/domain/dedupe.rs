@@ -171,8 +171,9 @@ pub struct Settled {
     pub rules: Vec<String>,
     pub ruleset: String,
     pub approvals: Approvals,
-    /// Of its effect: never shorter than it was.
+    /// Of its effect: never shorter, or earlier, than it was.
     pub window: Duration,
+    pub evidence: Option<Wall>,
     pub acted: Wall,
 }
 
@@ -191,8 +192,10 @@ pub struct Acted {
 pub struct NewAction {
     pub action: Action,
     pub state: State,
-    /// When it expires if it is queued now; a hold that is released later has as long from then.
+    /// When it expires if it is queued now, or held; one that becomes so later has as long from
+    /// then.
     pub expires_queued: Wall,
+    pub expires_held: Wall,
     /// When breakers count it, where it acts.
     pub acted: Option<Wall>,
 }
@@ -209,11 +212,22 @@ pub struct View {
     pub gauges: HashMap<Place, Gauge>,
 }
 
+/// What deny rules cover in one delivery. A call stops every copy of a file on a machine, so what
+/// covers one of them covers all.
+type Spared<'d> = HashMap<&'d EffectKey, &'d [String]>;
+
 /// Decides one delivery. What it has left in `view` counts only where this succeeds.
 pub fn decide(view: &mut View, delivery: &JudgedDelivery) -> Result<Decided, NotPrepared> {
     let mut decided = Decided::default();
+    let outcomes = delivery.receipts.iter().flat_map(Receipt::outcomes);
+    let spared: Spared<'_> = outcomes
+        .filter_map(|outcome| match outcome {
+            Outcome::Protected { key, by } => Some((key, by.as_slice())),
+            _ => None,
+        })
+        .collect();
     for receipt in &delivery.receipts {
-        let answer = decide_receipt(view, delivery, receipt, &mut decided)?;
+        let answer = decide_receipt(view, delivery, receipt, &spared, &mut decided)?;
         decided.answer.alerts.push(answer);
     }
     Ok(decided)
@@ -223,6 +237,7 @@ fn decide_receipt(
     view: &mut View,
     delivery: &JudgedDelivery,
     receipt: &Receipt,
+    spared: &Spared<'_>,
     decided: &mut Decided,
 ) -> Result<AlertAnswer, NotPrepared> {
     let without_candidates = |fate, reason: &str| AlertAnswer {
@@ -246,7 +261,14 @@ fn decide_receipt(
     for candidate in judged {
         let decision = match &candidate.outcome {
             Outcome::Settled(decision) => decision.clone(),
-            Outcome::Draft(draft) => decide_draft(view, delivery, receipt, draft, decided)?,
+            Outcome::Draft(draft) => match spared.get(&draft.key) {
+                Some(by) => Decision::Protected { by: by.to_vec() },
+                None => decide_draft(view, delivery, receipt, draft, decided)?,
+            },
+            Outcome::Protected { key, by } => {
+                deciding::spare(view, delivery, receipt, key, by, decided);
+                Decision::Protected { by: by.clone() }
+            }
         };
         candidates.push(CandidateAnswer {
             machine: candidate.machine.clone(),

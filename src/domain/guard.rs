@@ -71,10 +71,12 @@ pub fn stops(rules: &Ruleset, ceiling: Mode, due: &Due<'_>, now: Wall) -> Option
         return None;
     }
     let rule = due.rule.to_owned();
+    let fields = Fields::from_snapshot(due.candidate, now);
+    let matches = fields.is_some_and(|fields| rules.still(due.rule, &fields));
     let why = match rules.mode(due.rule).map(|mode| mode.min(ceiling)) {
-        Some(Mode::Enforce) => return None,
-        Some(Mode::Approve) => HoldWhy::Approval { rule },
-        Some(Mode::Observe) | None => HoldWhy::Withdrawn { rule },
+        Some(Mode::Enforce) if matches => return None,
+        Some(Mode::Approve) if matches => HoldWhy::Approval { rule },
+        _ => HoldWhy::Withdrawn { rule },
     };
     hold(why)
 }

@@ -38,6 +38,8 @@ pub struct Notice {
     pub key: Option<EffectKey>,
     /// The rest of the command that goes on from it, where the kind alone does not say.
     pub option: String,
+    /// By the stop file, which no command takes away.
+    pub by_file: bool,
     pub at: Wall,
 }
 
@@ -53,6 +55,7 @@ impl Notice {
             action: None,
             key: key.cloned(),
             option: String::new(),
+            by_file: false,
             at: change.at,
         };
         notice.kind = match &change.what {
@@ -73,6 +76,7 @@ impl Notice {
             What::StopFile { there } => {
                 notice.about = Scope::All.to_string();
                 notice.detail = "by the file STOP in the data directory".to_owned();
+                notice.by_file = *there;
                 if *there { Kind::Paused } else { Kind::Resumed }
             }
             What::RulesLoaded { hash, rules, .. } => {

@@ -229,6 +229,14 @@ impl Ruleset {
         self.quarantine(rule).map(|response| response.mode)
     }
 
+    /// Whether that rule of this set, which acts, matches for certain.
+    pub fn still(&self, rule: &str, fields: &Fields<'_>) -> bool {
+        let Some(&place) = self.places.get(rule) else { return false };
+        let acts = self.rules[place].quarantine().is_some();
+        let counted = unknown::count(&explain_rule(self.compiled(place), fields));
+        acts && matches!(counted, Counted::Matches)
+    }
+
     /// What a hold of this rule's actions needs from people; one yes where it is not in the set.
     pub fn approvals(&self, rule: &str) -> Approvals {
         self.quarantine(rule).map(|response| response.approvals.clone()).unwrap_or_default()

@@ -170,7 +170,16 @@ impl Intake {
             Judgement::NoMatch { why } => {
                 return Outcome::Settled(Decision::NoMatch { why: why.into_owned() });
             }
-            Judgement::Protected { by } => return Outcome::Settled(Decision::Protected { by }),
+            Judgement::Protected { by } => {
+                return match (candidate.machine.as_ref(), candidate.sha1.as_ref()) {
+                    (Ok(machine), Ok(sha1)) => {
+                        let (machine, sha1) = (*machine, *sha1);
+                        let key = EffectKey { tenant: tenant.clone(), machine, sha1 };
+                        Outcome::Protected { key, by }
+                    }
+                    _ => Outcome::Settled(Decision::Protected { by }),
+                };
+            }
             Judgement::Observe { rules } => Err(Decision::Observe { rules }),
             Judgement::Act(wanted) => Ok((wanted, Intent::Act)),
             Judgement::Hold { why, wanted } => Ok((wanted, Intent::Hold(why))),

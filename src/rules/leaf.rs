@@ -205,8 +205,13 @@ fn expanded(
         }
         if entries.is_empty() && !notes.denies {
             let why = format!("the list {list} has no entry, so this leaf matches nothing");
-            notes.error(&node.place, format!("{why}; give it one, or remove the leaf"));
-            sound = false;
+            // That its last entry expires is no mistake: what it let act ends with it.
+            if lists.get(list)?.expired() > 0 {
+                notes.warning(&node.place, format!("{why}: all that it had have expired"));
+            } else {
+                notes.error(&node.place, format!("{why}; give it one, or remove the leaf"));
+                sound = false;
+            }
         }
     }
     if values.is_empty() {

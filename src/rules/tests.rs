@@ -45,7 +45,7 @@ fn load_from(
 ) -> Result<Loaded, Problems> {
     let sources = files.iter().map(|(name, text)| Source::new(*name, *text)).collect();
     let sample = |path: &str| sample(path).ok_or_else(|| "there is no such sample".to_owned());
-    check_sources(sources, &Lists::default(), &sample).loaded()
+    check_sources(sources, &Lists::default(), Some(&sample)).loaded()
 }
 
 fn load(dir: &Path) -> Result<Loaded, Problems> {
@@ -101,7 +101,7 @@ fn of_many_mistakes_alike_the_first_few_are_told_and_all_are_counted() {
         .replace("{alert.category: Malware}", &format!("\n    alert.category:\n{values}"))
         .replace("file.entity: File", "file.entity: Fil");
     let file = Source::new("r.yml", wrong);
-    let checked = check_sources(vec![file], &Lists::default(), &|_| Err("none".to_owned()));
+    let checked = check_sources(vec![file], &Lists::default(), Some(&|_| Err("none".to_owned())));
     assert_eq!(checked.problems.iter().map(|problem| problem.count).sum::<usize>(), 5001);
     assert_eq!(checked.problems.len(), 22);
     let shown: Vec<String> = checked.problems.iter().map(Problem::to_string).collect();

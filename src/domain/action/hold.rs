@@ -21,7 +21,7 @@ pub enum HoldWhy {
     Breaker { breaker: Breaker, scope: Scope },
     /// Only fields that are not known stand between this and the deny rule.
     Protection { rule: String, fields: Vec<String> },
-    /// The rule that decided is not in `enforce` any more, or is gone.
+    /// The rule that decided does not match any more, is not in `enforce`, or is gone.
     Withdrawn { rule: String },
 }
 
@@ -70,7 +70,7 @@ impl fmt::Display for HoldWhy {
 pub struct Approvals {
     /// How many different people, 1 or 2.
     pub count: u8,
-    /// Only people with a token of their own count, and not who asked for the action.
+    /// Only people with a token of their own count.
     pub four_eyes: bool,
     /// By whom, as they stand on the record.
     pub given: Vec<String>,

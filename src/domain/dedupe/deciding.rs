@@ -4,8 +4,8 @@ use super::{Acted, Count, Decided, Effect, NewAction, NotPrepared, Settled, View
 use crate::domain::action::{Action, Class, HoldWhy, Origin, State, StateName};
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::breaker::{Breaker, Place, Says};
-use crate::domain::decision::{Decision, Draft, JudgedDelivery, Receipt};
-use crate::domain::ids::ActionId;
+use crate::domain::decision::{Decision, Draft, JudgedDelivery, Prepared, Receipt};
+use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::time::Wall;
 
 /// One draft on its way to a decision.
@@ -74,6 +74,7 @@ impl Deciding<'_> {
         effect.owner.state = StateName::Queued;
         effect.owner.held_unknown = false;
         effect.window = effect.window.max(draft.window);
+        effect.evidence = effect.evidence.max(draft.evidence);
         let settled = Settled {
             action,
             candidate: prepared.candidate.clone(),
@@ -81,6 +82,7 @@ impl Deciding<'_> {
             ruleset: delivery.ruleset.clone(),
             approvals: draft.approvals.clone(),
             window: effect.window,
+            evidence: effect.evidence,
             acted,
         };
         let to = State::Queued { not_before: delivery.received, tries: 0, busy_since: None };
@@ -133,6 +135,29 @@ impl Deciding<'_> {
     }
 }
 
+/// Protection that comes with later evidence also covers what is held or queued for the effect:
+/// the candidate that this was made of may not have said enough.
+pub(super) fn spare(
+    view: &mut View,
+    delivery: &JudgedDelivery,
+    receipt: &Receipt,
+    key: &EffectKey,
+    by: &[String],
+    decided: &mut Decided,
+) {
+    let Some(effect) = view.effects.get_mut(key) else { return };
+    let (action, from, at) = (effect.owner.id, effect.owner.state, delivery.received);
+    if !matches!(from, StateName::Held | StateName::Queued) {
+        return;
+    }
+    let by = format!("rule {}", by.join(", "));
+    let reason = format!("by alert {}, it is protected by {by}", receipt.alert_id);
+    let to = State::Rejected { by };
+    effect.ended(&to, at);
+    let (tenant, what) = (Some(key.tenant.clone()), What::Moved { action, from, to });
+    decided.changes.push(Change { tenant, actor: Actor::Lazaret, reason, at, what });
+}
+
 fn new_action(
     delivery: &JudgedDelivery,
     receipt: &Receipt,
@@ -169,5 +194,6 @@ fn new_action(
             raw: receipt.raw.clone(),
         },
     };
-    Ok(NewAction { action, state, expires_queued: prepared.expires_queued, acted })
+    let Prepared { expires_queued, expires_held, .. } = *prepared;
+    Ok(NewAction { action, state, expires_queued, expires_held, acted })
 }

@@ -106,3 +106,18 @@ fn a_hold_asks_for_as_many_people_as_the_decision_did_and_as_the_rule_does() {
         assert_eq!(approvals, two(), "{candidate}");
     }
 }
+
+/// The rule may have been narrowed since, a list have lost an entry, the alert have grown old.
+#[test]
+fn what_the_rule_does_not_match_any_more_is_withdrawn_unless_a_person_released_it() {
+    let rules = rules(Mode::Enforce, Approvals::default());
+    let (one, released) = (Approvals::default(), Released::default());
+    for other in [r#"{"alert.category":"no","file.publisher":"no"}"#, r#"{"file.publisher":"no"}"#]
+    {
+        let stop = stops(&rules, Mode::Enforce, &due(other, "acts", &one), NOW);
+        let Some(Stop::Hold(why, _)) = stop else { panic!("{stop:?}") };
+        assert_eq!(why.as_str(), "withdrawn", "{other}");
+        let due = Due { released: Some(&released), ..due(other, "acts", &one) };
+        assert_eq!(stops(&rules, Mode::Enforce, &due, NOW), None, "{other}");
+    }
+}

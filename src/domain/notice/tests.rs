@@ -185,6 +185,7 @@ fn what_is_no_template_is_refused_with_the_reason() {
 fn any_notice() -> impl Strategy<Value = Notice> {
     (0..Kind::ALL.len(), 0..3_u8, 0..30_u8, any::<bool>()).prop_map(
         |(kind, tenant, about, acts)| Notice {
+            by_file: false,
             kind: Kind::ALL[kind],
             tenant: (tenant > 0).then(|| TenantName::new(&format!("tenant-{tenant}"))),
             about: about.to_string(),

@@ -72,6 +72,7 @@ pub(super) fn next(first: &Notice) -> String {
     let tenant = first.tenant.as_ref().map(|t| format!(" --tenant {t}")).unwrap_or_default();
     match first.kind {
         Kind::Held | Kind::ProtectionUnknown => format!("lazaret actions list --held{tenant}"),
+        Kind::Paused if first.by_file => "rm STOP, in the data directory".to_owned(),
         Kind::Breaker | Kind::Paused => format!("lazaret resume{} --reason TEXT", first.option),
         Kind::Refused
         | Kind::Failed

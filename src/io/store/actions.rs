@@ -51,11 +51,11 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
     let checksum = checksum(*id, key, alert_id, comment);
     let mut insert = db.prepare_cached(
         "INSERT INTO actions (id, tenant, machine, sha1, alert, comment, class, state, detail,
-                              not_before, created, changed, expires, expires_queued, checksum,
-                              rule, acted, aside)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15, ?16,
+                              not_before, created, changed, expires, expires_queued,
+                              expires_held, checksum, rule, acted, aside)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
                  (SELECT COUNT(*) FROM pauses WHERE scope IN (
-                     'rule:' || ?15, 'machine:' || lower(hex(?3)), 'sha1:' || lower(hex(?4)))))",
+                     'rule:' || ?16, 'machine:' || lower(hex(?3)), 'sha1:' || lower(hex(?4)))))",
     )?;
     let rule = origin.rules.first().map_or("", String::as_str);
     let sequence = insert.insert(params![
@@ -72,6 +72,7 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
         created,
         expires,
         new.expires_queued,
+        new.expires_held,
         checksum,
         rule,
         new.acted
@@ -99,7 +100,7 @@ fn unless_one_yes(approvals: &Approvals) -> Option<Json<&Approvals>> {
 
 /// Writes what an action that evidence has released stands by from now on.
 pub(super) fn settle(db: &Connection, settled: &Settled) -> Result<(), Fault> {
-    let Settled { action, candidate, rules, ruleset, approvals, window, acted } = settled;
+    let Settled { action, candidate, rules, ruleset, approvals, acted, .. } = settled;
     let mut update = db.prepare_cached(
         "UPDATE origins SET candidate = ?2, rules = ?3, ruleset = ?4, approvals = ?5
          WHERE sequence = (SELECT sequence FROM actions WHERE id = ?1)",
@@ -107,14 +108,14 @@ pub(super) fn settle(db: &Connection, settled: &Settled) -> Result<(), Fault> {
     let approvals = unless_one_yes(approvals);
     update.execute(params![action, candidate, Json(rules), ruleset, approvals])?;
     let mut update = db.prepare_cached(
-        "UPDATE actions SET rule = ?2, acted = ?3,
+        "UPDATE actions SET rule = ?2, acted = ?3, released = NULL,
              aside = aside + (SELECT COUNT(*) FROM pauses WHERE scope = 'rule:' || ?2)
                    - (SELECT COUNT(*) FROM pauses WHERE scope = 'rule:' || rule)
          WHERE id = ?1",
     )?;
     let rule = rules.first().map_or("", String::as_str);
     update.execute(params![action, rule, acted])?;
-    effects::widen(db, *action, *window)
+    effects::settle(db, settled)
 }
 
 /// Applies a change to its action and appends it to its chain; neither where it is left out.
@@ -261,8 +262,9 @@ fn shift(
     let mut update = db.prepare_cached(
         "UPDATE actions SET state = ?2, detail = ?3, not_before = ?4, changed = ?5,
              machine_action = COALESCE(?6, machine_action),
-             expires = CASE WHEN (state, ?2) IN (VALUES ('held', 'queued'), ('queued', 'held'))
-                            THEN ?5 + expires_queued - created
+             released = CASE ?2 WHEN 'held' THEN NULL ELSE released END,
+             expires = CASE WHEN state = 'held' AND ?2 = 'queued' THEN ?5 + expires_queued - created
+                            WHEN state = 'queued' AND ?2 = 'held' THEN ?5 + expires_held - created
                             ELSE expires END
          WHERE sequence = ?1",
     )?;

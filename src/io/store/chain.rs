@@ -81,9 +81,9 @@ pub(super) fn page(db: &Connection, after: i64, limit: usize) -> Result<Vec<Audi
 }
 
 /// Walks every chain from its beginning, in the order of commits, and names what does not follow,
-/// at most `limit` faults of each chain: a changed, missing, moved or foreign entry. What a chain
-/// lost at its very end, and a chain that is another from its beginning, only `anchors` show: heads
-/// that it once had. Call it within a transaction.
+/// at most `limit` faults of each chain: a changed, missing, moved or foreign entry. What all chains
+/// together lost at their very end, and chains that are others from their beginning, only `anchors`
+/// show: heads that they once had. Call it within a transaction.
 pub(super) fn walk(
     db: &Connection,
     anchors: &[ChainHead],
@@ -100,8 +100,15 @@ pub(super) fn walk(
          ORDER BY position",
     )?;
     let mut rows = select.query([])?;
+    let (mut faults, mut last) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let entry = Entry::read(row)?;
+        if entry.position != last + 1 && faults.len() < limit {
+            let Entry { position, ref chain, sequence, .. } = entry;
+            let at = format!("entry {sequence} of chain {chain}, at position {position}");
+            faults.push(format!("before {at}, entries are missing: position {last} was the last"));
+        }
+        last = entry.position;
         match chains.get_mut(&entry.chain) {
             Some(walk) => walk.step(&entry, limit),
             None => chains.entry(entry.chain.clone()).or_default().step(&entry, limit),
@@ -111,8 +118,8 @@ pub(super) fn walk(
     let mut check = db.prepare("PRAGMA integrity_check('changes')")?;
     let found = check.query_map([], |row| row.get::<_, String>(0))?;
     let found = found.collect::<Result<Vec<_>, _>>()?;
-    let faults = found.into_iter().filter(|fault| fault != "ok").take(limit);
-    let faults = faults.map(|fault| format!("the table of changes is damaged: {fault}")).collect();
+    let damage = found.into_iter().filter(|fault| fault != "ok").take(limit);
+    faults.extend(damage.map(|fault| format!("the table of changes is damaged: {fault}")));
     Ok(Verified { chains, faults })
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::fault::Fault;
 use super::sql::Json;
 use crate::domain::action::{Class, State, StateName};
-use crate::domain::dedupe::{Effect, Owner, Success};
+use crate::domain::dedupe::{Effect, Owner, Settled, Success};
 use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::time::Wall;
 
@@ -15,7 +15,7 @@ use crate::domain::time::Wall;
 pub(super) fn load(db: &Connection, key: &EffectKey) -> Result<Option<Effect>, Fault> {
     let mut select = db.prepare_cached(
         "SELECT e.owner, e.ended, e.blocks_until, e.completed, e.success_until, e.window, e.first,
-                e.times, a.detail, a.class, e.evidence
+                e.times, a.detail, a.class, e.evidence, a.state
          FROM effects e LEFT JOIN actions a ON e.ended IS NULL AND a.id = e.owner
          WHERE e.tenant = ?1 AND e.machine = ?2 AND e.sha1 = ?3",
     )?;
@@ -52,13 +52,14 @@ pub(super) fn own(db: &Connection, key: &EffectKey, effect: &Effect) -> Result<(
     }
 }
 
-/// Gives the row of this owner another window.
-pub(super) fn widen(db: &Connection, owner: ActionId, window: Duration) -> Result<(), Fault> {
+/// Gives the row of a released owner its new window and evidence.
+pub(super) fn settle(db: &Connection, settled: &Settled) -> Result<(), Fault> {
     let mut update = db.prepare_cached(
-        "UPDATE effects SET window = ?2 WHERE owner = ?1 AND (tenant, machine, sha1) =
+        "UPDATE effects SET window = ?2, evidence = ?3
+         WHERE owner = ?1 AND (tenant, machine, sha1) =
              (SELECT tenant, machine, sha1 FROM actions WHERE id = ?1)",
     )?;
-    update.execute(params![owner, micros(window)])?;
+    update.execute(params![settled.action, micros(settled.window), settled.evidence])?;
     Ok(())
 }
 
@@ -121,13 +122,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Effect> {
         // Nobody asks for the class of an owner that has ended.
         Some(state) => Owner { id, state, class: Class::Bulk, held_unknown: false },
         None => {
-            let Json(state) = row.get::<_, Json<State>>(8)?;
-            Owner {
-                id,
-                state: state.name(),
-                class: row.get(9)?,
-                held_unknown: matches!(&state, State::Held { why, .. } if why.is_for_evidence()),
-            }
+            // One whose state does not read stays open, and a person finds it.
+            let state = row.get::<_, Json<State>>(8).map(|Json(state)| state);
+            let for_evidence =
+                |state: &State| matches!(state, State::Held { why, .. } if why.is_for_evidence());
+            let held_unknown = state.is_ok_and(|state| for_evidence(&state));
+            Owner { id, state: row.get(11)?, class: row.get(9)?, held_unknown }
         }
     };
     let (completed, until) = (row.get::<_, Option<Wall>>(3)?, row.get::<_, Option<Wall>>(4)?);

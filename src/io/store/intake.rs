@@ -224,11 +224,11 @@ fn rows_of(
     delivery: &JudgedDelivery,
 ) -> Result<HashMap<EffectKey, Effect>, Fault> {
     let mut rows = HashMap::new();
-    for draft in drafts(delivery) {
-        if !rows.contains_key(&draft.key)
-            && let Some(effect) = effects::load(db, &draft.key)?
+    for key in keys(delivery) {
+        if !rows.contains_key(key)
+            && let Some(effect) = effects::load(db, key)?
         {
-            rows.insert(draft.key.clone(), effect);
+            rows.insert(key.clone(), effect);
         }
     }
     Ok(rows)
@@ -273,12 +273,17 @@ fn owners(
 }
 
 fn drafts(delivery: &JudgedDelivery) -> impl Iterator<Item = &Draft> {
-    let judged = delivery.receipts.iter().flat_map(|receipt| match &receipt.content {
-        Content::Judged(judged) => judged.as_slice(),
-        _ => &[],
-    });
-    judged.filter_map(|candidate| match &candidate.outcome {
+    delivery.receipts.iter().flat_map(Receipt::outcomes).filter_map(|outcome| match outcome {
         Outcome::Draft(draft) => Some(&**draft),
+        _ => None,
+    })
+}
+
+/// Of all effects that it may touch, some of them more than once.
+fn keys(delivery: &JudgedDelivery) -> impl Iterator<Item = &EffectKey> {
+    delivery.receipts.iter().flat_map(Receipt::outcomes).filter_map(|outcome| match outcome {
+        Outcome::Draft(draft) => Some(&draft.key),
+        Outcome::Protected { key, .. } => Some(key),
         Outcome::Settled(_) => None,
     })
 }

@@ -16,6 +16,8 @@ use crate::io::{ITSELF, Pause, Standing};
 /// shown from then on, so that whoever resumes knows of both. The same again is no change.
 pub(super) fn pause(db: &Connection, pause: &Pause) -> Result<(), Fault> {
     let Pause { scope, by, reason, at } = pause;
+    // Nobody speaks for others.
+    let reason = &reason.replace(ALSO, "; ");
     match one(db, scope)? {
         None => {
             let mut insert = db.prepare_cached(

@@ -4,7 +4,7 @@
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::fault::Fault;
+use super::fault::{Fault, is_unreadable_value};
 use super::sql::Json;
 use super::{breakers, feed, pauses};
 use crate::domain::action::{Coordinates, State, StateName};
@@ -70,9 +70,11 @@ pub(super) fn last_received(db: &Connection) -> Result<Vec<(String, Wall)>, Faul
 }
 
 /// Why an action is held, in one word, as SQL: what `why` of its state is or has as its only key.
+/// A row that does not read must not blind people to the others.
 macro_rules! held_why {
     () => {
-        "CASE json_type(detail, '$.why') WHEN 'object'
+        "CASE WHEN NOT json_valid(detail) THEN 'unreadable'
+              WHEN json_type(detail, '$.why') = 'object'
               THEN (SELECT key FROM json_each(detail, '$.why')) ELSE detail ->> '$.why' END"
     };
 }
@@ -119,7 +121,14 @@ pub(super) fn actions(db: &Connection, filter: &ActionFilter) -> Result<Vec<Acti
     }
     let order = if filter.oldest { "ASC" } else { "DESC" };
     let sql = format!("SELECT {LINE} FROM actions {} ORDER BY sequence {order}", conditions.sql());
-    conditions.select(db, &sql, filter.limit, line)
+    let lines = conditions.select(db, &sql, filter.limit, |row| match line(row) {
+        Err(error) if is_unreadable_value(&error) => {
+            tracing::error!(%error, "an action's row does not read, and is not listed");
+            Ok(None)
+        }
+        read => read.map(Some),
+    })?;
+    Ok(lines.into_iter().flatten().collect())
 }
 
 /// One action by its id, or by a start of it that no other has.

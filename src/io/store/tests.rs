@@ -18,6 +18,8 @@ mod reports;
 
 mod release;
 
+mod protection;
+
 mod feed;
 
 mod law;

@@ -211,3 +211,14 @@ fn a_fingerprint_sees_rules_lists_and_samples() {
     seen.dedup();
     assert_eq!(seen.len(), 7);
 }
+
+#[test]
+fn a_list_whose_entries_have_all_expired_ends_what_it_let_act_and_refuses_nothing() {
+    let acts = LISTED.replace("deny", "StopAndQuarantineFile\n  comment: due to {{alert.id}}");
+    let lists = [("files.txt", "a.exe until 2026-12-31\n")];
+    let found = told(&acts, &lists, LATE);
+    let wanted = "r.yml:5:30: warning: the list files has no entry";
+    assert!(found.iter().any(|f| f.starts_with(wanted)), "{found:#?}");
+    assert!(found.iter().all(|f| f.contains(": warning: ")), "{found:#?}");
+    tells(&acts, &[("files.txt", "# none\n")], "r.yml:5:30: error: the list files has no entry");
+}

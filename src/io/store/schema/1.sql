@@ -16,7 +16,9 @@ CREATE TABLE actions (
     created        INTEGER NOT NULL,
     changed        INTEGER NOT NULL,
     expires        INTEGER NOT NULL,
+    -- What `expires` is if it is queued, or held, from its creation on.
     expires_queued INTEGER NOT NULL,
+    expires_held   INTEGER NOT NULL,
     -- Id of the rule that decided.
     rule           TEXT NOT NULL,
     -- When it was decided to act, by rules or evidence: what breakers count.
