@@ -81,9 +81,9 @@ pub(super) fn page(db: &Connection, after: i64, limit: usize) -> Result<Vec<Audi
 }
 
 /// Walks every chain from its beginning, in the order of commits, and names what does not follow,
-/// at most `limit` faults of each chain: a changed, missing, moved or foreign entry. What all chains
-/// together lost at their very end, and chains that are others from their beginning, only `anchors`
-/// show: heads that they once had. Call it within a transaction.
+/// at most `limit` faults of each chain: a changed, missing, moved or foreign entry. What all
+/// chains together lost at their very end, and chains that are others from their beginning, only
+/// `anchors` show: heads that they once had. Call it within a transaction.
 pub(super) fn walk(
     db: &Connection,
     anchors: &[ChainHead],
