@@ -20,7 +20,7 @@ use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, Store as _};
 use crate::limits::{RULES_AGAIN, RULES_EVERY};
-use crate::rules::{self, Contents, Kept, Loaded, Severity};
+use crate::rules::{self, Contents, Kept, Loaded};
 
 /// What is known of the directory since it was last read, and of the rules in force.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ pub(super) struct Known {
     again: Option<Wall>,
 }
 
-/// The first mistake of the rules on disk, while they are refused.
+/// The first mistake of the rules on disk and how many more there are, while they are refused.
 pub(super) type Refused = Arc<ArcSwapOption<String>>;
 
 /// Loads the rules of a start.
@@ -112,15 +112,7 @@ impl Reload {
         self.known.again = None;
         let dir = self.dir.clone();
         match spawn_blocking(move || rules::load(&dir, now)).await {
-            Ok(Ok(loaded)) => {
-                self.refused.store(None);
-                return self.take(loaded).await;
-            }
-            Ok(Err(problems)) => {
-                let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
-                let first = errors.map(|problem| problem.title()).next();
-                self.refuse(first.unwrap_or_default(), asked).await;
-            }
+use crate::rules::{self, Contents, Kept, Loaded};
             Err(why) => self.refuse(format!("their check ended: {why}"), asked).await,
         }
         if expires {

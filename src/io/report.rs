@@ -23,7 +23,8 @@ pub struct Report {
     pub rules: usize,
     /// Content hash of the rule set in force.
     pub ruleset: String,
-    /// The first mistake of the rules on disk, where they are refused and the set before stays.
+    /// The first mistake of the rules on disk and how many more there are, where they are refused
+    /// and the set before stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules_refused: Option<String>,
     pub started: Wall,

@@ -14,6 +14,7 @@ use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
 use crate::io::store::Db;
 use crate::io::{Clock as _, Report, kafka};
+use crate::rules;
 use crate::serve::{Certificate, CertificateFiles};
 
 /// The roles without which no call works: the first, and one of the others.
@@ -94,7 +95,8 @@ fn webhooks(config: &Config) -> Option<Finding> {
 }
 
 fn rules(config: &Config) -> Finding {
-    match settings::rules(config, SystemClock::new().now().wall).map(|loaded| loaded.ruleset) {
+    let loaded = rules::load(&config.rules, SystemClock::new().now().wall);
+    match loaded.map(|loaded| loaded.ruleset) {
         Ok(rules) if rules.is_empty() => {
             let text = format!("{} holds no rule: nothing will match", config.rules.display());
             Finding::new("rules", Health::Warn, text)
@@ -104,9 +106,9 @@ fn rules(config: &Config) -> Finding {
             Health::Ok,
             format!("{}: {} in force, their tests pass", config.rules.display(), rules.len()),
         ),
-        Err(why) => {
-            let text = format!("run `lazaret rules check {}`: {why}", config.rules.display());
-            Finding::new("rules", Health::Fail, text.lines().next().unwrap_or_default())
+        Err(problems) => {
+            let check = format!("run `lazaret rules check {}`", config.rules.display());
+            Finding::new("rules", Health::Fail, format!("{check}: {}", problems.brief()))
         }
     }
 }
