@@ -57,7 +57,7 @@ enum Command {
 
     /// Stops a file that was harmless, cancels what is pending, and shows how to undo the rest
     Recall(recall::Args),
-    /// Checks what a person would check: configuration, secrets, rules, store, tokens
+    /// Checks what a person would check: configuration, secrets, rules, store, tokens, channels
     Doctor(doctor::Args),
     /// Tries the channels that tell people what happens
     Notify(notify::Args),

@@ -16,27 +16,32 @@ use crate::domain::signature::{Scheme, Seal};
 use crate::io::notify::{Channel, ChannelStatus, Settings, Target, WebhookSettings};
 use crate::io::{Clock, Record as _, kafka};
 
-/// Every channel of the configuration, ready to be run or tested. What is wrong with one, such as
-/// an empty secret, is found here.
+/// Every channel of the configuration, ready to be run or tested.
 pub fn channels(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Channel>, StartError> {
-    let of = |channel: &config::Channel| {
-        let wrong = |why: String| StartError::new(&format!("notify {}", channel.name), why);
-        let target = match channel.target() {
-            config::Target::Webhook(receiver) => {
-                Target::Webhook(Box::new(webhook(channel, receiver).map_err(wrong)?))
-            }
-            config::Target::Kafka(topic) => {
-                let security = settings::security(&topic.security).map_err(wrong)?;
-                let client = kafka::connection(&topic.brokers, &security);
-                let client = client.map_err(|why| wrong(why.to_string()))?;
-                Target::Topic { client, topic: topic.topic.clone() }
-            }
-        };
-        let (name, node) = (channel.name.clone(), config.node.clone());
-        let settings = Settings { channel: name, node, target };
-        Channel::new(settings, clock.clone()).map_err(|why| wrong(why.to_string()))
+    let of = |of: &config::Channel| {
+        channel(config, of, clock).map_err(|why| StartError::new(&format!("notify {}", of.name), why))
     };
     config.notify.iter().map(of).collect()
+}
+
+/// One channel. What is wrong with it, such as an empty secret, is found here; nothing is sent.
+pub fn channel(
+    config: &Config,
+    channel: &config::Channel,
+    clock: &Arc<dyn Clock>,
+) -> Result<Channel, String> {
+    let target = match channel.target() {
+        config::Target::Webhook(receiver) => Target::Webhook(Box::new(webhook(channel, receiver)?)),
+        config::Target::Kafka(topic) => {
+            let security = settings::security(&topic.security)?;
+            let client = kafka::connection(&topic.brokers, &security);
+            let client = client.map_err(|why| why.to_string())?;
+            Target::Topic { client, topic: topic.topic.clone() }
+        }
+    };
+    let (name, node) = (channel.name.clone(), config.node.clone());
+    let settings = Settings { channel: name, node, target };
+    Channel::new(settings, clock.clone()).map_err(|why| why.to_string())
 }
 
 fn webhook(channel: &config::Channel, receiver: &Receiver) -> Result<WebhookSettings, String> {

@@ -75,6 +75,41 @@ fn line(style: Style, finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn each_channel_has_a_line_with_what_is_wrong_and_how_to_try_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("short"), "c2hvcnQ=").unwrap();
+        std::fs::write(dir.path().join("open"), "open-and-long-enough-for-a-key").unwrap();
+        let channels = "\
+notify:
+  - {name: fits, webhook: {url: 'https://soc.example/hook'}}
+  - {name: plain, webhook: {url: 'http://soc.example/hook'}}
+  - {name: short, webhook: {url: 'https://soc.example/hook', secret: {file: short}}}
+  - {name: gone, webhook: {url: {file: gone}}}
+  - {name: open, webhook: {url: 'https://soc.example/hook', secret: {file: open}}}
+  - {name: topic, kafka: {brokers: ['localhost:1'], topic: outcomes}}
+";
+        let text = format!("{}\n{channels}", include_str!("../../lazaret.example.yaml"));
+        let config = Config::parse(&text, &dir.path().join("lazaret.yaml")).unwrap();
+        let findings = checks::channels(&config);
+        let wanted = [
+            ("notify fits", Health::Ok, "notify test --channel fits"),
+            ("notify plain", Health::Fail, "use https://"),
+            ("notify short", Health::Fail, "shorter than 24 bytes"),
+            ("notify gone", Health::Fail, "cannot read the secret file"),
+            ("notify open", Health::Warn, "chmod 600"),
+            ("notify topic", Health::Ok, "topic"),
+        ];
+        assert_eq!(findings.len(), wanted.len());
+        for (finding, (check, health, says)) in findings.iter().zip(wanted) {
+            assert_eq!((finding.check.as_str(), finding.health), (check, health), "{finding:?}");
+            assert!(finding.text.contains(says), "{finding:?}");
+            let tries = finding.text.contains("`lazaret notify test --channel");
+            assert!(tries || health == Health::Warn, "{finding:?}");
+        }
+    }
 
     #[test]
     fn findings_fit_80_columns() {

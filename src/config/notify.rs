@@ -90,6 +90,20 @@ impl Channel {
         }
     }
 
+    /// Every secret that it names.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let receiver = self.webhook.iter().flat_map(|receiver| {
+            let url = match &receiver.url {
+                ReceiverUrl::Secret(url) => Some(url),
+                ReceiverUrl::Plain(_) => None,
+            };
+            let maps = receiver.headers.values().chain(receiver.values.values());
+            url.into_iter().chain(&receiver.secret).chain(maps)
+        });
+        let topic = self.kafka.iter().filter_map(|topic| topic.security.password.as_ref());
+        receiver.chain(topic)
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         if self.webhook.is_some() == self.kafka.is_some() {
             return Err("a channel is either a webhook or a kafka topic: give one".into());

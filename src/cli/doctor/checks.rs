@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::super::client::{self, Service};
 use super::{Finding, Health};
-use crate::app::settings;
-use crate::config::{Config, Kind, Secret, Tenant};
+use crate::app::{self, settings};
+use crate::config::{Channel, Config, Kind, Secret, Target, Tenant};
 use crate::domain::audit::Role;
 use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
@@ -33,7 +33,32 @@ pub async fn all(config: &Config) -> Vec<Finding> {
         findings.push(token(tenant).await);
     }
     findings.extend(kafka_sources(config).await);
+    findings.extend(channels(config));
     findings
+}
+
+/// Everything that a message needs and that can be seen without sending one.
+pub(super) fn channels(config: &Config) -> Vec<Finding> {
+    let clock: Arc<dyn crate::io::Clock> = Arc::new(SystemClock::new());
+    let finding = |channel: &Channel| {
+        let (name, check) = (&channel.name, format!("notify {}", channel.name));
+        let try_it = format!("`lazaret notify test --channel {name}`");
+        if let Err(why) = app::notify::channel(config, channel, &clock) {
+            let text = format!("{why}; mend it, then try it with {try_it}");
+            return Finding::new(&check, Health::Fail, text);
+        }
+        let mut open = channel.secrets().filter_map(open_to_others);
+        if let Some(text) = open.next() {
+            return Finding::new(&check, Health::Warn, text);
+        }
+        let is_there = match channel.target() {
+            Target::Webhook(_) => "its URL and its secrets can be used",
+            Target::Kafka(_) => "its brokers and its topic are named",
+        };
+        let text = format!("{is_there}; not asked: {try_it} sends a message");
+        Finding::new(&check, Health::Ok, text)
+    };
+    config.notify.iter().map(finding).collect()
 }
 
 fn secrets(config: &Config) -> Vec<Finding> {
@@ -64,14 +89,19 @@ fn check_secret(secret: &Secret) -> Finding {
     if let Err(why) = secret.read() {
         return Finding::new("secret", Health::Fail, why);
     }
-    if let Some(path) = secret.file()
-        && let Ok(meta) = std::fs::metadata(path)
-        && meta.permissions().mode() & 0o077 != 0
-    {
-        let text = format!("{0}: others may read {1}: chmod 600 {1}", secret.key(), path.display());
-        return Finding::new("secret", Health::Warn, text);
+    match open_to_others(secret) {
+        Some(text) => Finding::new("secret", Health::Warn, text),
+        None => {
+            Finding::new("secret", Health::Ok, format!("{}: {}", secret.key(), secret.place()))
+        }
     }
-    Finding::new("secret", Health::Ok, format!("{}: {}", secret.key(), secret.place()))
+}
+
+/// What to say of a secret in a file that others may read.
+fn open_to_others(secret: &Secret) -> Option<String> {
+    let path = secret.file()?;
+    let open = std::fs::metadata(path).ok()?.permissions().mode() & 0o077 != 0;
+    open.then(|| format!("{0}: others may read {1}: chmod 600 {1}", secret.key(), path.display()))
 }
 
 /// What `run` would refuse at the webhook listener: secrets that do not fit, certificates.
