@@ -131,12 +131,12 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(Failure::Wrong(why)) => {
                 if !why.is_empty() {
-                    eprintln!("lazaret: {why}");
+                    eprint!("{}", style::prose(&format!("lazaret: {why}")));
                 }
                 ExitCode::from(1)
             }
             Err(Failure::Usage(why)) => {
-                eprintln!("lazaret: {why}");
+                eprint!("{}", style::prose(&format!("lazaret: {why}")));
                 ExitCode::from(2)
             }
         }

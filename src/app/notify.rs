@@ -19,7 +19,8 @@ use crate::io::{Clock, Record as _, kafka};
 /// Every channel of the configuration, ready to be run or tested.
 pub fn channels(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Channel>, StartError> {
     let of = |of: &config::Channel| {
-        channel(config, of, clock).map_err(|why| StartError::new(&format!("notify {}", of.name), why))
+        channel(config, of, clock)
+            .map_err(|why| StartError::new(&format!("notify {}", of.name), why))
     };
     config.notify.iter().map(of).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::client::ConfigArg;
-use super::style::{Style, clean};
+use super::style::{Style, beside, clean};
 use super::{Failure, Outcome, runtime};
 use crate::app;
 use crate::io::Clock;
@@ -55,9 +55,9 @@ pub fn run(args: Args) -> Outcome {
     for channel in channels {
         let name = channel.name();
         match runtime.block_on(channel.test(&*clock)) {
-            Ok(said) => println!("{} {name}: {}", style.good("ok"), clean(&said)),
+            Ok(said) => print!("{}", line(style.good("ok"), "ok".len(), name, &said)),
             Err(why) => {
-                println!("{} {name}: {}", style.bad("failed"), clean(&why));
+                print!("{}", line(style.bad("failed"), "failed".len(), name, &why));
                 failed.push(name.to_owned());
             }
         }
@@ -65,5 +65,23 @@ pub fn run(args: Args) -> Outcome {
     match failed.is_empty() {
         true => Ok(()),
         false => Err(Failure::wrong(format!("not taken by: {}", failed.join(", ")))),
+    }
+}
+
+/// What came of one channel.
+fn line(mark: String, columns: usize, name: &str, said: &str) -> String {
+    beside(&format!("{mark} "), columns + 1, &clean(&format!("{name}: {said}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_receiver_answers_fits_80_columns() {
+        let said = "404 Not Found: no such hook, ask whoever runs this receiver ".repeat(5);
+        let shown = line("failed".to_owned(), 6, "soc", &said);
+        assert!(shown.starts_with("failed soc: 404") && shown.lines().count() > 3, "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     }
 }

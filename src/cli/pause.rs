@@ -1,11 +1,9 @@
 //! `lazaret pause` and `lazaret resume`: nothing of a scope leaves after the first has answered.
 
-use std::fmt::Write as _;
-
 use clap::Args as ClapArgs;
 
 use super::client::{self, ConfigArg, Service};
-use super::style::{COLUMNS, beside, clean, print_json};
+use super::style::{COLUMNS, beside, clean, print_json, prose};
 use super::votes::{account_voter, tally};
 use super::{Failure, Outcome, check_reason, runtime};
 use crate::app;
@@ -151,7 +149,7 @@ fn screen(braked: &Braked, direction: Direction) -> String {
     let head = format!("{word} {scope}; ");
     let mut text = match head.chars().count() + stands.chars().count() {
         0..=COLUMNS => format!("{head}{stands}\n"),
-        _ => format!("{}\n{stands}\n", head.trim_end()),
+        _ => prose(&format!("{}\n{stands}", head.trim_end())),
     };
     if let Some(resumption) = resumption
         && (resumption.tripped > 0 || !resumption.released.is_empty())
@@ -160,7 +158,7 @@ fn screen(braked: &Braked, direction: Direction) -> String {
             [] => "it held nothing any more".to_owned(),
             released => tally(released),
         };
-        _ = writeln!(text, "its breaker counts anew from now; {released}");
+        text.push_str(&prose(&format!("its breaker counts anew from now; {released}")));
     }
     if direction == Direction::Pause && standing.accepted > 0 {
         text.push_str("what is pending at Defender has left: lazaret recall asks to cancel it\n");

@@ -5,7 +5,7 @@ use clap::Args as ClapArgs;
 
 use super::actions::{listing, short_id};
 use super::client::{self, ConfigArg, Service};
-use super::style::{clean, print_json};
+use super::style::{beside, clean, print_json, prose};
 use super::{Failure, Outcome, check_reason, runtime};
 use crate::app;
 use crate::config::Config;
@@ -185,9 +185,14 @@ async fn preview(args: &Args, config: &Config, filter: ActionFilter, say: Say) -
     let word = if say == Say::Approve { "approve" } else { "reject" };
     let more = if lines.len() == 1000 { " or more" } else { "" };
     let which = if args.first.is_some() { "the oldest that match" } else { "all that match" };
-    println!("{}{more} actions, {which}. Nothing was done: --yes would {word} them.", lines.len());
-    if lines.len() > args.at_most {
-        println!("they are more than --at-most {}: allow for {}", args.at_most, lines.len());
+    let count = lines.len();
+    let would = format!("Nothing was done: --yes would {word} them.");
+    print!("{}", prose(&format!("{count}{more} actions, {which}. {would}")));
+    if count > args.at_most {
+        print!(
+            "{}",
+            prose(&format!("they are more than --at-most {}: allow for {count}", args.at_most))
+        );
     }
     Ok(())
 }
@@ -212,14 +217,13 @@ pub fn tally(lines: &[VoteLine]) -> String {
 
 fn outcome(lines: &[VoteLine], many: bool) -> String {
     if many {
-        return format!("{}\n", tally(lines));
+        return prose(&tally(lines));
     }
-    let mut text = String::new();
-    for line in lines {
-        text.push_str(&clean(&format!("{}  {}", short_id(&line.id), said(&line.voted))));
-        text.push('\n');
-    }
-    text
+    let line = |line: &VoteLine| {
+        let id = format!("{}  ", short_id(&line.id));
+        beside(&id, id.chars().count(), &clean(&said(&line.voted)))
+    };
+    lines.iter().map(line).collect()
 }
 
 fn said(voted: &Voted) -> String {

@@ -49,7 +49,9 @@ async fn run_as(world: &World, token: &str, arguments: &[&str]) -> (Option<i32>,
     command.env("LAZARET_TOKEN", token);
     let output = output(command).await;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+    // In one line, wherever it was wrapped.
+    let said = text(&output.stderr).replace('\n', " ");
+    (output.status.code(), text(&output.stdout), said)
 }
 
 fn lines(text: &str) -> Vec<Value> {

@@ -91,9 +91,7 @@ fn check_secret(secret: &Secret) -> Finding {
     }
     match open_to_others(secret) {
         Some(text) => Finding::new("secret", Health::Warn, text),
-        None => {
-            Finding::new("secret", Health::Ok, format!("{}: {}", secret.key(), secret.place()))
-        }
+        None => Finding::new("secret", Health::Ok, format!("{}: {}", secret.key(), secret.place())),
     }
 }
 
