@@ -50,7 +50,7 @@ pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,
     ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, TripLine,
-    WindowLine,
+    WindowLine, paused,
 };
 
 /// Bytes a source hands over, authentic, with the means to acknowledge them.

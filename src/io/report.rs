@@ -123,14 +123,7 @@ pub struct Summary {
 impl Summary {
     /// What a person should look at, whether the service runs or not.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        for pause in &self.pauses {
-            let Pause { scope, by, reason, .. } = pause;
-            problems.push(format!(
-                "{scope} is paused by {by}: {reason}; to go on: lazaret resume{} --reason TEXT",
-                scope.option()
-            ));
-        }
+        let mut problems: Vec<_> = self.pauses.iter().map(paused).collect();
         for trip in &self.trips {
             problems.push(format!("breaker {}: {}", trip.breaker, trip.why));
         }
@@ -152,6 +145,13 @@ impl Summary {
         }
         problems
     }
+}
+
+/// A pause among the problems.
+pub fn paused(pause: &Pause) -> String {
+    let Pause { scope, by, reason, .. } = pause;
+    let resume = format!("lazaret resume{} --reason TEXT", scope.option());
+    format!("{scope} is paused by {by}: {reason}; to go on: {resume}")
 }
 
 /// A breaker that holds its scope until a person resumes it.

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
+use super::STOPPED;
 use crate::cli::style::{COLUMNS, Style, ago, beside, clean};
 use crate::domain::action::StateName;
 use crate::domain::time::Wall;
-use crate::io::{BY_FILE, RelayLine, Report, Summary};
+use crate::io::{BY_FILE, Pause, RelayLine, Report, Summary, paused};
 
 /// Columns of a question, and of what is said beside it.
 const ASIDE: usize = 12;
+
+/// Pauses that are shown with what ends them.
+const PAUSES: usize = 3;
+
+/// What goes on from actions that wait for a person.
+const HELD: &str = "lazaret actions list --held";
 
 pub(super) fn running(style: Style, report: &Report) -> String {
     let mut text = format!(
@@ -25,7 +32,7 @@ pub(super) fn running(style: Style, report: &Report) -> String {
     text.push_str(&screen.is_it_stopped(&report.mode, &report.problems));
     text.push_str(&screen.what_is_it_doing());
     text.push_str(&screen.who_waits());
-    text.push_str(&screen.what_is_wrong(&report.problems));
+    text.push_str(&screen.what_is_wrong(&text, &report.problems));
     text.push_str(&screen.is_a_source_silent(report.now));
     for source in &report.kafka {
         let lag = format!(
@@ -47,10 +54,11 @@ pub(super) fn stopped(
     let screen = Screen { style, summary, relays: &[] };
     let mut text = screen.row("stopped?", &style.bad("yes, the service does not run"));
     text.push_str(&screen.go_on("lazaret run"));
+    text.push_str(&screen.brakes("", problems));
     text.push_str(&screen.more(&format!("mode {mode}; {}", screen.gone_out())));
     text.push_str(&screen.what_is_it_doing());
     text.push_str(&screen.who_waits());
-    text.push_str(&screen.what_is_wrong(problems));
+    text.push_str(&screen.what_is_wrong(&text, problems));
     text.push_str(&screen.is_a_source_silent(now));
     text
 }
@@ -79,44 +87,43 @@ impl Screen<'_> {
     }
 
     fn is_it_stopped(&self, mode: &str, problems: &[String]) -> String {
-        let Summary { pauses, .. } = self.summary;
-        if let Some(by_file) = problems.iter().find(|problem| problem.starts_with(BY_FILE)) {
-            let mut text = self.problem("stopped?", by_file);
-            text.push_str(&self.more(&self.gone_out()));
-            return text;
-        }
-        let mut text = match (&pauses[..], mode) {
-            ([], "observe") => self.row("stopped?", "mode observe: everything but the call"),
-            ([], _) => self.row("stopped?", "no"),
-            ([first, rest @ ..], _) => {
-                let paused = self.style.bad(format!("paused: {}", first.scope));
-                let mut text = self.row("stopped?", &paused);
-                text.push_str(
-                    &self.more(&format!("by {} at {}: {}", first.by, first.at, first.reason)),
-                );
-                for pause in rest.iter().take(4) {
-                    let more = format!(
-                        "paused: {}, by {} at {}: {}",
-                        pause.scope, pause.by, pause.at, pause.reason
-                    );
-                    text.push_str(&self.more(&more));
-                }
-                if rest.len() > 4 {
-                    text.push_str(&self.more(&format!("and {} more", rest.len() - 4)));
-                }
-                text
-            }
+        let brakes = self.brakes("stopped?", problems);
+        let mut text = match (brakes.is_empty(), mode) {
+            (false, _) => brakes.clone(),
+            (true, "observe") => self.row("stopped?", "mode observe: everything but the call"),
+            (true, _) => self.row("stopped?", "no"),
         };
         text.push_str(&self.more(&self.gone_out()));
-        text.push_str(&match &pauses[..] {
-            [] => self.go_on("lazaret pause --reason TEXT"),
-            [first, ..] => {
-                self.go_on(&format!("lazaret resume{} --reason TEXT", first.scope.option()))
-            }
-        });
+        if brakes.is_empty() {
+            text.push_str(&self.go_on("lazaret pause --reason TEXT"));
+        }
         text
     }
 
+    /// The stop file and the pauses, each with the command that ends it.
+    fn brakes(&self, question: &str, problems: &[String]) -> String {
+        let mut text = String::new();
+        let mut question = Some(question);
+        let mut question = || question.take().unwrap_or_default();
+        if let Some(by_file) = problems.iter().find(|problem| problem.starts_with(BY_FILE)) {
+            text.push_str(&self.problem(question(), by_file));
+        }
+        let pauses = &self.summary.pauses;
+        for Pause { scope, by, at, reason } in pauses.iter().take(PAUSES) {
+            text.push_str(
+                &self.row(question(), &self.style.bad(clean(&format!("paused: {scope}")))),
+            );
+            text.push_str(&self.more(&format!("by {by} at {at}: {reason}")));
+            text.push_str(
+                &self.go_on(&clean(&format!("lazaret resume{} --reason TEXT", scope.option()))),
+            );
+        }
+        if pauses.len() > PAUSES {
+            text.push_str(&self.more(&format!("and {} more", pauses.len() - PAUSES)));
+            text.push_str(&self.go_on("lazaret status --json"));
+        }
+        text
+    }
     /// What has left, and how it ended.
     fn gone_out(&self) -> String {
         use StateName::*;
@@ -193,27 +200,40 @@ impl Screen<'_> {
         for why in whys {
             text.push_str(&self.more(&why));
         }
-        text.push_str(&self.go_on("lazaret actions list --held"));
+        text.push_str(&self.go_on(HELD));
         text
     }
 
-    fn what_is_wrong(&self, problems: &[String]) -> String {
-        let [worst, rest @ ..] = problems else {
-            return self.row("wrong?", &self.style.good("nothing"));
-        };
-        let mut text = self.problem("wrong?", worst);
-        for problem in rest {
-            text.push_str(&self.problem("", problem));
+    /// What is not said above, and no command twice.
+    fn what_is_wrong(&self, above: &str, problems: &[String]) -> String {
+        let mut text = String::new();
+        for problem in problems.iter().filter(|problem| !self.is_told(problem)) {
+            let question = if text.is_empty() { "wrong?" } else { "" };
+            let (what, command) = parts(problem);
+            text.push_str(&self.row(question, &clean(what)));
+            let next = command.map(|command| self.go_on(&clean(command)));
+            text.extend(next.filter(|next| !above.contains(next) && !text.contains(next)));
         }
-        text
+        match (text.is_empty(), problems.is_empty()) {
+            (true, true) => self.row("wrong?", &self.style.good("nothing")),
+            (true, false) => self.row("wrong?", "nothing else"),
+            (false, _) => text,
+        }
     }
 
-    /// A problem ends in the command that goes on from it, where there is one.
+    /// Whether another question has been answered with it.
+    fn is_told(&self, problem: &str) -> bool {
+        // A relay repeats what stops it.
+        let relay = problem.strip_prefix("nothing is sent for tenant ");
+        let why = relay.and_then(|said| said.split_once(": ")).map_or(problem, |(_, why)| why);
+        [BY_FILE, STOPPED, "stopped by the file"].iter().any(|told| why.starts_with(told))
+            || why == "paused"
+            || why.ends_with(HELD)
+            || self.summary.pauses.iter().any(|pause| paused(pause).starts_with(why))
+    }
+
     fn problem(&self, question: &str, problem: &str) -> String {
-        let (what, command) = match problem.split_once("; to go on: ") {
-            Some((what, command)) => (what, Some(command)),
-            None => (problem, None),
-        };
+        let (what, command) = parts(problem);
         let mut text = self.row(question, &clean(what));
         text.extend(command.map(|command| self.go_on(&clean(command))));
         text
@@ -247,6 +267,14 @@ impl Screen<'_> {
     }
 }
 
+/// A problem ends in the command that goes on from it, where there is one.
+fn parts(problem: &str) -> (&str, Option<&str>) {
+    match problem.split_once("; to go on: ") {
+        Some((what, command)) => (what, Some(command)),
+        None => (problem, None),
+    }
+}
+
 fn span(seconds: f64) -> String {
     match seconds as u64 {
         3600 => "hour".to_owned(),
@@ -261,7 +289,10 @@ mod tests {
     use crate::domain::breaker::Breaker;
     use crate::domain::ids::{Sha1, TenantName};
     use crate::domain::scope::Scope;
-    use crate::io::{Pause, StateCount, TripLine, WindowLine};
+    use crate::io::{StateCount, TripLine, WindowLine};
+
+    const RESUME: &str =
+        "lazaret resume --sha1 c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13 --reason TEXT";
 
     fn report() -> Report {
         let scope = Scope::Sha1(Sha1::parse("c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13").unwrap());
@@ -279,7 +310,7 @@ mod tests {
                 breaker: Breaker::MachinesPerFile,
                 scope,
                 at: Wall(1),
-                why: "it was met on more machines than 25/1h".to_owned(),
+                why: format!("it was met on more machines than 25/1h; to go on: {RESUME}"),
             }],
             held: vec![("contoso".to_owned(), "breaker".to_owned(), 475)],
             received: vec![("siem".to_owned(), 500)],
@@ -323,6 +354,37 @@ mod tests {
             assert!(screen.contains("lazaret actions list --held"), "{screen}");
             assert!(screen.contains("lazaret resume --sha1 c41d"), "{screen}");
         }
+    }
+
+    #[test]
+    fn each_pause_has_its_command_and_nothing_is_said_twice() {
+        let mut report = report();
+        for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
+            let scope = Scope::Tenant(TenantName::new(name));
+            let (by, reason) = ("token alice".to_owned(), format!("reason {name}"));
+            report.summary.pauses.push(Pause { scope, by, reason, at: Wall(n as i64) });
+        }
+        report.problems = vec![format!("{BY_FILE} /srv/STOP is there; to go on: rm /srv/STOP")];
+        report.problems.extend(report.summary.problems());
+        for why in ["stopped by the file /srv/STOP", "paused", "tenant a is paused by token alice"]
+        {
+            report.problems.push(format!("nothing is sent for tenant contoso: {why}"));
+        }
+        let down = [vec![format!("{STOPPED}: start it")], report.problems.clone()].concat();
+        let stopped = stopped(Style::plain(), "enforce", &report.summary, &down, report.now);
+        for screen in [running(Style::plain(), &report), stopped] {
+            for once in [RESUME, "resume --tenant a", "resume --tenant b", "STOP is there", HELD] {
+                assert_eq!(screen.matches(once).count(), 1, "{once}\n{screen}");
+            }
+            for once in ["a false positive", "reason a", "reason b", "breaker machines_per_file"] {
+                assert_eq!(screen.matches(once).count(), 1, "{once}\n{screen}");
+            }
+            assert!(screen.contains("and 1 more") && !screen.contains("reason c"));
+            assert!(!screen.contains("start it") && !screen.contains("lazaret pause"), "{screen}");
+        }
+        report.summary.trips.clear();
+        report.problems = report.summary.problems();
+        assert!(running(Style::plain(), &report).contains("wrong?      nothing else"));
     }
 
     #[test]
