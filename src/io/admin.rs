@@ -105,19 +105,26 @@ fn failed(why: &StoreError) -> Response {
     refuse(status, why.to_string())
 }
 
+/// For anybody: what is wrong, but not why.
 async fn readyz(State(admin): State<Admin>) -> Response {
     match (admin.report)().await {
         Ok(report) => {
-            Json(serde_json::json!({ "ready": true, "problems": report.problems })).into_response()
+            let problems = report.public_problems();
+            Json(serde_json::json!({ "ready": true, "problems": problems })).into_response()
         }
-        Err(why) => failed(&why),
+        Err(why) => unreadable(&why),
     }
+}
+
+fn unreadable(why: &StoreError) -> Response {
+    tracing::error!(%why, "the store can't be read");
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "the store can't be read: the log says why")
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     match (admin.report)().await {
         Ok(report) => admin.metrics.absorb(&report),
-        Err(why) => return failed(&why),
+        Err(why) => return unreadable(&why),
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], admin.metrics.encode()).into_response()

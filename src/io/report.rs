@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pause;
+use super::{BY_FILE, Pause};
 use crate::domain::action::{Class, Coordinates, State, StateName};
 use crate::domain::audit::Change;
 use crate::domain::breaker::Breaker;
@@ -36,6 +36,27 @@ pub struct Report {
     pub channels: Vec<super::ChannelLine>,
     /// What a person should look at, each with what to do. Empty: all is well.
     pub problems: Vec<String>,
+}
+
+impl Report {
+    /// What anybody may know: that calls or rules are stopped and which source is down, but no
+    /// reason, person or path.
+    pub fn public_problems(&self) -> Vec<String> {
+        let by_file = self.problems.iter().any(|problem| problem.starts_with(BY_FILE));
+        let mut problems = Vec::new();
+        if by_file || !self.summary.pauses.is_empty() {
+            problems.push("dispatch is paused".to_owned());
+        }
+        if self.rules_refused.is_some() {
+            problems.push("the rules on disk are refused".to_owned());
+        }
+        let down = |source: &&KafkaLine| source.error.is_some() || source.foreign_member.is_some();
+        let down = self.kafka.iter().filter(down).map(|source| &source.source);
+        problems.extend(down.map(|source| format!("source {source} is down")));
+        let silent = self.summary.silent.iter();
+        problems.extend(silent.map(|(source, _)| format!("source {source} is silent")));
+        problems
+    }
 }
 
 /// One tenant's relay.
@@ -286,4 +307,48 @@ pub struct ReceiptLine {
     pub candidates: serde_json::Value,
     /// First bytes of what could not be read.
     pub head: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_token_nobody_learns_reasons_people_paths_or_members() {
+        let (by, reason) = ("token private".to_owned(), "private".to_owned());
+        let pause =
+            Pause { scope: Scope::Tenant(TenantName::new("private")), by, reason, at: Wall(1) };
+        let silent = vec![("hushed".to_owned(), Wall(1))];
+        let summary = Summary { pauses: vec![pause], silent, ..Summary::default() };
+        let kafka = |source: &str, error: Option<&str>| KafkaLine {
+            source: source.to_owned(),
+            error: error.map(str::to_owned),
+            ..KafkaLine::default()
+        };
+        let mut report = Report {
+            version: String::new(),
+            node: "private".to_owned(),
+            mode: "enforce".to_owned(),
+            rules: 1,
+            ruleset: String::new(),
+            rules_refused: Some("/private/r.yml:1:1: error: no".to_owned()),
+            started: Wall(1),
+            now: Wall(1),
+            problems: summary.problems(),
+            summary,
+            relays: Vec::new(),
+            kafka: vec![kafka("xdr", Some("private-broker:9092 is down")), kafka("siem", None)],
+            channels: Vec::new(),
+        };
+        let wanted = [
+            "dispatch is paused",
+            "the rules on disk are refused",
+            "source xdr is down",
+            "source hushed is silent",
+        ];
+        assert_eq!(report.public_problems(), wanted);
+        report.summary.pauses.clear();
+        report.problems = vec![format!("{BY_FILE} /private/STOP is there")];
+        assert_eq!(report.public_problems(), wanted);
+    }
 }

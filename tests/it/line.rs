@@ -110,6 +110,7 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     assert_eq!(status.status.code(), Some(1), "a pause needs a person");
     assert!(json(&status)["problems"][0].as_str().unwrap().contains("an exercise"));
     assert_eq!(json(&status)["summary"]["pauses"][0]["by"], "token local");
+    assert_eq!(world.ready().await, Value::from(vec!["dispatch is paused"]), "and no more");
     world.stop();
     world.start().await;
     world.stop();

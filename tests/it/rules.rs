@@ -105,6 +105,7 @@ async fn a_mistake_leaves_the_rules_that_are_in_force_and_shows_until_it_is_mend
     assert!(problem.contains("deny.yml:5:30: error: there is no list spared"), "{problem}");
     assert!(problem.contains("lazaret rules check "), "{problem}");
     assert!(world.metrics().await.contains("lazaret_rules_refused 1"));
+    assert_eq!(world.ready().await, json!(["the rules on disk are refused"]));
     let (_, answer) = world.post("msg_1", &alert(1)).await.unwrap();
     assert!(answer.contains("acted"), "the old rules judge: {answer}");
 

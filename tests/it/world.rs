@@ -130,6 +130,13 @@ impl World {
         }
     }
 
+    /// The problems that anybody may see, without a token.
+    pub async fn ready(&self) -> serde_json::Value {
+        let url = format!("http://127.0.0.1:{}/readyz", self.admin);
+        let answer = self.http.get(&url).send().await.unwrap().bytes().await.unwrap();
+        serde_json::from_slice::<serde_json::Value>(&answer).unwrap()["problems"].clone()
+    }
+
     /// Ends the service as a power cut would: SIGKILL.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");

@@ -75,6 +75,8 @@ async fn every_refusal_is_json_with_its_reason() {
         ("POST", "/api/v1/actions", "{}", 405, "method"),
         ("POST", "/metrics", "{}", 405, "method"),
         ("GET", "/api/v1/nothing", "", 404, "nothing here"),
+        ("GET", "/readyz", "", 503, "the log says why"),
+        ("GET", "/metrics", "", 503, "the log says why"),
     ] {
         let (answered, why) = refused(&listener, method, path, body).await;
         assert_eq!(answered, status, "{method} {path}: {why}");
