@@ -24,6 +24,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::Config;
+
 /// Turns security alerts into Microsoft Defender StopAndQuarantineFile calls: by rules people can
 /// read and test, inside the API's budget, exactly once.
 #[derive(Debug, Parser)]
@@ -98,6 +100,18 @@ fn check_reason(reason: &str) -> Outcome {
         "" => Err(Failure::usage("--reason is empty: say why, it goes on the record")),
         _ => Ok(()),
     }
+}
+
+/// Refuses a tenant that the configuration does not have.
+fn check_tenant(config: &Config, name: &str) -> Outcome {
+    if config.tenants.iter().any(|tenant| tenant.name == name) {
+        return Ok(());
+    }
+    let known: Vec<_> = config.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
+    Err(Failure::usage(format!(
+        "there is no tenant {name} in the configuration; known: {}",
+        known.join(", ")
+    )))
 }
 
 type Outcome = Result<(), Failure>;

@@ -87,8 +87,9 @@ pub fn run(args: Args) -> Outcome {
             Command::List { config, filter, state, held, limit, json } => {
                 let state = state.map(parse_state).transpose()?;
                 let state = if held { Some(StateName::Held) } else { state };
-                let filter = filter.filter(state, limit)?;
-                let lines = list(&config.load()?, filter).await?;
+                let config = config.load()?;
+                let filter = filter.filter(&config, state, limit)?;
+                let lines = list(&config, filter).await?;
                 if json {
                     print_json(&lines);
                 } else {

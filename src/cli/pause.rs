@@ -5,7 +5,7 @@ use clap::Args as ClapArgs;
 use super::client::{self, ConfigArg, Service};
 use super::style::{COLUMNS, beside, clean, print_json, prose};
 use super::votes::{account_voter, tally};
-use super::{Failure, Outcome, check_reason, runtime};
+use super::{Failure, Outcome, check_reason, check_tenant, runtime};
 use crate::app;
 use crate::config::Config;
 use crate::domain::audit::Role;
@@ -110,10 +110,7 @@ impl ScopeArg {
     fn scope(&self, config: &Config) -> Result<Scope, Failure> {
         let digits = "of 40 hex digits";
         if let Some(name) = &self.tenant {
-            if !config.tenants.iter().any(|t| t.name == *name) {
-                let why = format!("there is no tenant {name} in the configuration");
-                return Err(Failure::usage(why));
-            }
+            check_tenant(config, name)?;
             return Ok(Scope::Tenant(TenantName::new(name)));
         }
         if let Some(rule) = &self.rule {

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use super::actions::{listing, short_id};
 use super::client::{self, ConfigArg, Service};
 use super::style::{beside, clean, print_json, prose};
-use super::{Failure, Outcome, check_reason, runtime};
+use super::{Failure, Outcome, check_reason, check_tenant, runtime};
 use crate::app;
 use crate::config::Config;
 use crate::domain::action::{HoldWhy, StateName};
@@ -66,11 +66,17 @@ pub struct FilterArg {
 
 impl FilterArg {
     /// The filter, its values checked.
-    pub fn filter(&self, state: Option<StateName>, limit: usize) -> Result<ActionFilter, Failure> {
+    pub fn filter(
+        &self,
+        config: &Config,
+        state: Option<StateName>,
+        limit: usize,
+    ) -> Result<ActionFilter, Failure> {
         use crate::domain::ids::{MachineId, Sha1};
         let bad = |what: &str, text: &str, why: &dyn std::fmt::Display| {
             Failure::usage(format!("--{what} {text:?} {why}"))
         };
+        self.tenant.as_deref().map_or(Ok(()), |name| check_tenant(config, name))?;
         let machine = self
             .machine
             .as_deref()
@@ -102,7 +108,7 @@ pub fn run(args: Args, say: Say) -> Outcome {
     let config = args.config.load()?;
     check_reason(&args.reason)?;
     let state = (say == Say::Approve).then_some(StateName::Held);
-    let filter = args.filter.filter(state, SHOWN)?;
+    let filter = args.filter.filter(&config, state, SHOWN)?;
     let which = match (args.ids.is_empty(), filter.is_narrow()) {
         (true, false) => {
             return Err(Failure::usage(

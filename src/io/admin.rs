@@ -139,6 +139,9 @@ async fn status(State(admin): State<Admin>) -> Response {
 
 /// The query has the keys of [`ActionFilter`]; without a limit it is 50.
 async fn actions(State(admin): State<Admin>, Query(query): Query<ActionFilter>) -> Response {
+    if let Err(refusal) = admin.check_tenant(&query) {
+        return *refusal;
+    }
     let limit = if query.limit == 0 { 50 } else { query.limit.min(ROWS_MAX) };
     match admin.store.actions(ActionFilter { limit, ..query }).await {
         Ok(lines) => Json(lines).into_response(),

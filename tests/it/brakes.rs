@@ -225,6 +225,8 @@ async fn what_makes_no_sense_is_refused_with_a_clear_word_and_changes_nothing() 
             (&["pause", "--tenant", "contoso", "--sha1", "12"], 2, "cannot be used"),
             (&["resume", "--tenant", "contoso"], 1, "nothing to resume"),
             (&["actions", "approve"], 2, "name actions"),
+            (&["actions", "approve", "--tenant", "nobody", "--yes"], 2, "known: contoso"),
+            (&["actions", "reject", "--tenant", "nobody"], 2, "known: contoso"),
             (&["actions", "approve", "zz"], 1, "no action begins with zz"),
             (&["actions", "approve", "--why", "boredom"], 2, "there are approval"),
             (&["actions", "approve", "0", "--why", "approval"], 2, "not both"),

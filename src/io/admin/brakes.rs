@@ -10,7 +10,9 @@ use super::extract::Body;
 use super::{Admin, Caller, failed, refuse};
 use crate::domain::scope::Scope;
 use crate::domain::vote::{Say, Voter};
-use crate::io::{Ballot, Pause, Resume, StoreError, Which, braked, pause_and_wait, resume_whole};
+use crate::io::{
+    ActionFilter, Ballot, Pause, Resume, StoreError, Which, braked, pause_and_wait, resume_whole,
+};
 
 /// The body of `/pause` and `/resume`.
 #[derive(Debug, Deserialize, Serialize)]
@@ -40,6 +42,22 @@ pub(super) fn check_reason(reason: &str) -> Result<(), Box<Response>> {
 }
 
 impl Admin {
+    fn no_tenant(&self, name: &str) -> Box<Response> {
+        let known: Vec<_> = self.tenants.iter().map(ToString::to_string).collect();
+        let why = format!("there is no tenant {name}; known: {}", known.join(", "));
+        Box::new(refuse(StatusCode::NOT_FOUND, why))
+    }
+
+    /// Refuses a filter that can match nothing, since its tenant is not known.
+    pub(super) fn check_tenant(&self, filter: &ActionFilter) -> Result<(), Box<Response>> {
+        match &filter.tenant {
+            Some(name) if !self.tenants.iter().any(|known| known.as_str() == name) => {
+                Err(self.no_tenant(name))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The scope, where this service can know what is meant.
     fn scope(&self, request: &BrakeRequest, may_be_gone: bool) -> Result<Scope, Box<Response>> {
         check_reason(&request.reason)?;
@@ -54,7 +72,7 @@ impl Admin {
         };
         match &scope {
             Scope::Tenant(name) if !self.tenants.contains(name) => {
-                no(StatusCode::NOT_FOUND, format!("there is no tenant {name}"))
+                Err(self.no_tenant(name.as_str()))
             }
             Scope::Rule(rule) if !may_be_gone && !(self.has_rule)(rule) => {
                 let why = format!("there is no rule {rule}: lazaret rules list shows their ids");
@@ -122,6 +140,11 @@ pub(super) async fn vote(
         return *refusal;
     }
     let VoteRequest { which, say, reason } = request;
+    if let Which::All { filter, .. } = &which
+        && let Err(refusal) = admin.check_tenant(filter)
+    {
+        return *refusal;
+    }
     let ballot = Ballot { which, say, by: caller.voter(), reason, at: admin.clock.now().wall };
     let voted = admin.store.vote(ballot, admin.guard.clone()).await;
     (admin.resumed)();

@@ -47,6 +47,10 @@ async fn refused(listener: &Router, method: &str, path: &str, body: &str) -> (u1
     (status, value["error"].as_str().unwrap_or_else(|| panic!("{text}")).to_owned())
 }
 
+/// Of a tenant that does not exist.
+const VOTE: &str = r#"{"say": "approve", "reason": "x",
+    "which": {"all": {"filter": {"tenant": "contosi"}, "at_most": 9, "first": null}}}"#;
+
 #[tokio::test]
 async fn every_refusal_is_json_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();
@@ -74,6 +78,8 @@ async fn every_refusal_is_json_with_its_reason() {
         ("GET", "/api/v1/files/x?after=first", "", 400, "after"),
         ("POST", "/api/v1/actions", "{}", 405, "method"),
         ("POST", "/metrics", "{}", 405, "method"),
+        ("GET", "/api/v1/actions?tenant=contosi", "", 404, "contosi; known: contoso"),
+        ("POST", "/api/v1/actions/vote", VOTE, 404, "contosi; known: contoso"),
         ("GET", "/api/v1/nothing", "", 404, "nothing here"),
         ("GET", "/readyz", "", 503, "the log says why"),
         ("GET", "/metrics", "", 503, "the log says why"),
