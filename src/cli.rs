@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 //!
-//! Exit codes: 0 ok, 1 what was checked is wrong, 2 usage or configuration.
+//! Exit codes: 0 ok, 1 what was checked is wrong, 2 usage, configuration, or a name that does not
+//! exist.
 
 mod actions;
 mod audit;

@@ -154,7 +154,7 @@ async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure> {
         Service::Stopped => {
             let store = app::open_store(&config).map_err(Failure::usage)?;
             let report = store.action(id).await.map_err(Failure::wrong)?;
-            report.ok_or_else(|| Failure::wrong(format!("no single action begins with {id}")))
+            report.ok_or_else(|| Failure::usage(format!("no single action begins with {id}")))
         }
     }
 }

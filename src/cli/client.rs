@@ -153,7 +153,12 @@ impl Client {
         if !status.is_success() {
             let error: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
             let why = error["error"].as_str().unwrap_or("no reason given").to_owned();
-            return Err(Failure::wrong(format!("the service answers {status}: {why}")));
+            let why = format!("the service answers {status}: {why}");
+            // A name on the command line that is none, as where the service is stopped.
+            return Err(match status {
+                reqwest::StatusCode::NOT_FOUND => Failure::usage(why),
+                _ => Failure::wrong(why),
+            });
         }
         serde_json::from_slice(&body)
             .map_err(|why| Failure::wrong(format!("the service's answer can't be read: {why}")))

@@ -88,7 +88,7 @@ async fn on_the_store(
         && !rules::check(&config.rules, at).rules.iter().any(|listed| listed.id == *rule)
     {
         let why = format!("there is no rule {rule}: lazaret rules list shows their ids");
-        return Err(Failure::wrong(why));
+        return Err(Failure::usage(why));
     }
     if direction == Direction::Pause {
         let store = app::open_store(config).map_err(Failure::usage)?;

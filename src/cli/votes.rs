@@ -109,6 +109,10 @@ pub fn run(args: Args, say: Say) -> Outcome {
     check_reason(&args.reason)?;
     let state = (say == Say::Approve).then_some(StateName::Held);
     let filter = args.filter.filter(&config, state, SHOWN)?;
+    if args.ids.iter().any(|id| id.trim().is_empty()) {
+        let how = "lazaret actions list --held shows them";
+        return Err(Failure::usage(format!("an id is empty: name actions by their ids; {how}")));
+    }
     let which = match (args.ids.is_empty(), filter.is_narrow()) {
         (true, false) => {
             return Err(Failure::usage(

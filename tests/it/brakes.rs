@@ -219,7 +219,7 @@ async fn what_makes_no_sense_is_refused_with_a_clear_word_and_changes_nothing() 
         }
         for (words, code, says) in [
             (&["pause", "--tenant", "nobody"][..], 2, "no tenant nobody"),
-            (&["pause", "--rule", "nothing"], 1, "no rule nothing"),
+            (&["pause", "--rule", "nothing"], 2, "no rule nothing"),
             (&["pause", "--sha1", "12"], 2, "40 hex digits"),
             (&["pause", "--machine", "pc1.contoso.example"], 2, "40 hex digits"),
             (&["pause", "--tenant", "contoso", "--sha1", "12"], 2, "cannot be used"),
@@ -227,6 +227,7 @@ async fn what_makes_no_sense_is_refused_with_a_clear_word_and_changes_nothing() 
             (&["actions", "approve"], 2, "name actions"),
             (&["actions", "approve", "--tenant", "nobody", "--yes"], 2, "known: contoso"),
             (&["actions", "reject", "--tenant", "nobody"], 2, "known: contoso"),
+            (&["actions", "approve", ""], 2, "an id is empty"),
             (&["actions", "approve", "zz"], 1, "no action begins with zz"),
             (&["actions", "approve", "--why", "boredom"], 2, "there are approval"),
             (&["actions", "approve", "0", "--why", "approval"], 2, "not both"),
