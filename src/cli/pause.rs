@@ -13,7 +13,9 @@ use crate::domain::ids::{MachineId, Sha1, TenantName};
 use crate::domain::scope::Scope;
 use crate::io::admin::BrakeRequest;
 use crate::io::clock::SystemClock;
-use crate::io::{Braked, Clock as _, Pause, Resume, braked, pause_and_wait, resume_whole};
+use crate::io::{
+    Braked, Clock as _, Pause, Resume, STOP_FILE, braked, pause_and_wait, resume_whole, stop_file,
+};
 use crate::rules;
 
 #[derive(Debug, ClapArgs)]
@@ -101,7 +103,10 @@ async fn on_the_store(
     let resume = Resume { scope: scope.clone(), by: account_voter(), reason, at };
     let found = resume_whole(&store, guard, resume).await.map_err(Failure::wrong)?;
     if let Some(why) = found.found_nothing(&scope) {
-        return Err(Failure::wrong(why));
+        return Err(Failure::wrong(match stop_file(&config.store.sqlite.join(STOP_FILE)) {
+            Some(by_file) => format!("{why}. But {by_file}"),
+            None => why,
+        }));
     }
     braked(&store, scope, Some(found)).await.map_err(Failure::wrong)
 }

@@ -131,9 +131,21 @@ async fn a_file_stops_everything_for_hands_that_have_nothing_else() {
     let status = run(&world, &["status"]).await;
     let screen = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(screen.contains(&format!("rm {}", file.display())), "{screen}");
+    nothing_to_resume_but(&world, &file).await;
     std::fs::remove_file(&file).unwrap();
     world.until("the call", async |world| world.calls().len() == 1).await;
     world.stop();
+    std::fs::write(&file, "").unwrap();
+    nothing_to_resume_but(&world, &file).await;
+}
+
+/// Whoever resumes against the file is told of it.
+async fn nothing_to_resume_but(world: &World, file: &std::path::Path) {
+    let resumed = run(world, &["resume", "--reason", "go on"]).await;
+    assert_eq!(resumed.status.code(), Some(1), "{resumed:?}");
+    let said = String::from_utf8_lossy(&resumed.stderr).into_owned();
+    assert!(said.contains("to resume"), "{said}");
+    assert!(said.ends_with(&format!("\n  → rm {}\n", file.display())), "{said}");
 }
 
 /// Changes one word of the configuration.

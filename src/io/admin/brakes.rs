@@ -11,7 +11,8 @@ use super::{Admin, Caller, failed, refuse};
 use crate::domain::scope::Scope;
 use crate::domain::vote::{Say, Voter};
 use crate::io::{
-    ActionFilter, Ballot, Pause, Resume, StoreError, Which, braked, pause_and_wait, resume_whole,
+    ActionFilter, BY_FILE, Ballot, Pause, Resume, StoreError, Which, braked, pause_and_wait,
+    resume_whole,
 };
 
 /// The body of `/pause` and `/resume`.
@@ -125,6 +126,10 @@ pub(super) async fn resume(
         Err(why) => return failed(&why),
     };
     if let Some(why) = resumption.found_nothing(&scope) {
+        let report = (admin.report)().await;
+        let problems = report.map(|report| report.problems).unwrap_or_default();
+        let by_file = problems.iter().find(|problem| problem.starts_with(BY_FILE));
+        let why = by_file.map_or(why.clone(), |by_file| format!("{why}. But {by_file}"));
         return refuse(StatusCode::CONFLICT, why);
     }
     (admin.resumed)();
