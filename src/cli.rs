@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::domain::ids::MachineId;
 
 /// Turns security alerts into Microsoft Defender StopAndQuarantineFile calls: by rules people can
 /// read and test, inside the API's budget, exactly once.
@@ -113,6 +114,17 @@ fn check_tenant(config: &Config, name: &str) -> Outcome {
         "there is no tenant {name} in the configuration; known: {}",
         known.join(", ")
     )))
+}
+
+/// Reads the id of a machine, or says where one is found.
+fn machine(text: &str) -> Result<MachineId, Failure> {
+    MachineId::parse(text).map_err(|why| {
+        Failure::usage(format!(
+            "--machine {text:?} {why}: give the id that Defender has for it. `lazaret actions \
+             list` shows how it begins and `lazaret actions show` the whole of it; so does the \
+             address of the device's page in the Defender portal"
+        ))
+    })
 }
 
 type Outcome = Result<(), Failure>;

@@ -5,11 +5,11 @@ use clap::Args as ClapArgs;
 use super::client::{self, ConfigArg, Service};
 use super::style::{COLUMNS, beside, clean, print_json, prose};
 use super::votes::{account_voter, tally};
-use super::{Failure, Outcome, check_reason, check_tenant, runtime};
+use super::{Failure, Outcome, check_reason, check_tenant, machine, runtime};
 use crate::app;
 use crate::config::Config;
 use crate::domain::audit::Role;
-use crate::domain::ids::{MachineId, Sha1, TenantName};
+use crate::domain::ids::{Sha1, TenantName};
 use crate::domain::scope::Scope;
 use crate::io::admin::BrakeRequest;
 use crate::io::clock::SystemClock;
@@ -113,7 +113,6 @@ async fn on_the_store(
 
 impl ScopeArg {
     fn scope(&self, config: &Config) -> Result<Scope, Failure> {
-        let digits = "of 40 hex digits";
         if let Some(name) = &self.tenant {
             check_tenant(config, name)?;
             return Ok(Scope::Tenant(TenantName::new(name)));
@@ -121,16 +120,13 @@ impl ScopeArg {
         if let Some(rule) = &self.rule {
             return Ok(Scope::Rule(rule.clone()));
         }
-        if let Some(machine) = &self.machine {
-            let read = MachineId::parse(machine);
-            let wrong = |why| {
-                Failure::usage(format!("--machine {machine:?} {why}: give Defender's id, {digits}"))
-            };
-            return read.map(Scope::Machine).map_err(wrong);
+        if let Some(text) = &self.machine {
+            return machine(text).map(Scope::Machine);
         }
         if let Some(sha1) = &self.sha1 {
-            let wrong =
-                |why| Failure::usage(format!("--sha1 {sha1:?} {why}: give a SHA-1 {digits}"));
+            let wrong = |why| {
+                Failure::usage(format!("--sha1 {sha1:?} {why}: give a SHA-1 of 40 hex digits"))
+            };
             return Sha1::parse(sha1).map(Scope::Sha1).map_err(wrong);
         }
         Ok(Scope::All)

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use super::actions::{listing, short_id};
 use super::client::{self, ConfigArg, Service};
 use super::style::{beside, clean, print_json, prose};
-use super::{Failure, Outcome, check_reason, check_tenant, runtime};
+use super::{Failure, Outcome, check_reason, check_tenant, machine, runtime};
 use crate::app;
 use crate::config::Config;
 use crate::domain::action::{HoldWhy, StateName};
@@ -72,15 +72,12 @@ impl FilterArg {
         state: Option<StateName>,
         limit: usize,
     ) -> Result<ActionFilter, Failure> {
-        use crate::domain::ids::{MachineId, Sha1};
+        use crate::domain::ids::Sha1;
         let bad = |what: &str, text: &str, why: &dyn std::fmt::Display| {
             Failure::usage(format!("--{what} {text:?} {why}"))
         };
         self.tenant.as_deref().map_or(Ok(()), |name| check_tenant(config, name))?;
-        let machine = self
-            .machine
-            .as_deref()
-            .map(|text| MachineId::parse(text).map_err(|why| bad("machine", text, &why)));
+        let machine = self.machine.as_deref().map(machine);
         let sha1 = self
             .sha1
             .as_deref()
