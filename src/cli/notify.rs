@@ -19,7 +19,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Sends one test message to each channel, whether the service runs or not
+    /// Sends one test message to each channel, whether the service runs or not; needs no token:
+    /// whoever can read the configuration and its secrets can send
     Test(TestArgs),
 }
 
