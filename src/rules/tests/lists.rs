@@ -57,6 +57,31 @@ fn tells(rule: &str, lists: &[(&str, &str)], wanted: &str) {
 }
 
 #[test]
+fn an_entry_of_the_sample_leaves_the_shipped_tests_alone_and_a_failing_test_names_the_lists() {
+    let files = include_str!("../../../rules/protect-listed-files.yml");
+    let machines = include_str!("../../../rules/protect-listed-machines.yml");
+    let mut entries = String::new();
+    for line in SAMPLE.lines().filter(|line| !line.contains("null")) {
+        let keys = ["sha1", "sha256", "fileName", "machineId", "computerDnsName"];
+        if keys.iter().any(|key| line.contains(&format!("\"{key}\":"))) {
+            entries.push_str(&format!("{}\n", line.rsplit('"').nth(1).unwrap()));
+        }
+    }
+    assert!(entries.lines().count() >= 8, "{entries}");
+    for (rule, list) in [(files, "protected-files.txt"), (machines, "protected-machines.txt")] {
+        let rule = rule.replace("samples/defender-malware.json", "samples/a.json");
+        let found = told(&rule, &[(list, &entries)], LATE);
+        assert!(!found.iter().any(|found| found.contains("error")), "{found:#?}");
+    }
+    let failing = format!("{LISTED}{TESTS}");
+    let found = told(&failing, &[("files.txt", "other.exe")], LATE);
+    assert!(found[0].contains("lists count as they stand on disk"), "{found:#?}");
+    let without = RIGHT.replace("c41d7e9a", "d41d7e9a");
+    let found = told(&without, &[], LATE);
+    assert!(found[0].contains("fails") && !found[0].contains("lists"), "{found:#?}");
+}
+
+#[test]
 fn a_leaf_matches_what_the_list_has_whatever_the_case_and_the_comments() {
     let rule = format!("{LISTED}{TESTS}");
     for list in [
