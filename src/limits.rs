@@ -17,6 +17,9 @@ pub const INTAKE_QUEUE: usize = 1024;
 /// Bytes of delivery bodies held at once, over all sources.
 pub const BODIES_IN_MEMORY: usize = 64 * 1024 * 1024;
 
+/// Of these, what the bodies of one host may take, or one body if that is more.
+pub const BODIES_OF_ONE_HOST: usize = BODIES_IN_MEMORY / 4;
+
 /// From the commit of an attempt to the last moment its first byte may be written.
 pub const SEND_BY: Duration = Duration::from_secs(2);
 

@@ -38,7 +38,7 @@ pub use certificate::{Certificate, CertificateError, CertificateFiles, Reload};
 use crate::limits;
 use crate::metrics::{ListenerLabels, Metrics, RefusedLabels};
 use connections::Connections;
-pub use connections::host;
+pub use connections::{Guest, host};
 use linger::Linger;
 
 /// What a listener is made of.
@@ -59,6 +59,8 @@ pub struct ConnectionLimits {
     pub total: usize,
     /// Open at once from one IPv4 address or one IPv6 /64. One more is closed unread.
     pub per_address: usize,
+    /// Instead, the oldest connection is closed that no request has vouched for: see [`Guest`].
+    pub strangers_make_room: bool,
     /// See [`limits::HEAD_WITHIN`].
     pub head_within: Duration,
     /// See [`limits::HANDSHAKE_WITHIN`].
@@ -100,6 +102,7 @@ impl Default for ConnectionLimits {
         Self {
             total: 1024,
             per_address: 64,
+            strangers_make_room: false,
             head_within: limits::HEAD_WITHIN,
             handshake_within: limits::HANDSHAKE_WITHIN,
             finish_within: limits::FINISH_WITHIN,
@@ -117,7 +120,7 @@ impl Listening {
         let local_addr = listener.local_addr().map_err(refused)?;
         let labels = ListenerLabels { listener: name };
         let gauge = metrics.listener.connections_open.get_or_create_owned(&labels);
-        let connections = Connections::new(limits.total, limits.per_address, gauge);
+        let connections = Connections::new(&limits, gauge);
         let shared = Arc::new(Shared { name, limits, certificate, connections, metrics });
         Ok(Self { listener, local_addr, shared })
     }
@@ -179,23 +182,29 @@ impl Shared {
         router: Router,
         shutdown: CancellationToken,
     ) {
-        let _admitted = match self.connections.admit(peer.ip()) {
+        let admitted = match self.connections.admit(peer.ip()) {
             Ok(admitted) => admitted,
             Err(exceeded) => return self.refused(exceeded.reason()),
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(listener = self.name, %error, "answers may come late");
         }
-        let service = Service { peer, router, shutdown };
-        match &self.certificate {
-            None => self.http(stream, service).await,
-            Some(certificate) => {
-                let handshake = TlsAcceptor::from(certificate.config()).accept(stream);
-                match timeout(self.limits.handshake_within, handshake).await {
-                    Ok(Ok(stream)) => self.http(stream, service).await,
-                    Ok(Err(_)) | Err(_) => self.refused("handshake"),
+        let service = Service { peer, guest: admitted.guest(), router, shutdown };
+        let served = async {
+            match &self.certificate {
+                None => self.http(stream, service).await,
+                Some(certificate) => {
+                    let handshake = TlsAcceptor::from(certificate.config()).accept(stream);
+                    match timeout(self.limits.handshake_within, handshake).await {
+                        Ok(Ok(stream)) => self.http(stream, service).await,
+                        Ok(Err(_)) | Err(_) => self.refused("handshake"),
+                    }
                 }
             }
+        };
+        tokio::select! {
+            () = served => {}
+            () = admitted.cut.cancelled() => self.refused("made_room"),
         }
     }
 
@@ -203,8 +212,9 @@ impl Shared {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Service { peer, router, shutdown } = service;
-        let answer = service_fn(move |request| answer(router.clone(), peer, request));
+        let Service { peer, guest, router, shutdown } = service;
+        let answer =
+            service_fn(move |request| answer(router.clone(), peer, guest.clone(), request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_within)
@@ -249,6 +259,7 @@ impl Shared {
 /// What answers the requests of one connection, and until when.
 struct Service {
     peer: SocketAddr,
+    guest: Guest,
     router: Router,
     shutdown: CancellationToken,
 }
@@ -256,9 +267,11 @@ struct Service {
 async fn answer(
     router: Router,
     peer: SocketAddr,
+    guest: Guest,
     mut request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     request.extensions_mut().insert(Peer(peer));
+    request.extensions_mut().insert(guest);
     router.oneshot(request).await
 }
 

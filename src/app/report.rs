@@ -31,6 +31,7 @@ pub(super) struct Reporter(Arc<Sources>);
 struct Sources {
     node: String,
     mode: &'static str,
+    queue: u64,
     stop_file: PathBuf,
     started: Wall,
     rules: Arc<ArcSwap<Ruleset>>,
@@ -55,6 +56,7 @@ impl Reporter {
         Self(Arc::new(Sources {
             node: config.node.clone(),
             mode: config.mode.0.as_str(),
+            queue: config.limits.queue,
             stop_file: config.store.sqlite.join(STOP_FILE),
             started: parts.clock.now().wall,
             rules: parts.rules.clone(),
@@ -80,6 +82,7 @@ impl Reporter {
             rules: rules.len(),
             ruleset: rules.hash().to_owned(),
             rules_refused: from.refused.load().as_deref().cloned(),
+            store_trouble: from.store.trouble(),
             started: from.started,
             now,
             summary: from.store.summary(now).await?,
@@ -88,6 +91,8 @@ impl Reporter {
             channels: from.channels.iter().map(|channel| channel.line()).collect(),
             problems: Vec::new(),
         };
+        report.problems.extend(report.store_trouble.clone());
+        report.problems.extend(full(&report, from.queue));
         report.problems.extend(stop_file(&from.stop_file));
         report.problems.extend(problems(&report));
         report.problems.extend(from.watch.problems(now));
@@ -109,6 +114,18 @@ impl Reporter {
             ))
         })
     }
+}
+
+/// Where no new action fits, so that senders are told to wait.
+fn full(report: &Report, queue: u64) -> Option<String> {
+    let open = report.summary.states.iter().filter(|of| of.state.is_open());
+    let open: u64 = open.map(|of| of.count).sum();
+    (open >= queue).then(|| {
+        format!(
+            "{open} actions are open, the limit of limits.queue is {queue}: what would act is \
+             not taken, its senders are told to come again; to go on: lazaret actions list --held"
+        )
+    })
 }
 
 fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {

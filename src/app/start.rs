@@ -74,7 +74,7 @@ pub(super) async fn bind_admin(config: &Config, parts: &Parts) -> Started<Listen
         name: "admin",
         address: config.listen.admin.address,
         tls: tls(config.listen.admin.tls.as_ref()),
-        limits: connections(config),
+        limits: ConnectionLimits { strangers_make_room: true, ..connections(config) },
         metrics: parts.metrics.clone(),
     };
     Listening::bind(settings).await.map_err(|why| StartError::new("the admin listener", why))

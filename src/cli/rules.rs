@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(lines[1], format!("{id}  deny     hold     -           4"));
         assert_eq!(lines[2], "  Protect the programs of Defender itself");
         let id = &shipped().rules[5].id;
-        assert_eq!(lines[11], format!("{id}  observe  hold     24h        13"));
+        assert_eq!(lines[11], format!("{id}  observe  hold     24h        15"));
         assert_eq!(lines[12], "  Quarantine active malware files");
         assert_eq!(lines.len(), 17);
         let json: serde_json::Value = serde_json::from_str(&json(&shipped().rules)).unwrap();
@@ -238,7 +238,7 @@ mod tests {
             trials(&checked),
             "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed, 0 errors\n"
         );
-        assert_eq!(verdict(&shipped()), "8 rules, 48 tests, 0 errors, 0 warnings\n");
+        assert_eq!(verdict(&shipped()), "8 rules, 51 tests, 0 errors, 0 warnings\n");
     }
 
     #[test]

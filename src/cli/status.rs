@@ -112,6 +112,7 @@ mod tests {
             rules: 0,
             ruleset: String::new(),
             rules_refused: None,
+            store_trouble: None,
             started: Wall(1),
             now: Wall(5),
             summary: Summary::default(),

@@ -25,7 +25,7 @@ pub struct Source {
     pub(super) tenants: Vec<(TenantName, uuid::Uuid)>,
 }
 
-/// How many rows of `no match` may still be kept in this second.
+/// How many rows of what led to nothing may still be kept in this second.
 pub(super) struct RowAllowance {
     per_second: u32,
     second: i64,
@@ -68,7 +68,7 @@ impl Intake {
             receipts: Vec::new(),
         };
         if let Some(flaw) = &delivery.flaw {
-            judged.receipts.push(unreadable(flaw.to_string(), &delivery.body));
+            judged.receipts.push(self.unreadable(delivery, flaw.to_string(), &delivery.body));
             return Ok(judged);
         }
         let format = self.settings.sources[&delivery.source].format;
@@ -82,12 +82,12 @@ impl Intake {
                 for text in alerts {
                     judged.receipts.push(match format.decode(text) {
                         Ok(alert) => self.judge_alert(&rules, delivery, text, alert, predict),
-                        Err(why) => unreadable(why.to_string(), text.as_bytes()),
+                        Err(why) => self.unreadable(delivery, why.to_string(), text.as_bytes()),
                     });
                 }
             }
             Err(why) if matches!(delivery.coordinates, Coordinates::Kafka { .. }) => {
-                judged.receipts.push(unreadable(why.to_string(), &delivery.body));
+                judged.receipts.push(self.unreadable(delivery, why.to_string(), &delivery.body));
             }
             Err(why @ Refused::TooMany) => return Err(NotTaken::TooMany(why.to_string())),
             Err(why) => return Err(NotTaken::NotJson(why.to_string())),
@@ -111,7 +111,8 @@ impl Intake {
             Ok(tenant) => tenant,
             Err(named) => {
                 let content = Content::UnknownTenant { named };
-                return Receipt { tenant: None, alert_id, content, raw: None, keep_row: true };
+                let keep_row = self.rows.take(delivery.received.wall);
+                return Receipt { tenant: None, alert_id, content, raw: None, keep_row };
             }
         };
         let now = delivery.received.wall;
@@ -128,13 +129,17 @@ impl Intake {
             .collect();
         let by_webhook = matches!(delivery.coordinates, Coordinates::Webhook { .. });
         let drafted = judged.iter().any(|j| matches!(j.outcome, Outcome::Draft(_)));
-        let matched_nothing =
-            judged.iter().all(|j| matches!(j.outcome, Outcome::Settled(Decision::NoMatch { .. })));
+        let led_to_nothing = |judged: &Judged| {
+            use Decision::{Incomplete, NoMatch, TooOld};
+            let Outcome::Settled(decision) = &judged.outcome else { return false };
+            matches!(decision, NoMatch { .. } | Incomplete { .. } | TooOld { .. })
+        };
+        let led_to_nothing = judged.iter().all(led_to_nothing);
         Receipt {
             tenant: Some(tenant.clone()),
             alert_id,
             raw: (by_webhook && drafted).then(|| Arc::from(text.as_bytes())),
-            keep_row: !matched_nothing || self.rows.take(now),
+            keep_row: !led_to_nothing || self.rows.take(now),
             content: Content::Judged(judged),
         }
     }
@@ -224,6 +229,14 @@ impl Intake {
 }
 
 impl Intake {
+    fn unreadable(&mut self, delivery: &Delivery, why: String, bytes: &[u8]) -> Receipt {
+        let head = &bytes[..bytes.len().min(UNREADABLE_HEAD_BYTES)];
+        let head = String::from_utf8_lossy(head).into_owned();
+        let keep_row = self.rows.take(delivery.received.wall);
+        let content = Content::Unreadable { why, head };
+        Receipt { tenant: None, alert_id: String::new(), content, raw: None, keep_row }
+    }
+
     /// The breakers over all actions of a tenant.
     fn breakers(&self, tenant: &TenantName) -> Vec<(Breaker, Rate)> {
         let of = self.settings.breakers.get(tenant).copied().unwrap_or_default();
@@ -246,12 +259,6 @@ impl Source {
             (None, _) => Err("(none: this source speaks for several)".to_owned()),
         }
     }
-}
-
-fn unreadable(why: String, bytes: &[u8]) -> Receipt {
-    let head = &bytes[..bytes.len().min(UNREADABLE_HEAD_BYTES)];
-    let content = Content::Unreadable { why, head: String::from_utf8_lossy(head).into_owned() };
-    Receipt { tenant: None, alert_id: String::new(), content, raw: None, keep_row: true }
 }
 
 /// The start of untrusted text, without control characters.

@@ -109,8 +109,10 @@ fn failed(why: &StoreError) -> Response {
 async fn readyz(State(admin): State<Admin>) -> Response {
     match (admin.report)().await {
         Ok(report) => {
-            let problems = report.public_problems();
-            Json(serde_json::json!({ "ready": true, "problems": problems })).into_response()
+            let (ready, problems) = (report.store_trouble.is_none(), report.public_problems());
+            let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let body = serde_json::json!({ "ready": ready, "problems": problems });
+            (status, Json(body)).into_response()
         }
         Err(why) => unreadable(&why),
     }

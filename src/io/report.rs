@@ -27,6 +27,9 @@ pub struct Report {
     /// and the set before stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules_refused: Option<String>,
+    /// Why the store can't write, while it can't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_trouble: Option<String>,
     pub started: Wall,
     pub now: Wall,
     pub summary: Summary,
@@ -44,6 +47,9 @@ impl Report {
     pub fn public_problems(&self) -> Vec<String> {
         let by_file = self.problems.iter().any(|problem| problem.starts_with(BY_FILE));
         let mut problems = Vec::new();
+        if self.store_trouble.is_some() {
+            problems.push("the store can't write".to_owned());
+        }
         if by_file || !self.summary.pauses.is_empty() {
             problems.push("dispatch is paused".to_owned());
         }
@@ -332,6 +338,7 @@ mod tests {
             rules: 1,
             ruleset: String::new(),
             rules_refused: Some("/private/r.yml:1:1: error: no".to_owned()),
+            store_trouble: None,
             started: Wall(1),
             now: Wall(1),
             problems: summary.problems(),

@@ -60,7 +60,7 @@ use tokio::sync::{Mutex, oneshot};
 pub use chains::Chains;
 pub use db::Db;
 
-use self::db::Work;
+use self::db::{Trouble, Work};
 use self::fault::Fault;
 use self::threads::{Lane, Question};
 use super::{
@@ -84,6 +84,9 @@ use crate::domain::time::{Clocks, Now, Wall};
 pub struct SqliteStore {
     writer: Lane<Work>,
     reader: Lane<Question>,
+    /// For what a command waits on: no long list of somebody else's goes before it.
+    quick: Lane<Question>,
+    trouble: Trouble,
     place: String,
     newest: Option<Wall>,
     ended: Mutex<Vec<oneshot::Receiver<()>>>,
@@ -96,10 +99,12 @@ impl SqliteStore {
         let mut db = Db::open(dir, queue_max)?;
         let newest = db.newest()?;
         let place = db.place().to_owned();
+        let trouble = db.trouble.clone();
         let (reader, reader_ended) = threads::reader(open::reader(dir)?)?;
+        let (quick, quick_ended) = threads::reader(open::reader(dir)?)?;
         let (writer, writer_ended) = threads::writer(db)?;
-        let ended = Mutex::new(vec![reader_ended, writer_ended]);
-        Ok(Self { writer, reader, place, newest, ended })
+        let ended = Mutex::new(vec![reader_ended, quick_ended, writer_ended]);
+        Ok(Self { writer, reader, quick, trouble, place, newest, ended })
     }
 
     /// The newest time that was on disk at the opening ([`Clocks::wall_trusted`]).
@@ -107,10 +112,16 @@ impl SqliteStore {
         self.newest
     }
 
+    /// Why the last write came to nothing, until one is kept again.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.get()
+    }
+
     /// Takes no more work, does what is queued, and returns once the file is closed and its lock
     /// released.
     pub async fn close(&self) {
         self.reader.close();
+        self.quick.close();
         self.writer.close();
         for ended in self.ended.lock().await.drain(..) {
             // A thread that died has released everything too.
@@ -130,6 +141,13 @@ impl SqliteStore {
         read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, StoreError>> {
         self.reader.read(self.place.clone(), read)
+    }
+
+    fn read_at_once<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        self.quick.read(self.place.clone(), read)
     }
 }
 
@@ -233,11 +251,11 @@ impl Store for SqliteStore {
     }
 
     fn pauses(&self) -> BoxFuture<'static, Result<Vec<Pause>, StoreError>> {
-        self.read(pauses::all)
+        self.read_at_once(pauses::all)
     }
 
     fn standing(&self, scope: Scope) -> BoxFuture<'static, Result<Standing, StoreError>> {
-        self.read(move |db| pauses::standing(db, &scope))
+        self.read_at_once(move |db| pauses::standing(db, &scope))
     }
 
     fn unsent(
@@ -250,7 +268,7 @@ impl Store for SqliteStore {
     }
 
     fn summary(&self, _now: Wall) -> BoxFuture<'static, Result<Summary, StoreError>> {
-        self.read(report::summary)
+        self.read_at_once(report::summary)
     }
 
     fn actions(

@@ -9,7 +9,7 @@ mod answer;
 mod media;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -30,7 +30,7 @@ use crate::domain::signature::{self, Scheme, Seal, Verified};
 use crate::domain::time::{Boot, Now};
 use crate::limits;
 use crate::metrics::{Metrics, RefusalLabels, RequestLabels, SecretLabels};
-use crate::serve::body::{self, BodyLimits, Held};
+use crate::serve::body::{self, BodyLimits, Held, Shares};
 use crate::serve::{self, BindError, Certificate, Peer};
 use answer::Refusal;
 
@@ -108,9 +108,10 @@ impl Webhooks {
     /// answered with 503; so is a closed one, and an acknowledgement that was dropped.
     pub async fn serve(self, deliveries: mpsc::Sender<Delivery>, shutdown: CancellationToken) {
         let Self { listening, sources, body, memory, clock, metrics } = self;
+        let shares = Shares::new(limits::BODIES_OF_ONE_HOST.max(body.bytes_max));
         let refusal_logged = AtomicI64::new(i64::MIN);
         let receiver =
-            Receiver { sources, body, memory, deliveries, clock, metrics, refusal_logged };
+            Receiver { sources, body, memory, shares, deliveries, clock, metrics, refusal_logged };
         let router = Router::new()
             .route("/webhooks/{source}", post(receive).fallback(wrong_method))
             .fallback(wrong_path)
@@ -124,6 +125,7 @@ struct Receiver {
     sources: HashMap<String, Source>,
     body: BodyLimits,
     memory: Arc<Semaphore>,
+    shares: Shares,
     deliveries: mpsc::Sender<Delivery>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -168,7 +170,9 @@ impl Receiver {
     ) -> Result<Acknowledged, Refusal> {
         let (parts, body) = request.into_parts();
         media::check(&parts.headers)?;
-        let held = body::read(body, self.body, &self.memory).await?;
+        let peer = parts.extensions.get::<Peer>();
+        let share = self.shares.of(peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip()));
+        let held = body::read(body, self.body, [&self.memory, &share]).await?;
         let now = self.clock.now();
         let (source, replay) = self.verify(source, &parts, &held.bytes, now)?;
         self.hand_over(source, replay, held, now).await
@@ -216,10 +220,10 @@ impl Receiver {
         held: Held,
         received: Now,
     ) -> Result<Acknowledged, Refusal> {
-        let Held { bytes, permit } = held;
+        let Held { bytes, permits } = held;
         let (told, answer) = oneshot::channel();
         let ack: Ack = Box::new(move |result| {
-            drop(permit);
+            drop(permits);
             // A sender who has hung up is not told; the delivery stands all the same.
             let _ = told.send(result);
         });

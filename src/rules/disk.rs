@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::list::{self, List, Lists};
@@ -126,15 +127,19 @@ fn files_of(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// A number that changes when the rules, lists or samples of a directory do: over the names, sizes
-/// and times of change of their files. Blocks.
+/// A number that changes when the rules, lists or samples of a directory do: over the names, sizes,
+/// inodes and times of change of their files. Blocks.
 pub fn fingerprint(dir: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     for dir in [dir.to_owned(), dir.join("lists"), dir.join("samples")] {
         for path in files_of(&dir) {
             path.hash(&mut hasher);
             match fs::metadata(&path) {
-                Ok(file) => (file.len(), file.modified().ok()).hash(&mut hasher),
+                // A copy may keep size and time, never the time of its own inode's change.
+                Ok(file) => {
+                    (file.len(), file.modified().ok()).hash(&mut hasher);
+                    (file.ino(), file.ctime(), file.ctime_nsec()).hash(&mut hasher);
+                }
                 Err(why) => why.kind().hash(&mut hasher),
             }
         }

@@ -1,14 +1,18 @@
 //! How many connections are open, in all and from each address.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::metrics::gauge::Gauge;
+use tokio_util::sync::CancellationToken;
+
+use super::ConnectionLimits;
 
 pub struct Connections {
     total: usize,
     per_address: usize,
+    strangers_make_room: bool,
     open: Mutex<Open>,
     gauge: Gauge,
 }
@@ -17,12 +21,18 @@ pub struct Connections {
 struct Open {
     total: usize,
     by_address: HashMap<IpAddr, usize>,
+    /// Those that nobody has vouched for, by the order in which they came.
+    strangers: BTreeMap<u64, (IpAddr, CancellationToken)>,
+    next: u64,
 }
 
 /// Counts until it is dropped.
 pub struct Admitted {
     connections: Arc<Connections>,
     address: IpAddr,
+    number: u64,
+    /// It has to make room.
+    pub cut: CancellationToken,
 }
 
 /// Which limit one more connection would break.
@@ -34,24 +44,38 @@ pub enum Exceeded {
 
 impl Connections {
     /// `gauge` shows how many are open.
-    pub fn new(total: usize, per_address: usize, gauge: Gauge) -> Arc<Self> {
-        Arc::new(Self { total, per_address, open: Mutex::default(), gauge })
+    pub fn new(limits: &ConnectionLimits, gauge: Gauge) -> Arc<Self> {
+        let ConnectionLimits { total, per_address, strangers_make_room, .. } = *limits;
+        Arc::new(Self { total, per_address, strangers_make_room, open: Mutex::default(), gauge })
     }
 
+    /// Counts one more connection. Where a limit is reached and strangers make room, the oldest of
+    /// those that count against it is cut instead: else anyone could keep people out by idling.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Exceeded> {
         let address = host(address);
         let mut open = self.open();
-        if open.total >= self.total {
-            return Err(Exceeded::Total);
+        let from_there = open.by_address.get(&address).copied().unwrap_or(0);
+        let exceeded = match (open.total >= self.total, from_there >= self.per_address) {
+            (_, true) => Some(Exceeded::Address),
+            (true, false) => Some(Exceeded::Total),
+            (false, false) => None,
+        };
+        if let Some(exceeded) = exceeded {
+            let mut strangers = open.strangers.iter();
+            let counts = |of: IpAddr| exceeded == Exceeded::Total || of == address;
+            let oldest = strangers.find(|(_, (of, _))| self.strangers_make_room && counts(*of));
+            let oldest = oldest.map(|(number, _)| *number).ok_or(exceeded)?;
+            if let Some((_, cut)) = open.strangers.remove(&oldest) {
+                cut.cancel();
+            }
         }
-        let from_there = open.by_address.entry(address).or_default();
-        if *from_there >= self.per_address {
-            return Err(Exceeded::Address);
-        }
-        *from_there += 1;
+        *open.by_address.entry(address).or_default() += 1;
         open.total += 1;
+        let (number, cut) = (open.next, CancellationToken::new());
+        open.next += 1;
+        open.strangers.insert(number, (address, cut.clone()));
         self.gauge.inc();
-        Ok(Admitted { connections: Arc::clone(self), address })
+        Ok(Admitted { connections: Arc::clone(self), address, number, cut })
     }
 
     /// The counts are whole between any two statements that could panic.
@@ -60,9 +84,31 @@ impl Connections {
     }
 }
 
+impl Admitted {
+    /// Lets its connection be vouched for.
+    pub fn guest(&self) -> Guest {
+        Guest { connections: Arc::clone(&self.connections), number: self.number }
+    }
+}
+
+/// The connection of a request, as an extension of it.
+#[derive(Clone)]
+pub struct Guest {
+    connections: Arc<Connections>,
+    number: u64,
+}
+
+impl Guest {
+    /// From now on it makes room for no other.
+    pub fn is_known(&self) {
+        self.connections.open().strangers.remove(&self.number);
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.connections.open();
+        open.strangers.remove(&self.number);
         open.total -= 1;
         self.connections.gauge.dec();
         if let Some(from_there) = open.by_address.get_mut(&self.address) {
@@ -104,7 +150,7 @@ mod tests {
 
     #[test]
     fn one_address_can_not_take_what_is_meant_for_all() {
-        let connections = Connections::new(3, 2, Gauge::default());
+        let connections = Connections::new(&limits(3, 2), Gauge::default());
         let first = connections.admit(address("192.0.2.1")).ok();
         let _second = connections.admit(address("::ffff:192.0.2.1")).ok().unwrap();
         assert_eq!(connections.admit(address("192.0.2.1")).err(), Some(Exceeded::Address));
@@ -116,9 +162,30 @@ mod tests {
         assert!(connections.admit(address("192.0.2.1")).is_ok());
     }
 
+    fn limits(total: usize, per_address: usize) -> ConnectionLimits {
+        ConnectionLimits { total, per_address, ..ConnectionLimits::default() }
+    }
+
+    #[test]
+    fn the_oldest_stranger_makes_room_and_who_is_known_does_not() {
+        let limits = ConnectionLimits { strangers_make_room: true, ..limits(3, 2) };
+        let connections = Connections::new(&limits, Gauge::default());
+        let admit = |of: &str| connections.admit(address(of)).ok().unwrap();
+        let (other, first, second) = (admit("192.0.2.9"), admit("192.0.2.1"), admit("192.0.2.1"));
+        first.guest().is_known();
+        let third = admit("192.0.2.1");
+        let cut = |admitted: &Admitted| admitted.cut.is_cancelled();
+        assert_eq!([&other, &first, &second, &third].map(cut), [false, false, true, false]);
+        drop(second);
+        third.guest().is_known();
+        assert_eq!(connections.admit(address("192.0.2.1")).err(), Some(Exceeded::Address));
+        let _fourth = admit("192.0.2.2");
+        assert!(cut(&other), "the limit over all is everybody's");
+    }
+
     #[test]
     fn a_host_does_not_multiply_by_its_ipv6_network() {
-        let connections = Connections::new(9, 1, Gauge::default());
+        let connections = Connections::new(&limits(9, 1), Gauge::default());
         let one = connections.admit(address("2001:db8:0:1::1")).ok().unwrap();
         assert_eq!(connections.admit(address("2001:db8:0:1::2")).err(), Some(Exceeded::Address));
         assert!(connections.admit(address("2001:db8:0:2::1")).is_ok());

@@ -71,6 +71,7 @@ fn settings(seal: Seal) -> Settings {
     let far = Duration::from_secs(60);
     let metrics = Arc::new(Metrics::new());
     let limits = ConnectionLimits {
+        strangers_make_room: false,
         total: 100,
         per_address: 50,
         head_within: far,

@@ -113,6 +113,10 @@ impl World {
         command
     }
 
+    pub fn admin_address(&self) -> (&'static str, u16) {
+        ("127.0.0.1", self.admin)
+    }
+
     /// Starts the service and waits until it is ready.
     pub async fn start(&mut self) {
         assert!(self.child.is_none(), "it runs already");

@@ -337,6 +337,7 @@ mod tests {
             kafka: Vec::new(),
             channels: Vec::new(),
             rules_refused: None,
+            store_trouble: None,
         }
     }
 

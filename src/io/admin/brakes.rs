@@ -72,7 +72,7 @@ impl Admin {
             return no(StatusCode::BAD_REQUEST, why);
         };
         match &scope {
-            Scope::Tenant(name) if !self.tenants.contains(name) => {
+            Scope::Tenant(name) if !may_be_gone && !self.tenants.contains(name) => {
                 Err(self.no_tenant(name.as_str()))
             }
             Scope::Rule(rule) if !may_be_gone && !(self.has_rule)(rule) => {

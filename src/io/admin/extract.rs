@@ -2,11 +2,14 @@
 //! of this listener is: `{"error": "…"}`.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::refuse;
+use crate::limits::BODY_WITHIN;
 
 /// The query. Unknown, missing and unreadable keys are refused with 400.
 pub struct Query<T>(pub T);
@@ -39,7 +42,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let read = axum::Json::from_request(request, state).await;
+        let Ok(read) = timeout(BODY_WITHIN, axum::Json::from_request(request, state)).await else {
+            return Err(refuse(StatusCode::REQUEST_TIMEOUT, "the body took too long".to_owned()));
+        };
         read.map(|body| Self(body.0)).map_err(|why| refuse(why.status(), why.body_text()))
     }
 }

@@ -12,7 +12,7 @@ use super::roles::role_for;
 use super::{Admin, Tokens, refuse};
 use crate::domain::audit::{Actor, Change, Role, What};
 use crate::io::{Clock, Store, StoreError};
-use crate::serve::{Peer, host};
+use crate::serve::{Guest, Peer, host};
 
 /// Every request under `/api/v1` passes here: a token, its role, and JSON where something changes.
 pub(super) async fn authenticate(
@@ -26,6 +26,9 @@ pub(super) async fn authenticate(
         Ok(caller) => caller,
         Err(why) => return admin.turn_away(from, &why),
     };
+    if let Some(guest) = request.extensions().get::<Guest>() {
+        guest.is_known();
+    }
     let reads = [Method::GET, Method::HEAD].contains(request.method());
     // Browsers send no JSON across sites without asking first.
     let kind = request.headers().get(header::CONTENT_TYPE);

@@ -2,6 +2,7 @@
 //! use directly.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -17,11 +18,11 @@ use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::{Clocks, Now, Wall};
-use crate::io::STOP_FILE;
 use crate::io::{
     ActionFilter, ActionLine, ActionReport, Ballot, Offsets, Pause, ReceiptFilter, ReceiptLine,
     Resume, Resumption, Retention, Standing, StoreError, Summary, Taken, VoteLine,
 };
+use crate::io::{STOP_FILE, stands};
 use crate::limits;
 
 /// One store, its connection and its lock. Every method that changes something returns after its
@@ -40,8 +41,24 @@ pub struct Db {
     /// Why the open transaction can't commit any more.
     lost: Option<StoreError>,
     closed: bool,
+    /// Why the last write came to nothing, until one does not: for people.
+    pub(super) trouble: Trouble,
     /// Released last.
     _lock: Option<Lock>,
+}
+
+/// See [`Db::trouble`]; shared with whoever reports it.
+#[derive(Clone, Default)]
+pub(super) struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    pub(super) fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, trouble: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
 }
 
 /// Tells whoever asked, once the transaction has committed or failed to.
@@ -69,8 +86,17 @@ impl Db {
     }
 
     fn new(connection: Connection, place: String, queue_max: u64, lock: Option<Lock>) -> Self {
-        let stop_file = None;
-        Self { connection, queue_max, place, stop_file, lost: None, closed: false, _lock: lock }
+        let (stop_file, trouble) = (None, Trouble::default());
+        Self {
+            connection,
+            queue_max,
+            place,
+            stop_file,
+            lost: None,
+            closed: false,
+            trouble,
+            _lock: lock,
+        }
     }
 
     pub fn intake(&mut self, batch: &[JudgedDelivery]) -> Result<Vec<Taken>, StoreError> {
@@ -214,7 +240,7 @@ impl Db {
         guard: &dyn Guard,
     ) -> Result<Begun, Fault> {
         if let Some(file) = &self.stop_file
-            && file.try_exists().unwrap_or(true)
+            && stands(file)
         {
             return Ok(Begun::Paused(format!("stopped by the file {}", file.display())));
         }
@@ -223,9 +249,13 @@ impl Db {
 
     /// Does each piece of work under a savepoint of its own, commits once, then answers all.
     pub(super) fn group(&mut self, works: Vec<Work>) {
+        let before = self.connection.total_changes();
         self.start();
         let answers: Vec<Answer> = works.into_iter().map(|work| work(self)).collect();
         let committed = self.commit();
+        if committed.is_ok() && self.connection.total_changes() > before {
+            self.trouble.set(None);
+        }
         for answer in answers {
             answer(committed.clone());
         }
@@ -312,6 +342,9 @@ impl Db {
     fn told(&mut self, fault: Fault) -> StoreError {
         self.closed |= fault.is_io();
         let error = fault.told(&self.place);
+        if matches!(error, StoreError::Io(_)) {
+            self.trouble.set(Some(error.to_string()));
+        }
         if self.closed || self.transaction_is_lost() {
             self.lost = Some(error.clone());
         }

@@ -40,7 +40,7 @@ fn a_pause_of_a_rule_machine_or_file_stops_just_that() {
         assert!(matches!(world.begin(id(2)), Begun::Written(_)), "{scope}");
         let standing = world.db.standing(&scope).unwrap();
         assert_eq!(standing, Standing { queued: 1, ..Standing::default() }, "{scope}");
-        assert!(world.resume(&scope).paused);
+        assert!(world.resume(&scope).paused.is_some());
         assert_eq!(heads(&mut world), [id(1)], "{scope}");
         assert!(matches!(world.begin(id(1)), Begun::Written(_)), "{scope}");
         world.expect_sound();
@@ -57,8 +57,8 @@ fn what_comes_during_a_pause_is_paused_and_two_pauses_are_two() {
     world.take(brings(acts(1, effect(1, 1))));
     for scope in [&sha1, &rule, &machine] {
         assert_eq!((world.begin(id(1)), heads(&mut world)), (Begun::Aside, vec![]), "{scope}");
-        assert!(world.resume(scope).paused);
-        assert!(!world.resume(scope).paused, "it is over");
+        assert!(world.resume(scope).paused.is_some());
+        assert!(world.resume(scope).paused.is_none(), "it is over");
     }
     assert_eq!(heads(&mut world), [id(1)]);
     assert!(matches!(world.begin(id(1)), Begun::Written(_)));
@@ -82,6 +82,9 @@ fn the_file_stop_stops_every_attempt() {
     std::fs::write(dir.path().join(STOP_FILE), "").unwrap();
     let Begun::Paused(why) = world.begin(id(1)) else { panic!("has to stop") };
     assert!(why.contains(STOP_FILE), "{why}");
+    std::fs::remove_file(dir.path().join(STOP_FILE)).unwrap();
+    std::os::unix::fs::symlink("/nowhere", dir.path().join(STOP_FILE)).unwrap();
+    assert!(matches!(world.begin(id(1)), Begun::Paused(_)), "also a link to nothing");
     std::fs::remove_file(dir.path().join(STOP_FILE)).unwrap();
     assert!(matches!(world.begin(id(1)), Begun::Written(_)));
 }
@@ -112,7 +115,7 @@ fn one_file_on_too_many_machines_is_held_and_one_word_releases_it() {
     assert_eq!((trips.len(), &trips[0].scope), (1, &scope));
 
     let resumed = world.resume(&scope);
-    assert_eq!((resumed.paused, resumed.tripped), (false, 1));
+    assert_eq!((resumed.paused, resumed.tripped), (None, 1));
     assert!(resumed.released.iter().all(|line| line.voted == Voted::Released));
     assert_eq!(resumed.released.len(), 3);
     assert_eq!(world.db.summary().unwrap().trips, []);
@@ -165,6 +168,10 @@ impl Guard for Says {
 
     fn protection(&self, _: &str, _: Wall) -> Protection {
         self.1.clone()
+    }
+
+    fn approvals(&self, _: &str) -> Approvals {
+        Approvals::default()
     }
 }
 
