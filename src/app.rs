@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::domain::action::Approvals;
 use crate::domain::audit::What;
 use crate::domain::guard::{self, Due, Guard, Stop};
 use crate::domain::rule::{Mode, Protection, Ruleset};
@@ -252,6 +253,10 @@ impl Guard for RulesGuard {
 
     fn protection(&self, candidate: &str, now: Wall) -> Protection {
         guard::protection(&self.rules.load(), candidate, now)
+    }
+
+    fn approvals(&self, rule: &str) -> Approvals {
+        self.rules.load().approvals(rule)
     }
 }
 

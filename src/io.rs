@@ -43,7 +43,7 @@ use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
 pub use brakes::{
     BY_FILE, Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine,
-    Which, braked, pause_and_wait, resume_whole, stop_file, until_all_have_left,
+    Which, braked, pause_and_wait, resume_whole, stands, stop_file, until_all_have_left,
 };
 pub use feed::{ChannelLine, Cursor, Fed, Feed, Noted, Record};
 pub use record::{AuditLine, ChainHead, ChainReport, Verified};

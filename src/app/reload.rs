@@ -112,7 +112,16 @@ impl Reload {
         self.known.again = None;
         let dir = self.dir.clone();
         match spawn_blocking(move || rules::load(&dir, now)).await {
-use crate::rules::{self, Contents, Kept, Loaded};
+            // A directory that is emptied, or filled again file by file, is no decision.
+            Ok(Ok(loaded)) if loaded.ruleset.is_empty() && !self.rules.load().is_empty() => {
+                let dir = self.dir.display();
+                self.refuse(format!("there are no rules (*.yml) left in {dir}"), asked).await;
+            }
+            Ok(Ok(loaded)) => {
+                self.refused.store(None);
+                return self.take(loaded).await;
+            }
+            Ok(Err(problems)) => self.refuse(problems.brief(), asked).await,
             Err(why) => self.refuse(format!("their check ended: {why}"), asked).await,
         }
         if expires {

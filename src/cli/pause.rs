@@ -59,7 +59,7 @@ pub enum Direction {
 pub fn run(args: Args, direction: Direction) -> Outcome {
     let config = args.config.load()?;
     check_reason(&args.reason)?;
-    let scope = args.scope.scope(&config)?;
+    let scope = args.scope.scope(&config, direction)?;
     runtime(1)?.block_on(async {
         let braked = match client::find(&config, Role::Operate).await? {
             Service::Running(service) => {
@@ -112,9 +112,12 @@ async fn on_the_store(
 }
 
 impl ScopeArg {
-    fn scope(&self, config: &Config) -> Result<Scope, Failure> {
+    fn scope(&self, config: &Config, direction: Direction) -> Result<Scope, Failure> {
         if let Some(name) = &self.tenant {
-            check_tenant(config, name)?;
+            // One that was taken out of the configuration may still be paused, or held.
+            if direction == Direction::Pause {
+                check_tenant(config, name)?;
+            }
             return Ok(Scope::Tenant(TenantName::new(name)));
         }
         if let Some(rule) = &self.rule {
@@ -149,6 +152,11 @@ fn screen(braked: &Braked, direction: Direction) -> String {
         0..=COLUMNS => format!("{head}{stands}\n"),
         _ => prose(&format!("{}\n{stands}", head.trim_end())),
     };
+    if let Some(Pause { by, reason, at, .. }) = resumption.as_ref().and_then(|r| r.paused.as_ref())
+    {
+        let ended = clean(&format!("its pause by {by} at {at}: {reason}"));
+        text.push_str(&beside("ended: ", 7, &ended));
+    }
     if let Some(resumption) = resumption
         && (resumption.tripped > 0 || !resumption.released.is_empty())
     {

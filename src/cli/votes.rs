@@ -179,12 +179,14 @@ pub fn account_voter() -> Voter {
 async fn preview(args: &Args, config: &Config, filter: ActionFilter, say: Say) -> Outcome {
     // One more than is allowed for, so that the count can be told.
     let most = args.first.unwrap_or(usize::MAX).min(1000);
-    let filter = ActionFilter { limit: most, oldest: true, ..filter };
-    let lines: Vec<ActionLine> = super::actions::list(config, filter).await?;
-    let lines: Vec<ActionLine> = lines
-        .into_iter()
-        .filter(|line| matches!(line.state.name(), StateName::Held | StateName::Queued))
-        .collect();
+    let mut lines: Vec<ActionLine> = Vec::new();
+    for state in say.states() {
+        let filter =
+            ActionFilter { state: Some(*state), limit: most, oldest: true, ..filter.clone() };
+        lines.extend(super::actions::list(config, filter).await?);
+    }
+    lines.sort_unstable_by_key(|line| line.id);
+    lines.truncate(most);
     if lines.is_empty() {
         return Err(Failure::wrong("no action that waits matches: nothing to do"));
     }
@@ -217,8 +219,10 @@ pub fn tally(lines: &[VoteLine]) -> String {
         (count(|v| matches!(v, Voted::Stands { .. })), "do not wait any more"),
         (count(|v| matches!(v, Voted::Expired { .. })), "had expired"),
     ];
+    let passed = lines.iter().filter(|line| !line.passed.is_empty()).count();
+    let counts = counts.into_iter().chain([(passed, "past deny rules that know too little")]);
     let said: Vec<_> =
-        counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        counts.filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     if said.is_empty() { "no action matched".to_owned() } else { said.join(", ") }
 }
 
@@ -228,7 +232,11 @@ fn outcome(lines: &[VoteLine], many: bool) -> String {
     }
     let line = |line: &VoteLine| {
         let id = format!("{}  ", short_id(&line.id));
-        beside(&id, id.chars().count(), &clean(&said(&line.voted)))
+        let passed = match &line.passed[..] {
+            [] => String::new(),
+            rules => format!("; passed over, since it knows too little: rule {}", rules.join(", ")),
+        };
+        beside(&id, id.chars().count(), &clean(&format!("{}{passed}", said(&line.voted))))
     };
     lines.iter().map(line).collect()
 }

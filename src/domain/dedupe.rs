@@ -3,7 +3,7 @@
 
 mod deciding;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::action::{Action, Approvals, Class, HoldWhy, State, StateName};
@@ -13,7 +13,7 @@ use super::decision::{
     AlertAnswer, Answered, CandidateAnswer, Content, Decision, Draft, Fate, Intent, JudgedDelivery,
     Outcome, Receipt,
 };
-use super::ids::{ActionId, EffectKey};
+use super::ids::{ActionId, EffectKey, Sha1};
 use super::time::Wall;
 use deciding::Deciding;
 
@@ -210,6 +210,8 @@ pub struct NotPrepared;
 pub struct View {
     pub effects: HashMap<EffectKey, Effect>,
     pub gauges: HashMap<Place, Gauge>,
+    /// Files of which a recall stands.
+    pub recalled: HashSet<Sha1>,
 }
 
 /// What deny rules cover in one delivery. A call stops every copy of a file on a machine, so what

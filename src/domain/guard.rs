@@ -47,6 +47,9 @@ pub trait Guard: Send + Sync {
 
     /// What deny rules say of a candidate that a person wants to release.
     fn protection(&self, candidate: &str, now: Wall) -> Protection;
+
+    /// What a hold of this rule's actions needs from people by now.
+    fn approvals(&self, rule: &str) -> Approvals;
 }
 
 /// Judges an action again, by the rules and lists and the age of this moment.
@@ -105,5 +108,9 @@ impl Guard for NoGuard {
 
     fn protection(&self, _: &str, _: Wall) -> Protection {
         Protection::None
+    }
+
+    fn approvals(&self, _: &str) -> Approvals {
+        Approvals::default()
     }
 }

@@ -25,6 +25,16 @@ pub enum Say {
     Reject,
 }
 
+impl Say {
+    /// Where an action stands that can be said it of.
+    pub fn states(self) -> &'static [StateName] {
+        match self {
+            Say::Approve => &[StateName::Held],
+            Say::Reject => &[StateName::Held, StateName::Queued],
+        }
+    }
+}
+
 /// What a yes or no came to. Only the first four change anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]

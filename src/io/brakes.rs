@@ -20,10 +20,14 @@ pub const STOP_FILE: &str = "STOP";
 /// How what [`stop_file`] says begins.
 pub const BY_FILE: &str = "nothing is quarantined while the file";
 
+/// Whether a file stands there, or a link to anything or nothing. Where nobody can tell, it does.
+pub fn stands(file: &std::path::Path) -> bool {
+    !file.symlink_metadata().is_err_and(|why| why.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// What to say where the stop file is there.
 pub fn stop_file(file: &std::path::Path) -> Option<String> {
-    let there = file.try_exists().unwrap_or(true);
-    there.then(|| {
+    stands(file).then(|| {
         let file = file.display();
         format!("{BY_FILE} {file} is there; to go on: rm {file}")
     })
@@ -52,8 +56,8 @@ pub struct Resume {
 /// What a resume found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumption {
-    /// A pause of this scope was there, and is gone.
-    pub paused: bool,
+    /// The pause of this scope that was there, and is gone.
+    pub paused: Option<Pause>,
     /// How many breakers were set back.
     pub tripped: usize,
     /// What became of the actions that they held. Of one transaction, at most
@@ -92,6 +96,9 @@ pub struct VoteLine {
     pub key: EffectKey,
     #[serde(flatten)]
     pub voted: Voted,
+    /// Deny rules, by id, that did not know enough to cover it, and that a yes has passed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<String>,
 }
 
 /// How many actions of a scope stand in each open state.
@@ -131,7 +138,7 @@ pub async fn braked(
 impl Resumption {
     /// What to say where there was no pause of the scope, and no breaker that held anything.
     pub fn found_nothing(&self, scope: &Scope) -> Option<String> {
-        let nothing = !self.paused && self.tripped == 0 && self.released.is_empty();
+        let nothing = self.paused.is_none() && self.tripped == 0 && self.released.is_empty();
         nothing
             .then(|| format!("{scope} is neither paused nor held by a breaker: nothing to resume"))
     }

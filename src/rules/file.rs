@@ -197,12 +197,19 @@ fn check_version(notes: &mut Notes<'_>, node: &At<Node>) {
     }
 }
 
-/// Candidates come from formats, not log sources: any is right, for people and other tools.
+/// Candidates come from formats, not log sources: any is right, for people and other tools. One
+/// that means events would have kept them apart elsewhere.
 fn check_logsource(notes: &mut Notes<'_>, node: &At<Node>) {
     const LOGSOURCE: [&str; 4] = ["product", "category", "service", "definition"];
     for (key, value) in notes.entries(node, "logsource").unwrap_or_default() {
         if LOGSOURCE.contains(&key.value.as_str()) {
-            notes.text(value, &key.value);
+            let text = notes.text(value, &key.value);
+            let of_alerts = ["product", "definition"].contains(&key.value.as_str())
+                || text == Some("microsoft_defender");
+            if !of_alerts {
+                let why = "a logsource selects nothing here: every rule judges every alert";
+                notes.warning(&value.place, why);
+            }
         } else {
             notes.unknown_key(key, "logsource", &LOGSOURCE);
         }

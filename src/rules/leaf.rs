@@ -3,10 +3,10 @@
 use rsigma_parser::ast::Modifier;
 use rsigma_parser::{DetectionItem, FieldSpec, SigmaString, SigmaValue};
 
-use super::never;
 use super::notes::Notes;
 use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
+use super::{list, never};
 use crate::domain::candidate::Field;
 use crate::formats::{self, spelling};
 
@@ -261,6 +261,9 @@ fn read_value(
             format!("no field is an empty text; use {name}|exists: false")
         }
         Node::Text(text) if numeric => format!("{name} is a number, and {text:?} is none"),
+        Node::Text(text) if field != Field::FilePath && is_list_name(text) => {
+            format!("{text:?} is just that text; to mean a list, write {name}|expand: '{text}'")
+        }
         Node::Text(text) => {
             if let Some(why) = never::why(field, modifiers, text) {
                 notes.error(&value.place, why);
@@ -295,6 +298,10 @@ fn read_value(
     };
     notes.error(&value.place, message);
     None
+}
+
+fn is_list_name(text: &str) -> bool {
+    text.strip_prefix('%').and_then(|text| text.strip_suffix('%')).is_some_and(list::is_name)
 }
 
 fn is_rank(node: &Node) -> bool {

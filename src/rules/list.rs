@@ -112,6 +112,10 @@ impl Reading<'_> {
                 return;
             }
         }
+        if let Some(why) = odd(text) {
+            let place = Some(place.clone());
+            self.problems.push(Problem::new(Severity::Warning, self.source, place, why));
+        }
         self.entries.push(Entry { text: text.to_owned(), place, until });
     }
 
@@ -194,6 +198,24 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// What is most likely a slip, in an entry that some field may have nevertheless. An entry counts
+/// as it stands, so a slip protects nothing.
+fn odd(text: &str) -> Option<&'static str> {
+    let quoted = |mark| text.starts_with(mark) || text.ends_with(mark);
+    let hex = text.len() > 24 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    Some(match text.len() {
+        _ if after(last_word(text).1).is_some() => "a day follows until: VALUE until 2026-12-31",
+        32 if hex => "this looks like an MD5, which no field has; give the SHA-1 or SHA-256",
+        40 | 64 if hex => return None,
+        _ if hex => "this looks like a hash or an id with digits too many or too few: 40, or 64",
+        _ if quoted('"') || quoted('\'') => "the quotes are part of this entry; leave them out",
+        _ if text.starts_with("- ") => "the - is part of this entry; leave it out",
+        _ if text.contains(" //") => "a comment begins with #; this is part of the entry",
+        _ if text.contains([',', ';']) => "one entry a line: this is one, with its commas",
+        _ => return None,
+    })
 }
 
 /// The end of a day, in UTC.

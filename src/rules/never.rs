@@ -35,6 +35,14 @@ pub(super) fn why(field: Field, modifiers: &[Modifier], text: &str) -> Option<St
         Field::FilePath => path(part, &pattern, text),
         Field::FileSha1 | Field::MachineId => digits(field, 40, part, &pattern, text),
         Field::FileSha256 => digits(field, 64, part, &pattern, text),
+        Field::FileName => without(&pattern, &['\\', '/']).map(|c| {
+            format!("{text:?} is no file.name: it has no {c}; the directory stands in file.path")
+        }),
+        Field::MachineName => {
+            let foreign = [' ', '\t', ',', ';', '"', '\'', '\\', '/'];
+            let why = |c| format!("{text:?} is no machine.name: such a name has no {c:?}");
+            without(&pattern, &foreign).map(why)
+        }
         _ => None,
     }
     .or_else(|| {
@@ -45,6 +53,14 @@ pub(super) fn why(field: Field, modifiers: &[Modifier], text: &str) -> Option<St
             let small = text.to_ascii_lowercase();
             format!("{} has small letters only; write {small}", field.name())
         })
+    })
+}
+
+/// The first of these characters that stands there.
+fn without(pattern: &SigmaString, foreign: &[char]) -> Option<char> {
+    pattern.parts.iter().find_map(|piece| match piece {
+        StringPart::Plain(plain) => plain.chars().find(|c| foreign.contains(c)),
+        StringPart::Special(_) => None,
     })
 }
 

@@ -95,6 +95,11 @@ fn read_quarantine(
     let priorities = ["urgent", "normal", "bulk"];
     let priority = find(entries, "priority").and_then(|n| notes.one_of(n, "priority", &priorities));
     let approvals = find(entries, "approvals").map(|n| read_approvals(notes, n));
+    if let (Some(node), Some("enforce")) = (find(entries, "approvals"), mode) {
+        let why =
+            "in mode enforce nothing waits for these: they count for what something else holds";
+        notes.warning(&node.place, format!("{why}; mode: approve asks for them each time"));
+    }
     let breakers = find(entries, "breakers").map(|n| read_breakers(notes, n));
     Some(Quarantine {
         mode: match mode {
@@ -115,22 +120,28 @@ fn read_quarantine(
     })
 }
 
-/// Two people are two people: where two have to say yes, four eyes is what is meant unless the
-/// rule says otherwise.
+/// Two people are two people: where two have to say yes, four eyes is what is meant.
 fn read_approvals(notes: &mut Notes<'_>, node: &At<Node>) -> Approvals {
     let mut approvals = Approvals::default();
     let mut four_eyes = None;
+    if !matches!(node.value, Node::Map(_)) {
+        notes.error(&node.place, "approvals is written as {count: 2}");
+        return approvals;
+    }
     for (key, value) in notes.entries(node, "approvals").unwrap_or_default() {
         match (key.value.as_str(), &value.value) {
             ("count", Node::Integer(1)) => approvals.count = 1,
             ("count", Node::Integer(2)) => approvals.count = 2,
             ("count", _) => notes.error(&value.place, "count is 1 or 2: how many people say yes"),
-            ("four_eyes", Node::Bool(does)) => four_eyes = Some(*does),
+            ("four_eyes", Node::Bool(does)) => four_eyes = Some((*does, value)),
             ("four_eyes", _) => notes.error(&value.place, "four_eyes is true or false"),
             _ => notes.unknown_key(key, "approvals", &["count", "four_eyes"]),
         }
     }
-    approvals.four_eyes = four_eyes.unwrap_or(approvals.count == 2);
+    approvals.four_eyes = four_eyes.map_or(approvals.count == 2, |(does, _)| does);
+    if let (2, Some((false, value))) = (approvals.count, four_eyes) {
+        notes.error(&value.place, "two people are two with a token each: four_eyes is true here");
+    }
     approvals
 }
 

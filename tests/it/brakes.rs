@@ -265,3 +265,18 @@ async fn what_makes_no_sense_is_refused_with_a_clear_word_and_changes_nothing() 
     assert_eq!(left["summary"]["held"][0][2], 1, "{left}");
     assert_eq!(left["summary"]["pauses"], Value::Array(vec![]));
 }
+
+/// Anybody may open connections to the admin listener; that must keep nobody from pausing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_idles_on_the_admin_listener_keeps_no_operator_out() {
+    let mut world = World::new(Setting::default()).await;
+    world.start().await;
+    let mut idle = Vec::new();
+    for _ in 0..80 {
+        idle.push(tokio::net::TcpStream::connect(world.admin_address()).await.unwrap());
+    }
+    let output = run(&world, &["pause", "--reason", "a flood"]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    world.stop();
+}

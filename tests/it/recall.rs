@@ -132,7 +132,7 @@ async fn calls_in_flight_are_cancelled_once_defender_has_accepted_them() {
     until_cancelled(&world, 8).await;
     assert_eq!(cancels(&world).len(), 8);
     send(&world, 9..=9).await;
-    until(&world, StateName::Queued, 1).await;
+    until(&world, StateName::Held, 1).await;
     assert_eq!(world.simulator.calls_to(Endpoint::Quarantine).len(), before, "nothing more left");
     world.stop();
 }
@@ -202,7 +202,7 @@ async fn a_file_never_seen_is_paused_all_the_same_and_wrong_usage_is_said() {
     let page = String::from_utf8_lossy(&page.stdout).into_owned();
     assert!(page.contains("Nothing was ever sent for it."), "{page}");
     send(&world, 1..=1).await;
-    until(&world, StateName::Queued, 1).await;
+    until(&world, StateName::Held, 1).await;
     assert_eq!(world.simulator.calls_to(Endpoint::Quarantine), []);
     for (arguments, says) in [
         (&["recall", "--reason", "x"][..], "--sha1"),

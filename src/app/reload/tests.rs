@@ -135,3 +135,15 @@ async fn what_could_not_be_put_on_the_record_is_put_there_later() {
     assert_eq!(line.what.as_deref(), Some("rules_loaded"));
     assert!(line.details().contains("list pilot"), "{}", line.details());
 }
+
+#[tokio::test]
+async fn a_directory_that_was_emptied_takes_no_protection_away() {
+    let mut world = World::new(day("2026-12-30"));
+    for name in ["acts.yml", "denies.yml"] {
+        fs::remove_file(world.rules.path().join(name)).unwrap();
+    }
+    world.reload.look(day("2026-12-30"), false).await;
+    assert_eq!(world.says(), ["acts", "protected"]);
+    let why = world.reload.refused.load().as_deref().cloned().unwrap_or_default();
+    assert!(why.starts_with("there are no rules"), "{why}");
+}

@@ -23,12 +23,14 @@ pub enum HoldWhy {
     Protection { rule: String, fields: Vec<String> },
     /// The rule that decided does not match any more, is not in `enforce`, or is gone.
     Withdrawn { rule: String },
+    /// It came while its file was recalled.
+    Recalled,
 }
 
 impl HoldWhy {
     /// All that [`HoldWhy::as_str`] says, in the order of the alphabet.
-    pub const WORDS: [&str; 6] =
-        ["approval", "breaker", "protection", "returns", "unknown", "withdrawn"];
+    pub const WORDS: [&str; 7] =
+        ["approval", "breaker", "protection", "recalled", "returns", "unknown", "withdrawn"];
 
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -38,6 +40,7 @@ impl HoldWhy {
             HoldWhy::Breaker { .. } => "breaker",
             HoldWhy::Protection { .. } => "protection",
             HoldWhy::Withdrawn { .. } => "withdrawn",
+            HoldWhy::Recalled => "recalled",
         }
     }
 
@@ -60,6 +63,7 @@ impl fmt::Display for HoldWhy {
             HoldWhy::Protection { rule, fields } => {
                 write!(f, "protection unknown: rule {rule} does not know {}", fields.join(", "))
             }
+            HoldWhy::Recalled => f.write_str("its file was recalled when it came"),
             HoldWhy::Withdrawn { rule } => write!(f, "rule {rule} does not act any more"),
         }
     }

@@ -36,7 +36,7 @@ impl Deciding<'_> {
         }
         let asked = match hold {
             Some(why) => Err(why),
-            None => self.breakers(view),
+            None => self.may_act(view),
         };
         let new = new_action(delivery, receipt, draft, asked)?;
         let id = new.action.id;
@@ -62,7 +62,7 @@ impl Deciding<'_> {
     ) -> Result<Decision, NotPrepared> {
         let Self { delivery, receipt, draft, .. } = self;
         let prepared = draft.prepared.as_ref().ok_or(NotPrepared)?;
-        let acted = match self.breakers(view) {
+        let acted = match self.may_act(view) {
             Ok(acted) => acted,
             Err(why) => {
                 let why = format!("the same file on the same machine is held, and {why}");
@@ -110,8 +110,11 @@ impl Deciding<'_> {
         self.note(reason, What::ClassRaised { action, to });
     }
 
-    /// Counts what would act, as of which time, or says why a breaker holds it.
-    fn breakers(&mut self, view: &mut View) -> Result<Wall, HoldWhy> {
+    /// Counts what would act, as of which time, or says why a recall or a breaker holds it.
+    fn may_act(&mut self, view: &mut View) -> Result<Wall, HoldWhy> {
+        if view.recalled.contains(&self.draft.key.sha1) {
+            return Err(HoldWhy::Recalled);
+        }
         let load = self.draft.load();
         // It counts since the last resume although it came before, or the clock was set back.
         let since = load.places().filter_map(|(place, _)| view.gauges.get(&place)?.since).max();

@@ -10,14 +10,14 @@ use super::db::Db;
 use super::fault::Fault;
 use super::offsets::{Positions, Turn};
 use super::sql::{Json, json};
-use super::{actions, breakers, effects};
+use super::{actions, breakers, effects, pauses};
 use crate::domain::action::StateName;
 use crate::domain::breaker::{Breaker, Gauge, Place};
 use crate::domain::decision::{
     AlertAnswer, Answered, Content, Decision, Draft, Fate, JudgedDelivery, Outcome, Receipt, Replay,
 };
 use crate::domain::dedupe::{self, Decided, Effect, View};
-use crate::domain::ids::{ActionId, EffectKey, TenantName};
+use crate::domain::ids::{ActionId, EffectKey, Sha1, TenantName};
 use crate::domain::time::Wall;
 use crate::io::{StoreError, Taken};
 
@@ -83,8 +83,11 @@ impl<'d> Piece<'d> {
             self.positions.take(delivery);
             return Ok(Taken::Replayed(answer));
         }
-        let mut view =
-            View { effects: rows_of(db, delivery)?, gauges: self.gauges_of(db, delivery)? };
+        let mut view = View {
+            effects: rows_of(db, delivery)?,
+            gauges: self.gauges_of(db, delivery)?,
+            recalled: recalled(db, delivery)?,
+        };
         let Ok(decided) = dedupe::decide(&mut view, delivery) else {
             return Ok(Taken::NotPrepared);
         };
@@ -154,7 +157,7 @@ impl<'d> Piece<'d> {
         let source = delivery.source.as_str();
         for (receipt, alert) in delivery.receipts.iter().zip(&answer.alerts) {
             *self.fates.entry((source, alert.fate)).or_default() += 1;
-            if alert.fate != Fate::NoMatch || receipt.keep_row {
+            if receipt.keep_row {
                 insert_receipt(db, delivery, receipt, alert)?;
             }
         }
@@ -232,6 +235,16 @@ fn rows_of(
         }
     }
     Ok(rows)
+}
+
+fn recalled(db: &Connection, delivery: &JudgedDelivery) -> Result<HashSet<Sha1>, Fault> {
+    let mut recalled = HashSet::new();
+    for draft in drafts(delivery).filter(|draft| draft.prepared.is_some()) {
+        if pauses::is_recalled(db, draft.key.sha1)? {
+            recalled.insert(draft.key.sha1);
+        }
+    }
+    Ok(recalled)
 }
 
 fn write(

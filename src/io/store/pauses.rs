@@ -7,7 +7,7 @@ use super::chain;
 use super::fault::Fault;
 use crate::domain::action::StateName;
 use crate::domain::audit::{Actor, Change, What};
-use crate::domain::ids::TenantName;
+use crate::domain::ids::{Sha1, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::Wall;
 use crate::io::{ITSELF, Pause, Standing};
@@ -46,22 +46,32 @@ pub(super) fn pause(db: &Connection, pause: &Pause) -> Result<(), Fault> {
 /// Between the reasons of those who paused the same.
 const ALSO: &str = "; also by ";
 
-/// Removes exactly this pause. `false` where there was none.
+/// Removes exactly this pause, and returns it.
 pub(super) fn unpause(
     db: &Connection,
     scope: &Scope,
     by: &str,
     reason: &str,
     at: Wall,
-) -> Result<bool, Fault> {
-    let mut delete = db.prepare_cached("DELETE FROM pauses WHERE scope = ?1")?;
-    if delete.execute([scope.key()])? == 0 {
-        return Ok(false);
-    }
+) -> Result<Option<Pause>, Fault> {
+    let Some(pause) = one(db, scope)? else { return Ok(None) };
+    db.prepare_cached("DELETE FROM pauses WHERE scope = ?1")?.execute([scope.key()])?;
     set_aside(db, scope, -1)?;
     let what = What::Resumed { scope: scope.clone() };
     chain::append(db, &change(scope, by, reason, at, what))?;
-    Ok(true)
+    Ok(Some(pause))
+}
+
+/// Marks the pause of a recall.
+pub(super) fn recalled(db: &Connection, scope: &Scope) -> Result<(), Fault> {
+    db.prepare_cached("UPDATE pauses SET recalled = 1 WHERE scope = ?1")?.execute([scope.key()])?;
+    Ok(())
+}
+
+/// Whether a recall of the file stands.
+pub(super) fn is_recalled(db: &Connection, sha1: Sha1) -> Result<bool, Fault> {
+    let mut select = db.prepare_cached("SELECT 1 FROM pauses WHERE scope = ?1 AND recalled = 1")?;
+    Ok(select.exists([Scope::Sha1(sha1)])?)
 }
 
 /// Why nothing of this tenant is sent, if a pause of it or of everything is the reason.

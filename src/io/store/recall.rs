@@ -58,6 +58,7 @@ pub(super) fn begin(db: &Connection, recall: &Recall) -> Result<(), Fault> {
     let why = format!("recalled: {reason}");
     let pause = Pause { scope: scope.clone(), by: by.clone(), reason: why, at: *at };
     pauses::pause(db, &pause)?;
+    pauses::recalled(db, &scope)?;
     let what = What::Recalled { sha1: *sha1 };
     chain::append(db, &pauses::change(&scope, by, reason, *at, what))
 }

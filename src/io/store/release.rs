@@ -10,7 +10,7 @@ use super::actions::Recorded;
 use super::fault::{Fault, is_unreadable_value};
 use super::sql::Json;
 use super::{actions, breakers, chain, pauses, report};
-use crate::domain::action::{HoldWhy, State, StateName};
+use crate::domain::action::{Approvals, HoldWhy, State};
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey};
@@ -74,7 +74,7 @@ pub(super) fn resume(
     let Resume { scope, by, reason, at } = resume;
     let paused = pauses::unpause(db, scope, &by.name, reason, *at)?;
     let tripped = breakers::reset(db, scope, *at)?;
-    if tripped > 0 && !paused {
+    if tripped > 0 && paused.is_none() {
         let what = What::Resumed { scope: scope.clone() };
         chain::append(db, &pauses::change(scope, &by.name, reason, *at, what))?;
     }
@@ -118,10 +118,11 @@ struct Waits {
     key: EffectKey,
     state: State,
     expires: Wall,
+    rule: String,
     candidate: String,
 }
 
-const WAITS: &str = "SELECT id, tenant, machine, sha1, detail, expires, candidate
+const WAITS: &str = "SELECT id, tenant, machine, sha1, detail, expires, candidate, rule
     FROM actions LEFT JOIN origins USING (sequence)";
 
 fn waits(row: &rusqlite::Row<'_>) -> rusqlite::Result<Waits> {
@@ -131,6 +132,7 @@ fn waits(row: &rusqlite::Row<'_>) -> rusqlite::Result<Waits> {
         state: row.get::<_, Json<State>>(4)?.0,
         expires: row.get(5)?,
         candidate: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+        rule: row.get(7)?,
     })
 }
 
@@ -148,10 +150,9 @@ fn one(db: &Connection, which: &str, value: impl ToSql) -> Result<Waits, Fault> 
 
 /// Oldest first.
 fn all(db: &Connection, filter: &ActionFilter, say: Say) -> Result<Vec<ActionId>, Fault> {
-    let states: &[StateName] = match (filter.state, say) {
-        (Some(state), _) => &[state],
-        (None, Say::Approve) => &[StateName::Held],
-        (None, Say::Reject) => &[StateName::Held, StateName::Queued],
+    let states = match &filter.state {
+        Some(state) => std::slice::from_ref(state),
+        None => say.states(),
     };
     let mut found = Vec::new();
     for state in states {
@@ -186,7 +187,13 @@ struct Word<'a> {
 
 impl Word<'_> {
     fn on(self, db: &Connection, guard: &dyn Guard, waits: Waits) -> Result<VoteLine, Fault> {
-        let Waits { id, key, state, expires, candidate } = waits;
+        let Waits { id, key, mut state, expires, rule, candidate } = waits;
+        // The rule may ask for more people by now; it never gets by with fewer.
+        if let State::Held { approvals, .. } = &mut state {
+            let given = std::mem::take(&mut approvals.given);
+            *approvals = Approvals { given, ..approvals.and(&guard.approvals(&rule)) };
+        }
+        let mut passed = Vec::new();
         let Self { say, by, reason, at } = self;
         let (voted, next) = match say {
             Say::Approve => {
@@ -223,11 +230,12 @@ impl Word<'_> {
                     return Err(Fault::corrupt(format!("action {id} stands in two states")));
                 }
                 if let Some(released) = released {
+                    passed.clone_from(&released.passed);
                     let sql = "UPDATE actions SET released = ?2 WHERE id = ?1";
                     db.prepare_cached(sql)?.execute(params![id, Json(&released)])?;
                 }
             }
         }
-        Ok(VoteLine { id, key, voted })
+        Ok(VoteLine { id, key, voted, passed })
     }
 }

@@ -124,7 +124,6 @@ fn a_response_says_who_approves_and_what_breaks() {
     };
     assert_eq!(people("mode: approve"), (1, false));
     assert_eq!(people("approvals: {count: 2}"), (2, true));
-    assert_eq!(people("approvals: {four_eyes: false, count: 2}"), (2, false));
     assert_eq!(people("approvals: {four_eyes: true}"), (1, true));
     let rates = |response: &str| {
         let breakers = of(response).breakers;
@@ -134,4 +133,16 @@ fn a_response_says_who_approves_and_what_breaks() {
     assert_eq!(rates("mode: approve"), is("25/1h", "200/1h"));
     assert_eq!(rates("breakers: {actions: 3/90m}"), is("25/1h", "3/90m"));
     assert_eq!(rates("breakers: {machines_per_file: 7/1d}"), is("7/1d", "200/1h"));
+}
+
+#[test]
+fn approvals_that_nothing_waits_for_are_told() {
+    let told = |response: &str| problems(&RIGHT.replace("mode: enforce", response));
+    assert_eq!(told("mode: approve\n  approvals: {count: 2}"), [""; 0]);
+    let both = told("mode: enforce\n  approvals: {count: 2}");
+    let wanted = "r.yml:14:14: warning: in mode enforce nothing waits for these";
+    assert!(both[0].starts_with(wanted), "{both:?}");
+    let wrong = told("mode: approve\n  approvals: {count: 2, four_eyes: false}");
+    let wanted = "r.yml:14:36: error: two people are two with a token each";
+    assert!(wrong[0].starts_with(wanted), "{wrong:?}");
 }

@@ -247,3 +247,30 @@ fn a_list_whose_entries_have_all_expired_ends_what_it_let_act_and_refuses_nothin
     assert!(found.iter().all(|f| f.contains(": warning: ")), "{found:#?}");
     tells(&acts, &[("files.txt", "# none\n")], "r.yml:5:30: error: the list files has no entry");
 }
+
+#[test]
+fn an_entry_that_looks_like_a_slip_is_told_and_counts_as_it_stands() {
+    let hash = "c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13";
+    for odd in [
+        "a.exe untill 2026-12-31",
+        "a.exe 2026-12-31",
+        "a.exe, b.exe",
+        "a;b",
+        "\"a.exe\"",
+        "- a.exe",
+        "a.exe // ours",
+        &hash[1..],
+        &hash[8..],
+    ] {
+        let lists = [("files.txt", format!("{odd}\n"))];
+        let lists = lists.each_ref().map(|(name, text)| (*name, text.as_str()));
+        let found = told(LISTED, &lists, LATE);
+        let told = found.iter().any(|f| f.starts_with("lists/files.txt:1:1: warning: "));
+        assert!(told, "{odd}: {found:#?}");
+    }
+    for right in ["a.exe", "acme agent.exe", "x_2026-12-31.exe", hash, "a-*.exe # ours"] {
+        let lists = [("files.txt", format!("{right}\n"))];
+        let lists = lists.each_ref().map(|(name, text)| (*name, text.as_str()));
+        assert_eq!(told(LISTED, &lists, LATE), [""; 0], "{right}");
+    }
+}

@@ -250,7 +250,7 @@ fn a_response_promises_only_what_is_kept() {
             "approvals: {counts: 1}",
             "r.yml:13:15: error: approvals has no key \"counts\"; did you mean count?",
         ),
-        ("mode: enforce", "approvals: 2", "r.yml:13:14: error: approvals is a number"),
+        ("mode: enforce", "approvals: 2", "r.yml:13:14: error: approvals is written as {count: 2}"),
         ("mode: enforce", "window: 24", "r.yml:13:11: error: window is 24, a number without its"),
         (
             "mode: enforce",
@@ -374,4 +374,33 @@ fn a_test_can_say_what_is_held() {
     let none = held.replace("hold: [alert.status]", "hold: []");
     let found = problems(&none);
     assert!(found[0].contains("it should hold for [] and holds for [alert.status]"), "{found:?}");
+}
+
+#[test]
+fn a_text_that_a_name_can_not_have_or_that_means_a_list_is_refused() {
+    for (to, wanted) in [
+        ("file.name: 'C:\\x\\a.exe'", "is no file.name: it has no \\; the directory stands in"),
+        ("file.name|endswith: '/a.exe'", "is no file.name: it has no /"),
+        (
+            "machine.name: srv1.example untill 2026-12-31",
+            "is no machine.name: such a name has no ' '",
+        ),
+        ("machine.name: '%build-servers%'", "to mean a list, write machine.name|expand: "),
+    ] {
+        let found = problems(&RIGHT.replace("file.entity: File", to));
+        assert!(found.iter().any(|f| f.contains(wanted)), "{to}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_logsource_of_events_is_told_to_select_nothing() {
+    let source = "logsource: {product: x}";
+    assert!(RIGHT.contains(source));
+    for of in ["{product: windows, category: process_creation}", "{service: sysmon}"] {
+        let found = problems(&RIGHT.replace(source, &format!("logsource: {of}")));
+        let wanted = "warning: a logsource selects nothing here";
+        assert!(found.iter().any(|f| f.contains(wanted)), "{of}: {found:#?}");
+    }
+    let ours = "logsource: {product: windows, service: microsoft_defender}";
+    assert_eq!(problems(&RIGHT.replace(source, ours)), [""; 0]);
 }

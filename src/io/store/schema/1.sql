@@ -167,10 +167,12 @@ CREATE TABLE offsets (
 
 -- `scope` is `all`, `tenant:NAME`, `rule:ID`, `machine:HEX` or `sha1:HEX`.
 CREATE TABLE pauses (
-    scope  TEXT PRIMARY KEY,
-    by     TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    at     INTEGER NOT NULL
+    scope    TEXT PRIMARY KEY,
+    by       TEXT NOT NULL,
+    reason   TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    -- It is a recall's: what comes meanwhile waits for a person, also after its end.
+    recalled INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 -- Breakers that tripped. One that was resumed counts anew from then.

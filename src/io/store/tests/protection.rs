@@ -67,6 +67,10 @@ impl Guard for Holds {
     fn protection(&self, _: &str, _: Wall) -> Protection {
         Protection::None
     }
+
+    fn approvals(&self, _: &str) -> Approvals {
+        Approvals::default()
+    }
 }
 
 fn begin(world: &mut World, guard: &dyn Guard) -> Begun {
@@ -161,4 +165,41 @@ fn a_chain_that_was_cut_while_another_went_on_is_seen_without_an_anchor() {
     world.db.connection.execute(sql, []).unwrap();
     let faults = world.db.verify_chains().unwrap();
     assert!(faults[0].contains("entries are missing"), "{faults:?}");
+}
+
+/// A rule that asks for two by now, and deny rules that do not know enough.
+struct Stricter;
+
+impl Guard for Stricter {
+    fn stops(&self, _: &Due<'_>, _: Wall) -> Option<Stop> {
+        None
+    }
+
+    fn protection(&self, _: &str, _: Wall) -> Protection {
+        Protection::Unknown(vec![("deny".to_owned(), vec!["machine.group".to_owned()])])
+    }
+
+    fn approvals(&self, rule: &str) -> Approvals {
+        assert_eq!(rule, "rule-1");
+        Approvals { count: 2, four_eyes: true, given: Vec::new() }
+    }
+}
+
+#[test]
+fn a_rule_that_asks_for_more_by_now_gets_it_and_what_a_yes_passes_over_is_told() {
+    let mut world = World::new();
+    world.take(brings(holds(1, effect(1, 1), HoldWhy::Approval { rule: "rule-1".to_owned() })));
+    let mut yes = |who: &str| {
+        let by = Voter { name: who.to_owned(), personal: who.starts_with("token") };
+        let (which, at) = (Which::Ids(vec![id(1).to_string()]), world.now.wall);
+        let ballot = Ballot { which, say: Say::Approve, by, reason: "fine".to_owned(), at };
+        world.db.vote(&ballot, &Stricter).unwrap().remove(0)
+    };
+    assert_eq!(yes("uid 0").voted, Voted::NotPersonal);
+    let first = yes("token alice");
+    assert_eq!((first.voted, first.passed), (Voted::Counted { given: 1, of: 2 }, vec![]));
+    assert_eq!(yes("token alice").voted, Voted::CountedBefore);
+    let second = yes("token bob");
+    assert_eq!((second.voted, second.passed), (Voted::Released, vec!["deny".to_owned()]));
+    world.expect_sound();
 }

@@ -35,7 +35,7 @@ impl World {
 
     fn resume_file(&mut self) {
         let scope = Scope::Sha1(file());
-        assert!(self.resume(&scope).paused);
+        assert!(self.resume(&scope).paused.is_some());
     }
 }
 
@@ -114,12 +114,30 @@ fn a_recalled_action_is_never_sent_again_also_once_its_file_is_resumed() {
 }
 
 #[test]
-fn while_the_pause_stands_a_new_action_of_the_file_waits_and_the_next_recall_rejects_it() {
+fn what_comes_during_a_recall_waits_for_a_person_also_after_its_end() {
     let mut world = World::new();
-    world.recall();
-    assert!(is_act(&world.decide(brings(acts(1, effect(1, 7)))), id(1)));
-    assert_eq!(world.begin(id(1)), Begun::Aside);
-    assert_eq!(world.recall(), Withdrawn { rejected: 1, asked: 0 });
+    world.decide(brings(holds(9, effect(9, 7), unknown_os())));
+    recall::begin(
+        &world.db.connection,
+        &Recall {
+            sha1: file(),
+            by: "token alice".to_owned(),
+            reason: "a false positive".to_owned(),
+            at: world.now.wall,
+        },
+    )
+    .unwrap();
+    let held = world.decide(brings(acts(1, effect(1, 7))));
+    let Decision::Hold { why, .. } = held else { panic!("{held:?}") };
+    assert_eq!(why.as_str(), "recalled");
+    let settles = world.decide(brings(acts(2, effect(9, 7))));
+    assert!(is_duplicate(&settles, id(9)), "evidence releases nothing either: {settles:?}");
+    assert!(is_act(&world.decide(brings(acts(3, effect(1, 8)))), id(3)), "another file goes on");
+    world.resume_file();
+    assert_eq!(world.begin(id(1)), Begun::NotQueued(StateName::Held));
+    assert!(is_act(&world.decide(brings(acts(4, effect(2, 7)))), id(4)), "what comes then acts");
+    assert_eq!(world.recall(), Withdrawn { rejected: 3, asked: 0 });
+    world.expect_sound();
 }
 
 #[test]
