@@ -13,6 +13,8 @@ pub mod spelling;
 
 mod lenient;
 
+mod read;
+
 mod defender_alert;
 
 pub use split::{Refused, split};

@@ -9,17 +9,15 @@
 //! [`super::spelling`]), which a `not` must not act on. Two equal keys that are read here make the
 //! alert unreadable: no one can know which was meant.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 
-use super::lenient::{Object, OneOrMany, Text, Texts};
+use super::lenient::{OneOrMany, Text, Texts};
+use super::read::{self, set_known, set_known_or_none};
 use super::{Format, spelling};
-use crate::domain::alert::{Alert, Unreadable, severity_rank};
+use crate::domain::alert::{Alert, Unreadable};
 use crate::domain::candidate::{Candidate, Field, Fields, Incomplete, Value};
-use crate::domain::ids::{HashError, MachineId, Sha1};
+use crate::domain::ids::MachineId;
 use crate::domain::time::Wall;
-use crate::limits;
 
 /// See [`Format::gives`].
 pub(super) const GIVES: &[Field] = &[
@@ -126,21 +124,18 @@ struct Evidence<'a> {
 
 /// Reads one alert.
 pub(super) fn decode(alert: &str) -> Result<Alert<'_>, Unreadable> {
-    let Object(mut raw) = serde_json::from_str::<Object<Raw>>(alert).map_err(unreadable)?;
-    let id = read_id(std::mem::take(&mut raw.id))?;
-    let tenant_id = read_tenant(std::mem::take(&mut raw.aad_tenant_id));
-    let machine = read_machine(&raw.machine_id);
+    let mut raw: Raw = read::object(alert)?;
+    let id = read::id(std::mem::take(&mut raw.id))?;
+    let tenant_id = read::tenant(std::mem::take(&mut raw.aad_tenant_id));
+    let machine = read::machine("machineId", &raw.machine_id);
     let mut files = std::mem::take(&mut raw.evidence).0;
     files.retain(|item| entity(&item.entity_type).is_some());
-    if files.len() > limits::CANDIDATES_PER_ALERT {
-        let most = limits::CANDIDATES_PER_ALERT;
-        return Err(Unreadable(format!("{} files; no real alert has over {most}", files.len())));
-    }
-    let created = read_time(&raw.alert_creation_time);
+    let count = read::file_count(files.len())?;
+    let created = read::time(&raw.alert_creation_time);
     let machines = i64::from(raw.machine_id.clone().known().is_some());
     let mut shared = shared_fields(raw, created);
     shared.set(Field::AlertId, Value::Text(id.clone()));
-    shared.set(Field::AlertFiles, Value::Number(i64::try_from(files.len()).unwrap_or(i64::MAX)));
+    shared.set(Field::AlertFiles, count);
     shared.set(Field::AlertMachines, Value::Number(machines));
     let candidates =
         files.into_iter().map(|file| candidate(file, &shared, &machine, created)).collect();
@@ -166,38 +161,24 @@ fn shared_fields(raw: Raw<'_>, created: Option<Wall>) -> Fields<'_> {
         set_known(&mut fields, Field::AlertCreated, raw.alert_creation_time);
     }
     for (field, text) in [
-        (Field::AlertClassification, &raw.classification),
-        (Field::AlertDetermination, &raw.determination),
-        (Field::AlertFamily, &raw.threat_family_name),
-        (Field::AlertThreat, &raw.threat_name),
-    ] {
-        if *text == Text::Null {
-            fields.set(field, Value::Empty);
-        }
-    }
-    for (field, text) in [
         (Field::AlertSeverity, raw.severity),
         (Field::AlertCategory, raw.category),
         (Field::AlertStatus, raw.status),
         (Field::AlertInvestigation, raw.investigation_state),
         (Field::AlertDetectionSource, raw.detection_source),
+    ] {
+        set_known(&mut fields, field, text);
+    }
+    for (field, text) in [
         (Field::AlertClassification, raw.classification),
         (Field::AlertDetermination, raw.determination),
         (Field::AlertFamily, raw.threat_family_name),
         (Field::AlertThreat, raw.threat_name),
     ] {
-        set_known(&mut fields, field, text);
+        set_known_or_none(&mut fields, field, text);
     }
-    match raw.mitre_techniques {
-        Texts::Null => fields.set(Field::AlertTechniques, Value::Empty),
-        Texts::Are(list) if list.is_empty() => fields.set(Field::AlertTechniques, Value::Empty),
-        Texts::Are(list) => fields.set(Field::AlertTechniques, Value::List(list)),
-        Texts::Missing | Texts::Other => {}
-    }
-    if let Value::Text(severity) = fields.get(Field::AlertSeverity) {
-        let rank = severity_rank(severity);
-        fields.set(Field::AlertSeverityRank, Value::Number(rank));
-    }
+    read::set_list_or_none(&mut fields, Field::AlertTechniques, raw.mitre_techniques);
+    read::set_severity_rank(&mut fields);
     fields
 }
 
@@ -211,8 +192,8 @@ fn candidate<'a>(
     if let Some(entity) = entity(&file.entity_type) {
         fields.set_text(Field::FileEntity, entity);
     }
-    let sha1 = read_sha1(&file.sha1);
-    let since = read_time(&file.evidence_creation_time);
+    let sha1 = read::sha1(&file.sha1);
+    let since = read::time(&file.evidence_creation_time);
     if since.is_some() {
         set_known(&mut fields, Field::FileCreated, file.evidence_creation_time);
     }
@@ -228,73 +209,6 @@ fn entity(text: &Text<'_>) -> Option<&'static str> {
     let text = text.clone().known()?;
     let known = spelling::known(Field::FileEntity);
     known.iter().copied().find(|one| one.eq_ignore_ascii_case(&text))
-}
-
-fn read_id(id: Text<'_>) -> Result<Cow<'_, str>, Unreadable> {
-    let id = id.known().ok_or_else(|| Unreadable("the alert has no id".to_owned()))?;
-    if id.len() > limits::ALERT_ID_BYTES {
-        let most = limits::ALERT_ID_BYTES;
-        return Err(Unreadable(format!("the alert's id is longer than {most} bytes")));
-    }
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_.:-".contains(&b);
-    if !id.bytes().all(fits) {
-        return Err(Unreadable(format!("{:?} is no alert id: letters, digits and _.:- only", id)));
-    }
-    Ok(id)
-}
-
-/// What is no text names a tenant all the same, one that nobody knows: only an alert that is silent
-/// about it may fall to the only tenant there is.
-fn read_tenant(text: Text<'_>) -> Option<Cow<'_, str>> {
-    match text {
-        Text::Other => Some(Cow::Borrowed("(not a text)")),
-        text => text.known(),
-    }
-}
-
-fn read_time(text: &Text<'_>) -> Option<Wall> {
-    let Text::Is(text) = text else { return None };
-    Wall::parse(text)
-}
-
-/// Defender's id or, for the things that stand there in its place, what they are.
-fn read_machine(text: &Text<'_>) -> Result<MachineId, Incomplete> {
-    let Some(id) = text.clone().known() else {
-        return Err(Incomplete("machineId is missing".to_owned()));
-    };
-    MachineId::parse(&id).map_err(|why| {
-        let digits = id.bytes().all(|b| b.is_ascii_hexdigit());
-        let shape = match id.len() {
-            _ if why == HashError::Zeros => "is all zeros",
-            36 if uuid::Uuid::try_parse(&id).is_ok() => {
-                "is a GUID: Defender's ids are 40 hex digits"
-            }
-            32 if digits => "is 32 hex digits: Defender's ids are 40",
-            _ if digits => "is not 40 hex digits",
-            _ => "is a name: Defender's ids are 40 hex digits",
-        };
-        Incomplete(format!("machineId {shape}"))
-    })
-}
-
-fn read_sha1(text: &Text<'_>) -> Result<Sha1, Incomplete> {
-    match text.clone().known() {
-        Some(hash) => Sha1::parse(&hash).map_err(|why| Incomplete(format!("sha1 {why}"))),
-        None => Err(Incomplete("sha1 is missing".to_owned())),
-    }
-}
-
-/// Sets a field, unless nothing usable stands there: that is unknown, and unknown never acts.
-fn set_known<'a>(fields: &mut Fields<'a>, field: Field, text: Text<'a>) {
-    if let Some(text) = text.known().and_then(|text| spelling::one(field, text)) {
-        fields.set(field, Value::Text(text));
-    }
-}
-
-/// serde's own words, which name the key and the place but never quote a value at length.
-fn unreadable(e: serde_json::Error) -> Unreadable {
-    let why: String = e.to_string().chars().filter(|c| !c.is_control()).take(160).collect();
-    Unreadable(why)
 }
 
 #[cfg(test)]

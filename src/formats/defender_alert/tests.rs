@@ -1,7 +1,10 @@
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::formats::came_by;
+use crate::limits;
 
 const MACHINE: &str = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
 const SHA1: &str = "87662bc3d60e4200ceaf7aae249d1c343f4b83c9";
