@@ -17,6 +17,8 @@ mod read;
 
 mod defender_alert;
 
+mod graph_alert;
+
 pub use split::{Refused, split};
 
 /// One kind of payload, by its name in the configuration.
@@ -25,12 +27,13 @@ pub enum Format {
     /// `defender-alert`: the alert object of the Defender for Endpoint API (`/api/alerts`), with or
     /// without `evidence[]`.
     DefenderAlert,
+    /// `graph-alert`: the alert object of Microsoft Graph (`/security/alerts_v2`).
+    GraphAlert,
 }
 
 /// Names that later versions know.
-const LATER: [&str; 10] = [
+const LATER: [&str; 9] = [
     "defender-xdr",
-    "graph-alert",
     "sentinel-incident",
     "crowdstrike",
     "ocsf",
@@ -44,18 +47,24 @@ const LATER: [&str; 10] = [
 /// Why a name is no [`Format`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoFormat {
-    #[error("format {0} is not in this version; use defender-alert")]
+    #[error("format {0} is not in this version; use {choice}", choice = names())]
     NotInThisVersion(String),
-    #[error("there is no format {0:?}; use defender-alert")]
+    #[error("there is no format {0:?}; use {choice}", choice = names())]
     Unknown(String),
 }
 
+/// Those of this version, as a choice.
+fn names() -> String {
+    Format::ALL.map(Format::as_str).join(" or ")
+}
+
 impl Format {
-    pub const ALL: [Format; 1] = [Format::DefenderAlert];
+    pub const ALL: [Format; 2] = [Format::DefenderAlert, Format::GraphAlert];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Format::DefenderAlert => "defender-alert",
+            Format::GraphAlert => "graph-alert",
         }
     }
 
@@ -77,6 +86,7 @@ impl Format {
     pub fn decode(self, alert: &str) -> Result<Alert<'_>, Unreadable> {
         match self {
             Format::DefenderAlert => defender_alert::decode(alert),
+            Format::GraphAlert => graph_alert::decode(alert),
         }
     }
 
@@ -91,6 +101,7 @@ impl Format {
     pub fn gives(self, field: Field) -> bool {
         match self {
             Format::DefenderAlert => defender_alert::GIVES.contains(&field),
+            Format::GraphAlert => graph_alert::GIVES.contains(&field),
         }
     }
 }
@@ -150,10 +161,13 @@ mod tests {
 
     #[test]
     fn a_format_of_a_later_version_is_known_and_refused() {
-        assert_eq!(Format::parse("defender-alert"), Ok(Format::DefenderAlert));
+        for format in Format::ALL {
+            assert_eq!(Format::parse(format.as_str()), Ok(format));
+        }
         let later = Format::parse("defender-xdr").unwrap_err();
         assert_eq!(later, NoFormat::NotInThisVersion("defender-xdr".to_owned()));
-        assert!(later.to_string().contains("not in this version"), "{later}");
+        let told = "format defender-xdr is not in this version; use defender-alert or graph-alert";
+        assert_eq!(later.to_string(), told);
         assert!(matches!(Format::parse("defender_alert"), Err(NoFormat::Unknown(_))));
     }
 }

@@ -16,9 +16,9 @@ use crate::io::Clock as _;
 use crate::io::clock::SystemClock;
 
 const OLD_ALERTS: &str = "\
-Alerts are sent as they stand in the file. One whose alertCreationTime is older
-than limits.alert_age (24h where not set) is taken and ends as `too old`, as
-samples in a file soon are: send those with --now.";
+Alerts are sent as they stand in the file. One that was created longer ago than
+limits.alert_age (24h where not set) is taken and ends as `too old`, as samples
+in a file soon are: send those with --now.";
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = OLD_ALERTS)]
@@ -64,7 +64,14 @@ pub fn run(args: Args) -> Outcome {
 
 /// The times of an alert and its evidence that say how old they are. Those of what happened on the
 /// machine, such as a process's start, stay.
-const MADE_AT: [&str; 3] = ["alertCreationTime", "lastUpdateTime", "evidenceCreationTime"];
+const MADE_AT: [&str; 5] = [
+    "alertCreationTime",
+    "lastUpdateTime",
+    "evidenceCreationTime",
+    // Those of Graph: of alert and evidence, and of the alert.
+    "createdDateTime",
+    "lastUpdateDateTime",
+];
 
 /// The alerts with these times set to `now`. Only whole JSON documents: of lines, each is one.
 fn made_now(body: &[u8], now: Wall) -> Result<Vec<u8>, Failure> {
@@ -78,7 +85,8 @@ fn made_now(body: &[u8], now: Wall) -> Result<Vec<u8>, Failure> {
         made.push(b'\n');
     }
     if set == 0 {
-        return Err(Failure::usage("--now: the file has no alertCreationTime to set"));
+        let why = "--now: the file has no alertCreationTime or createdDateTime to set";
+        return Err(Failure::usage(why));
     }
     Ok(made)
 }
@@ -192,6 +200,17 @@ mod tests {
             evidence["evidenceCreationTime"] = now.clone();
         }
         assert_eq!(serde_json::from_slice::<Value>(&made).unwrap(), expected);
+    }
+
+    #[test]
+    fn now_sets_the_times_of_a_graph_alert_too() {
+        let sample = include_str!("../formats/graph_alert/sample.json");
+        let made = made_now(sample.as_bytes(), Wall(1_800_000_000_000_000)).unwrap();
+        let now = Wall(1_800_000_000_000_000).to_string();
+        let made = String::from_utf8(made).unwrap();
+        assert_eq!(made.matches(&now).count(), 6, "{made}");
+        assert_eq!(made.matches("ActivityDateTime\":\"2026-12-03T08:4").count(), 2, "{made}");
+        assert_eq!(made.matches("rocessCreationDateTime\":\"2026-12-03T07:02").count(), 2);
     }
 
     #[test]

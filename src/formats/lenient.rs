@@ -207,55 +207,62 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// An element of a list: an object, or something else, which is read over.
-struct Element<T>(Option<T>);
+/// An object, or something else in its place, which is read over; also as an element of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MaybeObject<T>(pub(super) Option<T>);
 
-struct ElementVisitor<T>(PhantomData<T>);
+impl<T> Default for MaybeObject<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ElementVisitor<T> {
-    type Value = Element<T>;
+struct MaybeObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for MaybeObjectVisitor<T> {
+    type Value = MaybeObject<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(|item| Element(Some(item)))
+        T::deserialize(MapAccessDeserializer::new(map)).map(|item| MaybeObject(Some(item)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Element(None))
+        Ok(MaybeObject(None))
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Element(None))
+        Ok(MaybeObject(None))
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Element(None))
+        Ok(MaybeObject(None))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Element(None))
+        Ok(MaybeObject(None))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Element(None))
+        Ok(MaybeObject(None))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Element(None))
+        Ok(MaybeObject(None))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Element(None))
+        Ok(MaybeObject(None))
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for MaybeObject<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(ElementVisitor(PhantomData))
+        from.deserialize_any(MaybeObjectVisitor(PhantomData))
     }
 }
 
@@ -274,7 +281,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(Element(item)) = seq.next_element()? {
+        while let Some(MaybeObject(item)) = seq.next_element()? {
             items.extend(item);
         }
         Ok(OneOrMany(items))

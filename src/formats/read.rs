@@ -98,6 +98,13 @@ pub(super) fn set_known<'a>(fields: &mut Fields<'a>, field: Field, text: Text<'a
     }
 }
 
+/// As [`set_known`] for an enumeration whose every word is known: another is of no use.
+pub(super) fn set_listed<'a>(fields: &mut Fields<'a>, field: Field, text: Text<'a>) {
+    if let Some(text) = text.known().and_then(|text| spelling::known_one(field, text)) {
+        fields.set(field, Value::Text(text));
+    }
+}
+
 /// As [`set_known`], where `null` says "none".
 pub(super) fn set_known_or_none<'a>(fields: &mut Fields<'a>, field: Field, text: Text<'a>) {
     match text {

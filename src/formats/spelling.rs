@@ -6,7 +6,8 @@ use crate::domain::candidate::Field;
 use crate::domain::ids::{MachineId, Sha1};
 
 /// The values that are known for a field; empty for a field that is no enumeration. Others may
-/// come, and are kept as they came. From the Defender for Endpoint alert API reference.
+/// come, and are kept as they came. From the references of the Defender for Endpoint API and of
+/// `microsoft.graph.security`, under the names of the first where both have one.
 pub fn known(field: Field) -> &'static [&'static str] {
     match field {
         Field::AlertSeverity => &["Informational", "Low", "Medium", "High", "Critical", "Unknown"],
@@ -17,8 +18,27 @@ pub fn known(field: Field) -> &'static [&'static str] {
         Field::AlertDetermination => DETERMINATIONS,
         Field::AlertInvestigation => INVESTIGATIONS,
         Field::AlertCategory => CATEGORIES,
+        Field::AlertServiceSource => SERVICE_SOURCES,
         Field::AlertDetectionSource => DETECTION_SOURCES,
+        Field::MachineHealth => &[
+            "Active",
+            "Inactive",
+            "ImpairedCommunication",
+            "NoSensorData",
+            "NoSensorDataImpairedCommunication",
+            "Unknown",
+        ],
+        Field::MachineOnboarding => {
+            &["Onboarded", "CanBeOnboarded", "Unsupported", "InsufficientInfo", "Unknown"]
+        }
+        Field::MachineRisk => &["None", "Informational", "Low", "Medium", "High", "Unknown"],
+        Field::MachineAvStatus => {
+            &["Updated", "NotUpdated", "Disabled", "NotReporting", "NotSupported", "Unknown"]
+        }
         Field::FileEntity => &["File", "Process"],
+        Field::FileRole => ROLES,
+        Field::FileVerdict => &["Malicious", "Suspicious", "Clean", "Unknown"],
+        Field::FileRemediation => REMEDIATIONS,
         Field::FileDetectionStatus => &["Detected", "Blocked", "Prevented", "Unknown"],
         _ => &[],
     }
@@ -99,11 +119,101 @@ const DETECTION_SOURCES: &[&str] = &[
     "CustomTI",
     "ThreatExperts",
     "OfficeATP",
+    "MicrosoftDefenderForIdentity",
+    "CloudAppSecurity",
+    "Microsoft365Defender",
+    "AzureAdIdentityProtection",
+    "Manual",
+    "MicrosoftDataLossPrevention",
+    "AppGovernancePolicy",
+    "AppGovernanceDetection",
+    "MicrosoftDefenderForCloud",
+    "MicrosoftDefenderForIoT",
+    "MicrosoftDefenderForServers",
+    "MicrosoftDefenderForStorage",
+    "MicrosoftDefenderForDNS",
+    "MicrosoftDefenderForDatabases",
+    "MicrosoftDefenderForContainers",
+    "MicrosoftDefenderForNetwork",
+    "MicrosoftDefenderForAppService",
+    "MicrosoftDefenderForKeyVault",
+    "MicrosoftDefenderForResourceManager",
+    "MicrosoftDefenderForApiManagement",
+    "MicrosoftDefenderForAIServices",
+    "MicrosoftDefenderThreatIntelligenceAnalytics",
+    "MicrosoftThreatIntelligence",
+    "MicrosoftInsiderRiskManagement",
+    "MicrosoftSentinel",
+    "SecurityCopilot",
+    "BuiltInMl",
+    "NrtAlerts",
+    "ScheduledAlerts",
     "Unknown",
 ];
 
+const SERVICE_SOURCES: &[&str] = &[
+    "MicrosoftDefenderForEndpoint",
+    "MicrosoftDefenderForIdentity",
+    "MicrosoftDefenderForCloudApps",
+    "MicrosoftDefenderForOffice365",
+    "MicrosoftDefenderForCloud",
+    "Microsoft365Defender",
+    "AzureAdIdentityProtection",
+    "MicrosoftAppGovernance",
+    "DataLossPrevention",
+    "MicrosoftSentinel",
+    "MicrosoftInsiderRiskManagement",
+    "MicrosoftThreatIntelligence",
+    "Unknown",
+];
+
+const ROLES: &[&str] = &[
+    "Contextual",
+    "Scanned",
+    "Source",
+    "Destination",
+    "Created",
+    "Added",
+    "Compromised",
+    "Edited",
+    "Attacked",
+    "Attacker",
+    "CommandAndControl",
+    "Loaded",
+    "Suspicious",
+    "PolicyViolator",
+    "Unknown",
+];
+
+const REMEDIATIONS: &[&str] = &[
+    "None",
+    "Active",
+    "PendingApproval",
+    "Running",
+    "Remediated",
+    "PartiallyRemediated",
+    "Unremediated",
+    "Prevented",
+    "Blocked",
+    "Declined",
+    "NotFound",
+    "Unknown",
+];
+
+/// Other names of known values, by field.
+const ALIASES: &[(Field, &str, &str)] = &[
+    (Field::AlertDetectionSource, "microsoftDefenderForEndpoint", "WindowsDefenderAtp"),
+    (Field::AlertDetectionSource, "antivirus", "WindowsDefenderAv"),
+    (Field::AlertDetectionSource, "smartScreen", "WindowsDefenderSmartScreen"),
+    (Field::AlertDetectionSource, "microsoftThreatExperts", "ThreatExperts"),
+    (Field::AlertDetectionSource, "microsoftDefenderForOffice365", "OfficeATP"),
+    (Field::FileVerdict, "noThreatsFound", "Clean"),
+    (Field::FileRemediation, "notRemediated", "Unremediated"),
+];
+
 /// The one spelling of a value, or `None` for one of no use there, which is an absent field: a
-/// number in place of an enumeration's word, a hash or an id that is none, a path that is none.
+/// number in place of an enumeration's word, Graph's `unknownFutureValue`, which stands for words
+/// that it keeps to itself, a hash or an id that is none, a path that is none.
 /// Enumerations are told by their letters, whatever case, blanks, commas, `_` and `-` a payload
 /// writes; `UnSpecified` is `Unknown` everywhere; a word that is not known comes back as it is.
 pub fn one(field: Field, value: Cow<'_, str>) -> Option<Cow<'_, str>> {
@@ -121,11 +231,21 @@ fn word(field: Field, value: Cow<'_, str>) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed("Unknown"));
     }
     let known = known(field);
-    match known.iter().find(|known| alike(known, &value)) {
-        Some(known) => Some(Cow::Borrowed(known)),
-        None if !known.is_empty() && value.parse::<f64>().is_ok() => None,
+    if known.is_empty() {
+        return Some(value);
+    }
+    let alias = || ALIASES.iter().find(|(of, alias, _)| *of == field && alike(alias, &value));
+    let one = known.iter().find(|known| alike(known, &value)).copied();
+    match one.or_else(|| alias().map(|(_, _, one)| *one)) {
+        Some(one) => Some(Cow::Borrowed(one)),
+        None if value.parse::<f64>().is_ok() || alike(&value, "unknownFutureValue") => None,
         None => Some(value),
     }
+}
+
+/// As [`one`] for a field that is an enumeration, and `None` for a word that is not known.
+pub(super) fn known_one(field: Field, value: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    one(field, value).filter(|one| known(field).contains(&&**one))
 }
 
 /// Compares letter by letter, so that most texts are told apart by their first.

@@ -1,7 +1,8 @@
 use std::fs;
 
 use super::*;
-use crate::domain::candidate::{Field, Fields, Value};
+use crate::domain::action::HoldWhy;
+use crate::domain::candidate::{Candidate, Field, Fields, Value};
 use crate::domain::rule::{Judgement, Protection};
 use crate::formats::{self, Format};
 use crate::limits;
@@ -255,6 +256,60 @@ fn the_demonstration_acts_on_its_file_and_on_nothing_else() {
                 .to_owned()
         )]
     );
+}
+
+/// What Graph calls things is what the rules call them, so that they need no second copy.
+#[test]
+fn the_shipped_rules_judge_a_graph_alert_as_one_of_the_other_api() {
+    let enforced = |rule: &str| {
+        let rule = rule.split("tests:").next().unwrap();
+        rule.replace("mode: observe", "mode: enforce")
+    };
+    let rules = [
+        ("m.yml", &*enforced(include_str!("../../rules/quarantine-active-malware.yml"))),
+        ("r.yml", &*enforced(include_str!("../../rules/quarantine-ransomware.yml"))),
+        ("t.yml", &*enforced(include_str!("../../rules/quarantine-credential-theft-tools.yml"))),
+    ];
+    let ruleset = load_from(&rules, &|_| None).unwrap_or_else(|why| panic!("{why}")).ruleset;
+    let sample = include_str!("../formats/graph_alert/sample.json");
+    let judged = |json: &str| {
+        let alert = Format::GraphAlert.decode(json).unwrap();
+        let judge =
+            |candidate: &Candidate<'_>| match ruleset.judge(&candidate.fields, Mode::Enforce) {
+                Judgement::Act(wanted) => wanted.by.to_owned(),
+                Judgement::Hold { why: HoldWhy::Unknown { fields, .. }, .. } => fields.join(", "),
+                Judgement::NoMatch { .. } => "no match".to_owned(),
+                other => format!("{other:?}"),
+            };
+        alert.candidates.iter().map(judge).collect::<Vec<_>>()
+    };
+    let malware = "5d6a1f0e-3c52-4c3b-9d0a-6f0f6b7d5a11";
+    let ransomware = "8b0e9a57-2f64-4d8e-8a43-19c7d2e0b6f2";
+    let tools = "c2f7d3a4-51be-4f1c-b6a9-7e3d80942c65";
+    for (from, to, file) in [
+        ("\"high\"", "\"high\"", malware),
+        ("\"high\"", "\"medium\"", malware),
+        ("\"high\"", "\"low\"", "no match"),
+        ("\"high\"", "\"unknownFutureValue\"", "no match"),
+        ("\"Malware\"", "\"Ransomware\"", ransomware),
+        ("\"Malware\"", "\"CredentialAccess\"", "no match"),
+        ("\"classification\": \"unknown\"", "\"classification\": null", malware),
+        ("\"classification\": \"unknown\"", "\"classification\": \"falsePositive\"", "no match"),
+        (
+            "\"classification\": \"unknown\"",
+            "\"classification\": \"unknownFutureValue\"",
+            "alert.classification",
+        ),
+        ("\"new\"", "\"resolved\"", "no match"),
+        ("\"detected\"", "\"blocked\"", "no match"),
+        (r"C:\\Users\\msmith", r"C:\\Windows", "no match"),
+    ] {
+        assert!(sample.contains(from), "{from}");
+        assert_eq!(judged(&sample.replace(from, to)), [file, "no match"], "{to}");
+    }
+    let stolen = sample.replace("\"Malware\"", "\"CredentialAccess\"");
+    let stolen = stolen.replace("\"Dridex\"", "\"Mimikatz\"");
+    assert_eq!(judged(&stolen), [tools, "no match"]);
 }
 
 /// Deny rules must not hold everything: not what names a file and its place.

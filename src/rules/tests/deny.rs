@@ -102,8 +102,8 @@ fn a_rule_that_denies_only_denies() {
     );
     wrong_at(
         "file.name: invoice_4471.exe",
-        "file.publisher: Microsoft",
-        "r.yml:5:11: error: no format of this version gives file.publisher, so nobody would ever",
+        "machine.value: High",
+        "r.yml:5:11: error: no format of this version gives machine.value, so nobody would ever",
     );
     let protects = RIGHT.replace("expect: {act", "expect: {protected");
     let wanted = "r.yml:17:14: error: a rule's tests run with that rule alone, and this one denies";

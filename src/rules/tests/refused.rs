@@ -66,7 +66,7 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
             "r.yml:6:29: error: \"UnSpecified\" is no known value of alert.severity; \
              UnSpecified is read as Unknown",
         ),
-        ("machine.os: Windows11", "r.yml:6:13: error: no format of this version gives machine.os"),
+        ("machine.value: High", "r.yml:6:13: error: no format of this version gives machine.value"),
     ] {
         wrong_at(leaf, to, wanted);
     }
@@ -94,7 +94,7 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
     let right = RIGHT.replace("file.entity: File", r"file.entity: File, file.path: 'C:\Users\\*'");
     assert_eq!(problems(&right), Vec::<String>::new());
     let exists = RIGHT
-        .replace("alert.category: Malware", "alert.category: Malware, machine.os|exists: false");
+        .replace("alert.category: Malware", "alert.category: Malware, machine.value|exists: false");
     assert_eq!(problems(&exists), Vec::<String>::new(), "|exists is always known");
 }
 
@@ -285,8 +285,8 @@ fn a_response_promises_only_what_is_kept() {
         ),
         (
             "{{alert.id}}",
-            "{{machine.os}}",
-            "r.yml:12:12: error: no format of this version gives machine.os",
+            "{{machine.value}}",
+            "r.yml:12:12: error: no format of this version gives machine.value",
         ),
         ("{{alert.id}}", "{{alert.id", "r.yml:12:19: error: {{ is not closed"),
     ] {
