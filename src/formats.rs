@@ -9,6 +9,8 @@ use crate::domain::time::Wall;
 
 pub mod split;
 
+pub mod envelope;
+
 pub mod spelling;
 
 mod lenient;
@@ -19,7 +21,7 @@ mod defender_alert;
 
 mod graph_alert;
 
-pub use split::{Refused, split};
+pub use split::{Cut, Refused, split};
 
 /// One kind of payload, by its name in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,11 +92,28 @@ impl Format {
         }
     }
 
+    /// Reads one alert of a delivery. One whose envelope can't be opened is unreadable.
+    pub fn decode_cut<'a>(self, cut: &'a Cut<'_>) -> Result<Alert<'a>, Unreadable> {
+        match cut {
+            Cut::Alert(text) => self.decode(text),
+            Cut::Bad { why, .. } => Err(why.clone()),
+        }
+    }
+
     /// Reads a body that is one alert, without cutting it first, and its own text. `None` is any
     /// other body, also one that is no good: [`split()`] tells.
     pub fn decode_only(self, body: &[u8]) -> Option<(&str, Alert<'_>)> {
         let text = split::perhaps_one(body)?;
-        Some((text, self.decode(text).ok()?))
+        let alert = self.decode(text).ok()?;
+        (self.is_no_envelope(&alert) || !envelope::perhaps(text)).then_some((text, alert))
+    }
+
+    /// Whether an alert shows by itself that its text is no envelope, which saves the search.
+    fn is_no_envelope(self, alert: &Alert<'_>) -> bool {
+        match self {
+            // Its files stand in `evidence`, which no envelope has.
+            Format::DefenderAlert => !alert.candidates.is_empty(),
+        }
     }
 
     /// Whether an alert of this format can have that field; those that [`came_by`] adds it has.
@@ -142,7 +161,7 @@ mod tests {
         let alert = r#"{"id":"a","machineId":"m","evidence":[{"entityType":"File"}]}"#;
         for body in [alert.to_owned(), format!("\u{feff}\r\n {alert}\t\n")] {
             let (text, read) = format.decode_only(body.as_bytes()).unwrap();
-            assert_eq!(split(body.as_bytes()).unwrap(), vec![text]);
+            assert_eq!(split(body.as_bytes()).unwrap(), vec![Cut::Alert(text.into())]);
             assert_eq!(text, alert);
             assert_eq!(format!("{read:?}"), format!("{:?}", format.decode(alert).unwrap()));
         }

@@ -1,11 +1,13 @@
 //! A delivery's body cut into alerts, each still as its own bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::envelope;
+use crate::domain::alert::Unreadable;
 use crate::limits;
 
 /// Why nothing of a body is taken.
@@ -19,69 +21,62 @@ pub enum Refused {
     TooMany,
 }
 
-/// Cuts a body into alerts: one object, an array, `{"value": […]}`, or NDJSON; a byte order mark
-/// and blank lines are fine. An element that is no object is handed on as it is, for the format to
-/// find unreadable: it does not stop its neighbours.
+/// One alert of a delivery, by its own text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cut<'a> {
+    /// For a format to read. Borrowed, unless the body has it as JSON in a text or in Base64.
+    Alert(Cow<'a, str>),
+    /// No format can read it: its envelope can't be opened.
+    Bad { text: Cow<'a, str>, why: Unreadable },
+}
+
+impl Cut<'_> {
+    pub fn text(&self) -> &str {
+        match self {
+            Cut::Alert(text) | Cut::Bad { text, .. } => text,
+        }
+    }
+}
+
+/// Cuts a body into alerts: one object, an array, or NDJSON; a byte order mark and blank lines are
+/// fine. Each may be an envelope of alerts, see [`super::envelope`]. An element that is no object
+/// is handed on as it is, for the format to find unreadable: it does not stop its neighbours.
 ///
 /// The nesting of a body is bounded by its size only; nothing here or in a format recurses over it.
-pub fn split(body: &[u8]) -> Result<Vec<&str>, Refused> {
+pub fn split(body: &[u8]) -> Result<Vec<Cut<'_>>, Refused> {
     let text = std::str::from_utf8(body).map_err(|e| not_utf8(body, e.valid_up_to()))?;
     let text = unmarked(text);
-    let mut alerts = Vec::new();
+    let mut values = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
-        if alerts.len() == limits::ALERTS_PER_DELIVERY {
+        if values.len() == limits::ALERTS_PER_DELIVERY {
             return Err(Refused::TooMany);
         }
-        alerts.push(value.map_err(not_json)?.get());
+        values.push(value.map_err(not_json)?.get());
     }
-    match alerts[..] {
+    match values[..] {
         [] => Err(Refused::NotJson { line: 1, column: 1, why: "the body is empty".to_owned() }),
-        [only] => unwrap_envelope(only),
-        _ => Ok(alerts),
+        [only] if only.starts_with('[') => envelope::unwrap(elements(only)?),
+        _ => envelope::unwrap(values),
     }
 }
 
 /// The text of a body that may be one alert and nothing else, so that it need not be cut; most are.
-/// Whoever decodes it finds out: what is more than one value, or no JSON, is for [`split()`].
+/// Whoever decodes it finds out: what is more than one value, or an envelope, or no JSON, is for
+/// [`split()`].
 pub(super) fn perhaps_one(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(body).ok()?;
     let text = unmarked(text).trim_matches(JSON_BLANKS);
-    (text.starts_with('{') && !text.contains(ENVELOPE_KEY)).then_some(text)
+    text.starts_with('{').then_some(text)
 }
 
 /// Without a byte order mark.
-fn unmarked(text: &str) -> &str {
+pub(super) fn unmarked(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 const JSON_BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// What an envelope always has. A search is far cheaper than a second parse.
-const ENVELOPE_KEY: &str = "\"value\"";
-
-/// The alerts of an array or of `{"value": […]}`; any other value is one alert by itself.
-fn unwrap_envelope(only: &str) -> Result<Vec<&str>, Refused> {
-    if only.starts_with('[') {
-        return elements(only);
-    }
-    if only.starts_with('{') && only.contains(ENVELOPE_KEY) {
-        #[derive(Deserialize)]
-        struct Envelope<'a> {
-            #[serde(borrow)]
-            value: Option<&'a RawValue>,
-            id: Option<IgnoredAny>,
-        }
-        let envelope: Envelope = serde_json::from_str(only).map_err(not_json)?;
-        if let (Some(value), None) = (envelope.value, envelope.id)
-            && value.get().starts_with('[')
-        {
-            return elements(value.get());
-        }
-    }
-    Ok(vec![only])
-}
-
-fn elements(array: &str) -> Result<Vec<&str>, Refused> {
+pub(super) fn elements(array: &str) -> Result<Vec<&str>, Refused> {
     let mut input = serde_json::Deserializer::from_str(array);
     match (Elements { found: Vec::new() }).deserialize(&mut input) {
         Ok(Some(found)) => Ok(found),
@@ -140,8 +135,16 @@ fn not_utf8(body: &[u8], at: usize) -> Refused {
 mod tests {
     use super::*;
 
+    fn texts(body: &[u8]) -> Vec<String> {
+        let text = |cut| match cut {
+            Cut::Alert(text) => text.into_owned(),
+            Cut::Bad { why, .. } => panic!("{why}"),
+        };
+        split(body).unwrap().into_iter().map(text).collect()
+    }
+
     #[test]
-    fn every_envelope_gives_the_same_alerts() {
+    fn every_shape_gives_the_same_alerts() {
         let a = r#"{"id":"a","value":1}"#;
         let b = r#"{"id":"b"}"#;
         let both = vec![a, b];
@@ -151,9 +154,9 @@ mod tests {
             format!("{a}\n{b}"),
             format!("\u{feff}{a}\r\n\n  \n{b}\n\n"),
         ] {
-            assert_eq!(split(body.as_bytes()).unwrap(), both, "{body}");
+            assert_eq!(texts(body.as_bytes()), both, "{body}");
         }
-        assert_eq!(split(a.as_bytes()).unwrap(), vec![a]);
+        assert_eq!(texts(a.as_bytes()), vec![a]);
         assert_eq!(split(b"{\n \"id\": 1\n}").unwrap().len(), 1);
         assert!(split(b"[]").unwrap().is_empty());
         assert!(split(b"{\"value\":[]}").unwrap().is_empty());
@@ -161,7 +164,7 @@ mod tests {
 
     #[test]
     fn an_element_that_is_no_object_does_not_stop_its_neighbours() {
-        let alerts = split(b"[{\"id\":\"a\"}, null, 7, \"x\", []]").unwrap();
+        let alerts = texts(b"[{\"id\":\"a\"}, null, 7, \"x\", []]");
         assert_eq!(alerts, vec!["{\"id\":\"a\"}", "null", "7", "\"x\"", "[]"]);
     }
 
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_alerts_are_refused_in_every_envelope() {
+    fn too_many_alerts_are_refused_in_every_shape() {
         let fits = vec!["{}"; limits::ALERTS_PER_DELIVERY];
         let over = vec!["{}"; limits::ALERTS_PER_DELIVERY + 1];
         for (open, between, close) in [("[", ",", "]"), ("{\"value\":[", ",", "]}"), ("", "\n", "")]

@@ -77,10 +77,11 @@ impl Intake {
             return Ok(judged);
         }
         match formats::split(&delivery.body) {
-            Ok(alerts) => {
-                judged.receipts.reserve(alerts.len());
-                for text in alerts {
-                    judged.receipts.push(match format.decode(text) {
+            Ok(cuts) => {
+                judged.receipts.reserve(cuts.len());
+                for cut in &cuts {
+                    let text = cut.text();
+                    judged.receipts.push(match format.decode_cut(cut) {
                         Ok(alert) => self.judge_alert(&rules, delivery, text, alert, predict),
                         Err(why) => self.unreadable(delivery, why.to_string(), text.as_bytes()),
                     });

@@ -238,7 +238,7 @@ fn the_demonstration_acts_on_its_file_and_on_nothing_else() {
     let ruleset = checked.ruleset.unwrap();
     let json = include_str!("../../rules/demo/samples/demo-alert.json");
     let alerts = formats::split(json.as_bytes()).unwrap();
-    let alert = Format::DefenderAlert.decode(alerts[0]).unwrap();
+    let alert = Format::DefenderAlert.decode_cut(&alerts[0]).unwrap();
     let mut acted = Vec::new();
     for candidate in &alert.candidates {
         if let Judgement::Act(wanted) = ruleset.judge(&candidate.fields, Mode::Enforce) {
@@ -320,7 +320,7 @@ fn the_shipped_rules_that_deny_let_the_samples_act_and_spare_what_is_not_theirs(
     for name in ["defender-malware", "defender-ransomware", "defender-credential-theft"] {
         let json = fs::read_to_string(rules.join(format!("samples/{name}.json"))).unwrap();
         let alerts = formats::split(json.as_bytes()).unwrap();
-        let alert = Format::DefenderAlert.decode(alerts[0]).unwrap();
+        let alert = Format::DefenderAlert.decode_cut(&alerts[0]).unwrap();
         for candidate in &alert.candidates {
             let protected = ruleset.protection(&candidate.fields) != Protection::None;
             let is_process =

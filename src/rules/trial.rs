@@ -61,13 +61,13 @@ impl Came {
 
 /// Runs one test of the only rule in `alone`. `Err` says what came out instead.
 pub(super) fn run(alone: &Ruleset, case: &Case, sample: &str) -> Result<(), String> {
-    let alerts = formats::split(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
+    let cuts = formats::split(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
     let denies = alone.rules().iter().all(|rule| rule.quarantine().is_none());
     let mut came = Came::default();
     let mut files = 0;
-    for alert in alerts {
+    for cut in &cuts {
         let mut alert =
-            Format::DefenderAlert.decode(alert).map_err(|e| format!("the sample: {e}"))?;
+            Format::DefenderAlert.decode_cut(cut).map_err(|e| format!("the sample: {e}"))?;
         // As if it had come at once, so that `alert.age` is 0 unless the test sets it.
         let now = alert.created.unwrap_or(Wall(0));
         formats::came_by(&mut alert, NAMED, NAMED, now);
