@@ -112,7 +112,7 @@ impl Format {
     fn is_no_envelope(self, alert: &Alert<'_>) -> bool {
         match self {
             // Its files stand in `evidence`, which no envelope has.
-            Format::DefenderAlert => !alert.candidates.is_empty(),
+            Format::DefenderAlert | Format::GraphAlert => !alert.candidates.is_empty(),
         }
     }
 

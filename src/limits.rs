@@ -208,6 +208,13 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 /// What `Retry-After` says when a delivery can't be taken now.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Requests a minute that a sender of CloudEvents is told it may make: a small part of what one
+/// listener acknowledges, and more than any sender of alerts has. Nothing is refused beyond it.
+pub const ALLOWED_RATE: u32 = 6000;
+
+/// Origins that one webhook source may list: a source is one sender.
+pub const ORIGINS_PER_SOURCE: usize = 8;
+
 /// Between two log lines about refused signatures: anyone can cause one, and the metric counts
 /// them all.
 pub const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use crate::domain::signature::{Algorithm, Encoding, HmacScheme, Scheme, Seal, Te
 use crate::domain::time::Wall;
 use crate::formats::Format;
 use crate::intake;
-use crate::io::{Clock, defender, kafka};
+use crate::io::{Clock, defender, kafka, webhook};
 use crate::rules::{self, Loaded, Problem};
 
 /// How long a call to Defender may take, from its start to the end of its answer.
@@ -187,14 +187,15 @@ pub fn limits(budgets: &[Budget]) -> Vec<Limit> {
 }
 
 /// Every webhook source by name.
-pub fn seals(config: &Config) -> Settled<Vec<(SourceName, Seal)>> {
-    let mut seals = Vec::new();
+pub fn webhooks(config: &Config) -> Settled<Vec<webhook::Source>> {
+    let mut sources = Vec::new();
     for source in &config.sources {
         if let Kind::Webhook(webhook) = source.kind() {
             let seal =
                 seal(&webhook.verify).map_err(|why| format!("source {}: {why}", source.name))?;
-            seals.push((SourceName::new(&source.name), seal));
+            let (name, origins) = (SourceName::new(&source.name), webhook.origins.clone());
+            sources.push(webhook::Source { name, seal, origins });
         }
     }
-    Ok(seals)
+    Ok(sources)
 }

@@ -48,8 +48,7 @@ fn connections(config: &Config) -> ConnectionLimits {
 pub(super) async fn bind_webhooks(config: &Config, parts: &Parts) -> Started<Option<Webhooks>> {
     let Some(listen) = &config.listen.webhooks else { return Ok(None) };
     let wrong = |why: &dyn std::fmt::Display| StartError::new("the webhook listener", why);
-    let seals = settings::seals(config).map_err(|why| wrong(&why))?;
-    let sources = seals.into_iter().map(|(name, seal)| webhook::Source { name, seal }).collect();
+    let sources = settings::webhooks(config).map_err(|why| wrong(&why))?;
     let listener = serve::Settings {
         name: "webhooks",
         address: listen.address,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::values::{NotYet, Secret, Span};
 use super::{Config, is_name};
+use crate::limits;
 
 /// A source, and the tenants it speaks for.
 #[derive(Debug, Deserialize)]
@@ -32,6 +33,9 @@ pub enum Kind<'a> {
 pub struct Webhook {
     pub format: String,
     pub verify: Verify,
+    /// Senders of CloudEvents that are told, on asking, that they may deliver; none where left out.
+    #[serde(default)]
+    pub origins: Vec<String>,
 }
 
 /// How a delivery's signature is checked. Which scheme, and so which algorithm, is never the
@@ -177,7 +181,7 @@ impl Source {
             }
         }
         match self.kind() {
-            Kind::Webhook(webhook) => webhook.verify.check(config),
+            Kind::Webhook(webhook) => webhook.check(config),
             Kind::Kafka(kafka) => kafka.check(),
         }
     }
@@ -193,6 +197,24 @@ impl Source {
         }
         if let Some(kafka) = &mut self.kafka {
             kafka.security.resolve_paths(base, &format!("sources[{name}].kafka.security"));
+        }
+    }
+}
+
+impl Webhook {
+    fn check(&self, config: &Config) -> Result<(), String> {
+        if self.origins.len() > limits::ORIGINS_PER_SOURCE {
+            return Err(format!("origins: more than {}", limits::ORIGINS_PER_SOURCE));
+        }
+        let in_name = |b: u8| b.is_ascii_alphanumeric() || b".-:".contains(&b);
+        let is_host =
+            |origin: &str| (1..=253).contains(&origin.len()) && origin.bytes().all(in_name);
+        match self.origins.iter().find(|origin| !is_host(origin)) {
+            Some(origin) => Err(format!(
+                "origins: {origin:?} is no host name: write one as the sender does in \
+                 WebHook-Request-Origin, such as eventgrid.azure.net"
+            )),
+            None => self.verify.check(config),
         }
     }
 }

@@ -76,6 +76,22 @@ fn a_share_of_the_fleet_is_a_number_of_machines() {
     assert_eq!((default.actions.to_string().as_str(), default.fleet), ("1000/1h", None));
 }
 
+/// Of the source `siem`.
+const FIRST_FORMAT: &str = "format: defender-alert";
+
+#[test]
+fn origins_are_none_unless_they_are_listed() {
+    let origins = |config: Config| {
+        let Kind::Webhook(webhook) = config.sources[0].kind() else { panic!("siem is a webhook") };
+        webhook.origins.clone()
+    };
+    let example = Config::parse(EXAMPLE, Path::new("lazaret.yaml")).unwrap();
+    assert!(origins(example).is_empty());
+    let listed = "origins: [eventgrid.azure.net, \"10.0.0.1:80\"]\n      format: defender-alert";
+    let listed = origins(parsed(FIRST_FORMAT, listed));
+    assert_eq!(listed, ["eventgrid.azure.net", "10.0.0.1:80"]);
+}
+
 #[test]
 fn wrong_values_say_what_is_right() {
     for (line, replacement, expected) in [
@@ -93,6 +109,14 @@ fn wrong_values_say_what_is_right() {
         ("tenants: [contoso]", "tenants: [fabrikam]", "no tenant fabrikam"),
         ("- name: soar", "- name: siem", "named twice"),
         ("calls: 100,", "calls: 0,", "budgets.quarantine"),
+        (FIRST_FORMAT, "origins: [\"*\"]\n      format: defender-alert", "no host name"),
+        (FIRST_FORMAT, "origins: [\"\"]\n      format: defender-alert", "no host name"),
+        (FIRST_FORMAT, "origins: [https://a.b]\n      format: defender-alert", "eventgrid.azure"),
+        (
+            FIRST_FORMAT,
+            "origins: [a, b, c, d, e, f, g, h, i]\n      format: defender-alert",
+            "more than 8",
+        ),
     ] {
         let said = refusal(&with(line, replacement));
         assert!(said.contains(expected), "{replacement}: {said}");

@@ -2,9 +2,12 @@
 //! when the delivery's acknowledgement says what is durable.
 //!
 //! In this order: media type, size, signature over the raw bytes, queue, commit. Whatever is
-//! refused before the queue leaves no trace but a count.
+//! refused before the queue leaves no trace but a count. The two handshakes of senders, see
+//! `handshake.rs`, end before the queue too.
 
 mod answer;
+
+mod handshake;
 
 mod media;
 
@@ -33,6 +36,7 @@ use crate::metrics::{Metrics, RefusalLabels, RequestLabels, SecretLabels};
 use crate::serve::body::{self, BodyLimits, Held, Shares};
 use crate::serve::{self, BindError, Certificate, Peer};
 use answer::Refusal;
+use handshake::Asked;
 
 /// What the listener is made of.
 pub struct Settings {
@@ -52,6 +56,9 @@ pub struct Source {
     /// Compared with the path as it came, without decoding: keep to what a path may hold.
     pub name: SourceName,
     pub seal: Seal,
+    /// Who is told, on asking with `OPTIONS`, that they may send CloudEvents. It proves nothing:
+    /// their deliveries are verified like any other.
+    pub origins: Vec<String>,
 }
 
 /// Bound, and not serving yet.
@@ -113,7 +120,7 @@ impl Webhooks {
         let receiver =
             Receiver { sources, body, memory, shares, deliveries, clock, metrics, refusal_logged };
         let router = Router::new()
-            .route("/webhooks/{source}", post(receive).fallback(wrong_method))
+            .route("/webhooks/{source}", post(receive).options(ask).fallback(wrong_method))
             .fallback(wrong_path)
             .with_state(Arc::new(receiver));
         listening.serve(router, shutdown).await;
@@ -138,15 +145,22 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
     let name = request.uri().path().strip_prefix("/webhooks/").unwrap_or_default();
     let source = receiver.sources.get(name);
     let began = receiver.clock.now().boot;
-    let response = match receiver.receive(source, request).await {
-        Ok(acknowledged) => answer::acknowledged(acknowledged),
-        Err(refusal) => refusal.into_response(),
-    };
+    let response = receiver.receive(source, request).await.unwrap_or_else(Refusal::into_response);
     receiver.count(source, &response);
     if let Some(source) = source {
         let took = receiver.clock.now().boot.since(began);
         receiver.metrics.latency.webhook(source.name.as_str(), took);
     }
+    response
+}
+
+/// A sender of CloudEvents asks whether it may deliver.
+async fn ask(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
+    let name = request.uri().path().strip_prefix("/webhooks/").unwrap_or_default();
+    let source = receiver.sources.get(name);
+    let (parts, _) = request.into_parts();
+    let response = receiver.permit(source, &parts).unwrap_or_else(Refusal::into_response);
+    receiver.count(source, &response);
     response
 }
 
@@ -167,7 +181,7 @@ impl Receiver {
         &self,
         source: Option<&Source>,
         request: Request,
-    ) -> Result<Acknowledged, Refusal> {
+    ) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
         media::check(&parts.headers)?;
         let peer = parts.extensions.get::<Peer>();
@@ -175,7 +189,29 @@ impl Receiver {
         let held = body::read(body, self.body, [&self.memory, &share]).await?;
         let now = self.clock.now();
         let (source, replay) = self.verify(source, &parts, &held.bytes, now)?;
-        self.hand_over(source, replay, held, now).await
+        if handshake::is_validation(&parts.headers) {
+            return handshake::code(&held.bytes).map(|code| answer::validated(&code));
+        }
+        self.hand_over(source, replay, held, now).await.map(answer::acknowledged)
+    }
+
+    /// Sources that don't exist, that list no origin, and that list others, get the same answer.
+    fn permit(&self, source: Option<&Source>, parts: &Parts) -> Result<Response, Refusal> {
+        let why = match (handshake::asked(&parts.headers), source) {
+            (Asked::Nothing, _) => return Err(Refusal::WrongMethod),
+            (_, None) => "unknown source".to_owned(),
+            (Asked::Origins, _) => "several origins in one request".to_owned(),
+            (Asked::Origin(origin), Some(source)) => {
+                if handshake::is_among(origin, &source.origins) {
+                    return Ok(answer::permitted(origin.clone()));
+                }
+                let origin: String = format!("{origin:?}").chars().take(LOGGED_CHARS).collect();
+                format!("origin {origin} is not in the source's option webhook.origins")
+            }
+        };
+        let path: String = parts.uri.path().chars().take(LOGGED_CHARS).collect();
+        self.refused("refused an origin that asked to deliver", &path, &why, parts);
+        Err(Refusal::Origin)
     }
 
     /// Sources that don't exist, and signatures that are missing or wrong, cost the same work and
@@ -187,11 +223,14 @@ impl Receiver {
         body: &[u8],
         now: Now,
     ) -> Result<(&'a Source, Option<Replay>), Refusal> {
+        // By what the request says of itself, so that it tells nothing of the source.
+        let by_grid = handshake::by_event_grid(&parts.headers);
+        let refusal = if by_grid { Refusal::UnauthenticGrid } else { Refusal::Unauthentic };
         let Some(source) = source else {
             signature::refuse(body);
-            let path: String = parts.uri.path().chars().take(LOGGED_PATH_CHARS).collect();
-            self.refused(&path, "unknown source", parts, now);
-            return Err(Refusal::Unauthentic);
+            let path: String = parts.uri.path().chars().take(LOGGED_CHARS).collect();
+            self.refused(UNAUTHENTIC, &path, "unknown source", parts);
+            return Err(refusal);
         };
         let headers: Vec<(&str, &[u8])> =
             parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
@@ -205,10 +244,14 @@ impl Receiver {
                 Ok((source, replay))
             }
             Err(why) => {
-                self.refused(parts.uri.path(), &why.to_string(), parts, now);
+                let mut said = why.to_string();
+                if by_grid && !handshake::fits_event_grid(source.seal.scheme()) {
+                    said += "; Event Grid signs nothing: give the source the scheme bearer";
+                }
+                self.refused(UNAUTHENTIC, parts.uri.path(), &said, parts);
                 let labels = RefusalLabels { source: name, reason: why.reason() };
                 self.metrics.webhook.signatures_refused.get_or_create(&labels).inc();
-                Err(Refusal::Unauthentic)
+                Err(refusal)
             }
         }
     }
@@ -254,12 +297,13 @@ impl Receiver {
     }
 
     /// One line a second at most: strangers must not be able to fill the log.
-    fn refused(&self, path: &str, why: &str, parts: &Parts, now: Now) {
+    fn refused(&self, what: &'static str, path: &str, why: &str, parts: &Parts) {
+        let now = self.clock.now().boot;
         let last = self.refusal_logged.load(Ordering::Relaxed);
-        if now.boot.since(Boot(last)) >= limits::REFUSAL_LOGGED_EVERY {
-            self.refusal_logged.store(now.boot.0, Ordering::Relaxed);
+        if now.since(Boot(last)) >= limits::REFUSAL_LOGGED_EVERY {
+            self.refusal_logged.store(now.0, Ordering::Relaxed);
             let peer = parts.extensions.get::<Peer>().map(|Peer(address)| *address);
-            tracing::warn!(?path, why, ?peer, "refused a delivery that is not authentic");
+            tracing::warn!(?path, why, ?peer, "{what}");
         }
     }
 
@@ -270,5 +314,7 @@ impl Receiver {
     }
 }
 
-/// Of a path that names no source: enough to see a mistyped name.
-const LOGGED_PATH_CHARS: usize = 80;
+const UNAUTHENTIC: &str = "refused a delivery that is not authentic";
+
+/// Of a path or an origin that is not known: enough to see a mistyped name.
+const LOGGED_CHARS: usize = 80;

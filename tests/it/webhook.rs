@@ -3,6 +3,8 @@
 mod answers;
 mod bad_requests;
 mod clients;
+mod envelopes;
+mod handshakes;
 mod strangers;
 mod tls;
 
@@ -88,7 +90,7 @@ fn settings(seal: Seal) -> Settings {
         },
         body: BodyLimits { bytes_max: BODY_BYTES_MAX, within: far },
         memory: Arc::new(Semaphore::new(limits::BODIES_IN_MEMORY)),
-        sources: vec![Source { name: SourceName::new("siem"), seal }],
+        sources: vec![Source { name: SourceName::new("siem"), seal, origins: Vec::new() }],
         clock: Arc::new(Still),
         metrics,
     }

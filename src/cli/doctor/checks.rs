@@ -105,7 +105,7 @@ fn open_to_others(secret: &Secret) -> Option<String> {
 /// What `run` would refuse at the webhook listener: secrets that do not fit, certificates.
 fn webhooks(config: &Config) -> Option<Finding> {
     let listen = config.listen.webhooks.as_ref()?;
-    if let Err(why) = settings::seals(config) {
+    if let Err(why) = settings::webhooks(config) {
         return Some(Finding::new("webhooks", Health::Fail, why));
     }
     let tls = [listen.tls.as_ref(), config.listen.admin.tls.as_ref()];

@@ -121,6 +121,19 @@ fn an_event_from_the_documentation_is_recognised() {
     assert_eq!(cut(&event.to_string()), [r#"{"id":"a"}"#]);
 }
 
+#[test]
+fn what_the_documentation_shows_is_read() {
+    let shown = include_str!("../../../docs/envelopes.md");
+    let blocks: Vec<_> = shown.split("```json\n").skip(1).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        let cuts = split(block.split("```").next().unwrap().as_bytes()).unwrap();
+        let alert = Format::DefenderAlert.decode_cut(&cuts[0]).unwrap();
+        assert_eq!((cuts.len(), alert.id.as_ref(), alert.candidates.len()), (1, "da1_1", 1));
+        assert!(alert.candidates[0].machine.is_ok() && alert.candidates[0].sha1.is_ok());
+    }
+}
+
 /// Keys that an alert may have too make no envelope by themselves.
 #[test]
 fn an_alert_with_such_keys_is_an_alert() {

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::http::header::{ALLOW, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -21,6 +21,12 @@ pub enum Refusal {
     TooSlow,
     BrokenOff,
     Unauthentic,
+    /// Unauthentic, from a sender who says that it is Event Grid.
+    UnauthenticGrid,
+    /// `OPTIONS` by an origin that may not send here, or to a source that does not exist.
+    Origin,
+    /// Authentic, and not what validates a subscription.
+    NoValidation,
     NotJson(String),
     /// Nothing is wrong with the delivery.
     Busy,
@@ -32,6 +38,21 @@ pub fn acknowledged(acknowledged: Acknowledged) -> Response {
         Acknowledged::Taken(answered) => (StatusCode::ACCEPTED, Json(answered)).into_response(),
         Acknowledged::Replayed(answered) => (StatusCode::OK, Json(answered)).into_response(),
     }
+}
+
+/// 200: this origin may deliver events, so many a minute.
+pub fn permitted(origin: HeaderValue) -> Response {
+    let headers = [
+        (ALLOW, HeaderValue::from_static("POST")),
+        (HeaderName::from_static("webhook-allowed-origin"), origin),
+        (HeaderName::from_static("webhook-allowed-rate"), limits::ALLOWED_RATE.into()),
+    ];
+    (StatusCode::OK, headers).into_response()
+}
+
+/// 200 with the code of Event Grid's validation.
+pub fn validated(code: &str) -> Response {
+    (StatusCode::OK, Json(json!({ "validationResponse": code }))).into_response()
 }
 
 impl From<BodyError> for Refusal {
@@ -53,8 +74,11 @@ impl Refusal {
             Refusal::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Refusal::BrokenOff | Refusal::NotJson(_) => StatusCode::BAD_REQUEST,
-            Refusal::Unauthentic => StatusCode::UNAUTHORIZED,
+            Refusal::BrokenOff | Refusal::NoValidation | Refusal::NotJson(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Refusal::Unauthentic | Refusal::UnauthenticGrid => StatusCode::UNAUTHORIZED,
+            Refusal::Origin => StatusCode::FORBIDDEN,
             Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -70,6 +94,16 @@ impl Refusal {
             Refusal::Unauthentic => {
                 "not authentic: check the source's name in the path, the secret, the signature \
                  over the raw body and the clock"
+            }
+            Refusal::UnauthenticGrid => {
+                "not authentic: Event Grid signs nothing, so it can only deliver to a source with \
+                 the scheme bearer, with the delivery property Authorization: Bearer SECRET"
+            }
+            Refusal::Origin => {
+                "no such source, or this origin is not among its webhook.origins; the log tells"
+            }
+            Refusal::NoValidation => {
+                "aeg-event-type says SubscriptionValidation, but the body is not that one event"
             }
             Refusal::NotJson(why) => why,
             Refusal::Busy => "not acknowledged; send the same delivery again later",

@@ -153,7 +153,8 @@ async fn a_source_that_verifies_nothing_is_for_loopback_only() {
 #[tokio::test]
 async fn two_sources_can_not_share_a_name() {
     let mut settings = settings(standard());
-    settings.sources.push(Source { name: SourceName::new("siem"), seal: standard() });
+    let (name, seal) = (SourceName::new("siem"), standard());
+    settings.sources.push(Source { name, seal, origins: Vec::new() });
     let refused = Webhooks::bind(settings).await.err().unwrap();
     assert!(matches!(refused, WebhookError::SameName(_)), "{refused}");
 }
