@@ -529,7 +529,9 @@ fn a_body_of_several_alerts_is_cut_and_each_names_its_own_tenant() {
         let alerts = split(body.as_bytes()).unwrap();
         let tenants: Vec<String> = alerts
             .iter()
-            .map(|alert| decode(alert).unwrap().tenant_id.unwrap()[..8].to_owned())
+            .map(|cut| {
+                Format::GraphAlert.decode_cut(cut).unwrap().tenant_id.unwrap()[..8].to_owned()
+            })
             .collect();
         assert_eq!(tenants, ["11111111", "99999999"]);
     }
