@@ -41,7 +41,7 @@ enum RoleName {
     View,
     /// Also approves and rejects what is held
     Approve,
-    /// Also pauses, resumes, recalls and tries again
+    /// Also pauses, resumes and recalls
     Operate,
     /// Also whatever no other role is named for
     Admin,

@@ -31,9 +31,9 @@ pub enum Role {
     View,
     /// Also approves and rejects what is held.
     Approve,
-    /// Also pauses, resumes, recalls and tries again.
+    /// Also pauses, resumes and recalls.
     Operate,
-    /// Also whatever no other role is named for, such as reloading the rules.
+    /// Also whatever no other role is named for: nothing yet.
     Admin,
 }
 
