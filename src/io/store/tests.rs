@@ -41,7 +41,7 @@ use crate::domain::decision::{
     AlertAnswer, Content, Decision, Draft, Fate, Intent, Judged, JudgedDelivery, Outcome, Prepared,
     Receipt, Replay,
 };
-use crate::domain::guard::NoGuard;
+use crate::domain::guard::{Guard, NoGuard};
 use crate::domain::ids::{
     ActionId, AttemptId, EffectKey, MachineActionId, MachineId, Sha1, SourceName, TenantName,
 };
@@ -212,11 +212,15 @@ impl World {
     }
 
     fn begin(&mut self, action: ActionId) -> Begun {
+        self.begin_under(action, &NoGuard)
+    }
+
+    fn begin_under(&mut self, action: ActionId, guard: &dyn Guard) -> Begun {
         self.attempts += 1;
         let send_by = Stamp::new(BOOT, self.now.later(Duration::from_secs(2)));
         let id = attempt_id(self.attempts);
         let attempt = NewAttempt { id, action, written: self.stamp(), send_by };
-        self.db.begin(&attempt, &NoGuard).unwrap()
+        self.db.begin(&attempt, guard).unwrap()
     }
 
     /// Closes the newest attempt.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::action::HoldWhy;
 use crate::domain::breaker::{Breaker, Rate};
-use crate::domain::guard::{Due, Guard, Released, Stop};
+use crate::domain::guard::{Due, Released, Stop};
 use crate::domain::rule::Protection;
 use crate::domain::vote::{Say, Voted};
 use crate::io::{ActionFilter, Ballot, Pause, STOP_FILE, Standing, Which};
@@ -184,23 +184,17 @@ fn what_the_guard_stops_is_not_sent_and_stands_where_it_says() {
     ] {
         let mut world = World::new();
         world.take(brings(acts(1, effect(1, 1))));
-        let begun = begin(&mut world, &Says(Some(stop), Protection::None));
+        let begun = world.begin_under(id(1), &Says(Some(stop), Protection::None));
         assert_eq!(begun, Begun::Stopped(stands));
         assert_eq!((world.state(id(1)).name(), world.count("attempts")), (stands, 0));
         world.expect_sound();
     }
     let mut world = World::new();
     world.take(brings(acts(1, effect(1, 1))));
-    let begun = begin(&mut world, &Says(Some(Stop::Shut("observe".into())), Protection::None));
+    let begun =
+        world.begin_under(id(1), &Says(Some(Stop::Shut("observe".into())), Protection::None));
     assert_eq!(begun, Begun::Paused("observe".to_owned()));
     assert_eq!((world.state(id(1)).name(), world.count("attempts")), (StateName::Queued, 0));
-}
-
-fn begin(world: &mut World, guard: &dyn Guard) -> Begun {
-    let send_by = Stamp::new(BOOT, world.now.later(Duration::from_secs(2)));
-    let written = world.stamp();
-    let attempt = NewAttempt { id: attempt_id(1), action: id(1), written, send_by };
-    world.db.begin(&attempt, guard).unwrap()
 }
 
 fn ballot(world: &World, which: Which, say: Say, who: &str) -> Ballot {
@@ -302,10 +296,13 @@ fn every_state_and_every_command() {
             let mut world = World::new();
             bring_to(&mut world, state);
             paused(&mut world, &scope);
-            assert!(!matches!(begin(&mut world, &NoGuard), Begun::Written(_)), "{state} {scope}");
+            assert!(
+                !matches!(world.begin_under(id(1), &NoGuard), Begun::Written(_)),
+                "{state} {scope}"
+            );
             assert_eq!(world.state(id(1)).name(), state, "a pause moves nothing: {scope}");
             world.resume(&scope);
-            let begun = matches!(begin(&mut world, &NoGuard), Begun::Written(_));
+            let begun = matches!(world.begin_under(id(1), &NoGuard), Begun::Written(_));
             assert_eq!(begun, state == Queued, "{state} {scope}");
             world.expect_sound();
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::action::HoldWhy;
-use crate::domain::guard::{Due, Guard, Stop};
+use crate::domain::guard::{Due, Stop};
 use crate::domain::rule::Protection;
 use crate::domain::vote::{Say, Voted};
 use crate::io::{ActionFilter, Ballot, Which};
@@ -73,13 +73,6 @@ impl Guard for Holds {
     }
 }
 
-fn begin(world: &mut World, guard: &dyn Guard) -> Begun {
-    let send_by = Stamp::new(BOOT, world.now.later(Duration::from_secs(2)));
-    let (id_of, written) = (attempt_id(77), world.stamp());
-    let attempt = NewAttempt { id: id_of, action: id(1), written, send_by };
-    world.db.begin(&attempt, guard).unwrap()
-}
-
 fn approve(world: &mut World) -> Voted {
     let by = Voter { name: "token alice".to_owned(), personal: true };
     let (which, at) = (Which::Ids(vec![id(1).to_string()]), world.now.wall);
@@ -98,7 +91,7 @@ fn a_yes_ends_with_the_next_hold() {
     world.take(brings(holds(1, effect(1, 1), HoldWhy::Approval { rule: "rule-1".to_owned() })));
     assert_eq!(approve(&mut world), Voted::Released);
     assert_eq!(released_by(&mut world), ["token alice"]);
-    assert_eq!(begin(&mut world, &Holds), Begun::Stopped(StateName::Held));
+    assert_eq!(world.begin_under(id(1), &Holds), Begun::Stopped(StateName::Held));
     assert_eq!(released_by(&mut world), [""; 0]);
     let released = world.decide(brings(acts(2, effect(1, 1))));
     assert!(is_act(&released, id(1)), "{released:?}");
@@ -114,7 +107,7 @@ fn what_is_held_before_its_call_has_as_long_as_what_was_held_at_once() {
     };
     assert_eq!(expires(&mut world), DAY);
     world.later(HOUR);
-    assert_eq!(begin(&mut world, &Holds), Begun::Stopped(StateName::Held));
+    assert_eq!(world.begin_under(id(1), &Holds), Begun::Stopped(StateName::Held));
     assert_eq!(expires(&mut world), 3 * DAY);
     world.later(HOUR);
     assert_eq!(approve(&mut world), Voted::Released);

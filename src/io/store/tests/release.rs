@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::action::HoldWhy;
 use crate::domain::breaker::{Breaker, Rate};
-use crate::domain::guard::{Due, Guard, Stop};
+use crate::domain::guard::{Due, Stop};
 use crate::domain::rule::Protection;
 use crate::domain::vote::Say;
 use crate::io::{ActionFilter, Ballot, Pause, Standing, Which};
@@ -96,13 +96,6 @@ impl Guard for Asked {
     }
 }
 
-fn begin(world: &mut World, guard: &dyn Guard) -> Begun {
-    let send_by = Stamp::new(BOOT, world.now.later(Duration::from_secs(2)));
-    let (attempt, written) = (attempt_id(1), world.stamp());
-    let attempt = NewAttempt { id: attempt, action: id(1), written, send_by };
-    world.db.begin(&attempt, guard).unwrap()
-}
-
 fn two() -> Approvals {
     Approvals { count: 2, four_eyes: true, given: Vec::new() }
 }
@@ -128,7 +121,7 @@ fn what_evidence_releases_stands_by_the_rule_that_did() {
                 paused(&mut world, &scope, "token alice", "it is wrong");
             }
             let guard = Asked(std::sync::Mutex::default());
-            let begun = begin(&mut world, &guard);
+            let begun = world.begin_under(id(1), &guard);
             assert_eq!(begun == Begun::Aside, covered, "{begun:?}, before: {before}");
             let asked = ("rule-2".to_owned(), r#"{"machine.os":"x"}"#.to_owned(), two());
             let asked = if covered { vec![] } else { vec![asked] };
@@ -154,7 +147,7 @@ fn what_a_decision_asked_of_people_is_kept_with_what_it_made() {
         let mut world = World::new();
         world.take(brings(Draft { approvals: approvals.clone(), ..acts(1, effect(1, 1)) }));
         let guard = Asked(std::sync::Mutex::default());
-        begin(&mut world, &guard);
+        world.begin_under(id(1), &guard);
         assert_eq!(guard.0.lock().unwrap()[0].2, approvals);
     }
 }
