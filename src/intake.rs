@@ -22,7 +22,7 @@ use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::rule::{Mode, Ruleset};
 use crate::formats::Format;
 use crate::io::{Ack, Acknowledged, Clock, Delivery, NotTaken, Store, StoreError, Taken};
-use crate::limits::{INTAKE_BATCH, INTAKE_PIPELINE};
+use crate::limits::{INTAKE_BATCH, INTAKE_PIPELINE, ODD_ROWS_PER_SECOND};
 use crate::metrics::Metrics;
 
 pub use judge::Source;
@@ -56,7 +56,10 @@ pub struct Intake {
     nudge: Nudge,
     metrics: Arc<Metrics>,
     predicted: Cache<EffectKey, ActionId>,
+    /// Of what matched nothing.
     rows: judge::RowAllowance,
+    /// Of what could not be judged whole.
+    odd_rows: judge::RowAllowance,
 }
 
 /// A batch on its way through the store.
@@ -81,7 +84,8 @@ impl Intake {
             .eviction_policy(EvictionPolicy::lru())
             .build();
         let rows = judge::RowAllowance::new(settings.no_match_rows_per_second);
-        Self { settings, rules, store, clock, nudge, metrics, predicted, rows }
+        let odd_rows = judge::RowAllowance::new(ODD_ROWS_PER_SECOND);
+        Self { settings, rules, store, clock, nudge, metrics, predicted, rows, odd_rows }
     }
 
     /// Takes deliveries until all senders are gone.

@@ -20,6 +20,9 @@ pub const BODIES_IN_MEMORY: usize = 64 * 1024 * 1024;
 /// Of these, what the bodies of one host may take, or one body if that is more.
 pub const BODIES_OF_ONE_HOST: usize = BODIES_IN_MEMORY / 4;
 
+/// For how long what a deny rule covered stays covered, although other evidence says less.
+pub const SPARED_FOR: Duration = Duration::from_secs(24 * 3600);
+
 /// From the commit of an attempt to the last moment its first byte may be written.
 pub const SEND_BY: Duration = Duration::from_secs(2);
 
@@ -41,8 +44,17 @@ pub const CANDIDATES_PER_ALERT: usize = 1000;
 /// Alerts in one delivery. More are refused as too large.
 pub const ALERTS_PER_DELIVERY: usize = 10_000;
 
-/// A text in the snapshot that is kept with each action of an alert: a path, at most.
+/// A text in the snapshot that is kept with each action of an alert.
 pub const SNAPSHOT_TEXT_BYTES: usize = 1024;
+
+/// The same for the name and path of its file: no path of Windows is longer, and whoever drops a
+/// file must not be able to choose one that rules can't judge again. Each stands for one action
+/// alone, so a delivery can't multiply it.
+pub const SNAPSHOT_PATH_BYTES: usize = 128 * 1024;
+
+/// Rows kept in a second of alerts that are unreadable, incomplete, too old or of an unknown
+/// tenant: beyond, they are only counted, or one sender could fill the disk.
+pub const ODD_ROWS_PER_SECOND: u32 = 1000;
 
 /// First bytes of an unreadable delivery that its row keeps.
 pub const UNREADABLE_HEAD_BYTES: usize = 256;
@@ -249,7 +261,7 @@ pub const KAFKA_FOREIGN_MEMBERS_EVERY: Duration = Duration::from_secs(3);
 pub const KAFKA_STOP: Duration = Duration::from_secs(10);
 
 /// How often the directory of rules is looked at.
-pub const RULES_EVERY: Duration = Duration::from_secs(2);
+pub const RULES_EVERY: Duration = Duration::from_secs(1);
 
 /// How long after rules were refused they are read again, though their files look the same.
 pub const RULES_AGAIN: Duration = Duration::from_secs(60);

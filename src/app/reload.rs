@@ -55,8 +55,10 @@ struct Reload {
     store: Arc<SqliteStore>,
     clock: Arc<SystemClock>,
     known: Known,
-    /// What the record says is in force: behind `known` while the store can't write.
-    recorded: Contents,
+    /// What the record says is in force, with its hash: behind `known` while the store can't write.
+    recorded: (String, Contents),
+    /// How the files looked when they last differed from what was read: they may be being written.
+    seen: u64,
 }
 
 /// Watches the rules until it is stopped. `asked` makes it read them whatever the files look like.
@@ -73,7 +75,8 @@ pub(super) fn watch(
         store: parts.store.clone(),
         clock: parts.clock.clone(),
         known: parts.known.clone(),
-        recorded: parts.known.contents.clone(),
+        recorded: (parts.rules.load().hash().to_owned(), parts.known.contents.clone()),
+        seen: parts.known.fingerprint,
     };
     let stop = stop.clone();
     tokio::spawn(async move {
@@ -104,7 +107,10 @@ impl Reload {
         let expires = is_past(self.known.expiry);
         // A clock that is set back brings back what has not expired yet.
         let is_due = expires || is_past(self.known.again) || now < self.known.read_at;
-        if seen == self.known.fingerprint && !is_due && !asked {
+        // Files are copied one by one: a set is read once two looks have seen it alike.
+        let is_settled = std::mem::replace(&mut self.seen, seen) == seen;
+        let differs = seen != self.known.fingerprint;
+        if !(asked || is_due || differs && is_settled) {
             return;
         }
         self.known.fingerprint = seen;
@@ -149,17 +155,18 @@ impl Reload {
     /// Puts on the record what is in force by now; where that fails, at the next look.
     async fn record(&mut self) {
         let contents = self.known.contents.clone();
-        if contents == self.recorded {
-            return;
-        }
-        let rules::Difference { added, changed, removed } = contents.since(&self.recorded);
         let rules = self.rules.load();
         let (hash, count) = (rules.hash().to_owned(), rules.len());
+        if hash == self.recorded.0 {
+            return;
+        }
+        let rules::Difference { added, changed, removed } = contents.since(&self.recorded.1);
         tracing::info!(hash, count, ?added, ?changed, ?removed, "other rules are in force");
+        let loaded = hash.clone();
         let what = What::RulesLoaded { hash, rules: count, added, changed, removed };
         let changes = vec![start::note(&self.clock, what)];
         match self.store.rules_in_force(contents.0.clone(), changes).await {
-            Ok(()) => self.recorded = contents,
+            Ok(()) => self.recorded = (loaded, contents),
             Err(why) => tracing::error!(%why, "that could not be put on the record yet"),
         }
     }

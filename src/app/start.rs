@@ -281,6 +281,10 @@ pub(super) fn housekeeping(
                         failed.cancel();
                         return;
                     }
+                    // What fails is told where it is reported.
+                    if store.trouble().is_some() && store.probe(clock.now().wall).await.is_ok() {
+                        tracing::info!("the store writes again");
+                    }
                     let stopped = stop_file(&file).is_some();
                     if stopped != was_stopped && note_stop_file(&store, &clock, stopped).await {
                         was_stopped = stopped;

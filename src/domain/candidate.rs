@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::ids::{MachineId, Sha1};
 use super::time::Wall;
-use crate::limits::SNAPSHOT_TEXT_BYTES;
+use crate::limits::{SNAPSHOT_PATH_BYTES, SNAPSHOT_TEXT_BYTES};
 
 /// What a field holds. Absent and known-to-be-empty are different things: nothing acts on the
 /// first.
@@ -141,7 +141,7 @@ impl<'a> Fields<'a> {
         for (name, value) in kept {
             let value = match value {
                 serde_json::Value::Null => Value::Empty,
-                serde_json::Value::String(text) if is_cut(&text) => Value::Absent,
+                serde_json::Value::String(text) if is_cut(&name, &text) => Value::Absent,
                 serde_json::Value::String(text) => Value::Text(Cow::Owned(text)),
                 serde_json::Value::Number(number) => Value::Number(number.as_i64()?),
                 serde_json::Value::Array(list) => {
@@ -181,7 +181,7 @@ impl Serialize for Fields<'_> {
         for (field, value) in self.present() {
             match value {
                 Value::Absent | Value::Empty => map.serialize_entry(field.name(), &())?,
-                Value::Text(text) => map.serialize_entry(field.name(), bounded(text))?,
+                Value::Text(text) => map.serialize_entry(field.name(), bounded(field, text))?,
                 Value::Number(number) => map.serialize_entry(field.name(), number)?,
                 Value::List(list) => map.serialize_entry(field.name(), list)?,
             }
@@ -190,14 +190,22 @@ impl Serialize for Fields<'_> {
     }
 }
 
+/// The most bytes of a field's text that the snapshot keeps.
+fn most(field: Field) -> usize {
+    match field {
+        Field::FilePath | Field::FileName => SNAPSHOT_PATH_BYTES,
+        _ => SNAPSHOT_TEXT_BYTES,
+    }
+}
+
 /// Whether [`bounded`] may have cut this text. A character takes up to four bytes.
-fn is_cut(text: &str) -> bool {
-    text.len() + 3 >= SNAPSHOT_TEXT_BYTES
+fn is_cut(name: &str, text: &str) -> bool {
+    Field::parse(name).is_some_and(|field| text.len() + 3 >= most(field))
 }
 
 /// The start of a text that a person would not read to its end: the alert itself is kept whole.
-fn bounded(text: &str) -> &str {
-    &text[..text.floor_char_boundary(SNAPSHOT_TEXT_BYTES)]
+fn bounded(field: Field, text: &str) -> &str {
+    &text[..text.floor_char_boundary(most(field))]
 }
 
 /// What a candidate lacks, so that it can't become an action. Shown as the reason of `incomplete`.

@@ -160,6 +160,8 @@ pub struct Decided {
     /// What breakers have to count.
     pub acted: Vec<Acted>,
     pub settled: Vec<Settled>,
+    /// What deny rules, by id, cover from now on.
+    pub spared: Vec<(EffectKey, Vec<String>)>,
 }
 
 /// A held action that evidence has released. What judged that evidence is what the action stands
@@ -212,24 +214,19 @@ pub struct View {
     pub gauges: HashMap<Place, Gauge>,
     /// Files of which a recall stands.
     pub recalled: HashSet<Sha1>,
+    /// What deny rules, by id, have covered a short while ago. A call stops every copy of a file on
+    /// a machine, so what covers one of them covers all.
+    pub spared: HashMap<EffectKey, Vec<String>>,
 }
-
-/// What deny rules cover in one delivery. A call stops every copy of a file on a machine, so what
-/// covers one of them covers all.
-type Spared<'d> = HashMap<&'d EffectKey, &'d [String]>;
 
 /// Decides one delivery. What it has left in `view` counts only where this succeeds.
 pub fn decide(view: &mut View, delivery: &JudgedDelivery) -> Result<Decided, NotPrepared> {
     let mut decided = Decided::default();
-    let outcomes = delivery.receipts.iter().flat_map(Receipt::outcomes);
-    let spared: Spared<'_> = outcomes
-        .filter_map(|outcome| match outcome {
-            Outcome::Protected { key, by } => Some((key, by.as_slice())),
-            _ => None,
-        })
-        .collect();
     for receipt in &delivery.receipts {
-        let answer = decide_receipt(view, delivery, receipt, &spared, &mut decided)?;
+        deciding::spare(view, delivery, receipt, &mut decided);
+    }
+    for receipt in &delivery.receipts {
+        let answer = decide_receipt(view, delivery, receipt, &mut decided)?;
         decided.answer.alerts.push(answer);
     }
     Ok(decided)
@@ -239,7 +236,6 @@ fn decide_receipt(
     view: &mut View,
     delivery: &JudgedDelivery,
     receipt: &Receipt,
-    spared: &Spared<'_>,
     decided: &mut Decided,
 ) -> Result<AlertAnswer, NotPrepared> {
     let without_candidates = |fate, reason: &str| AlertAnswer {
@@ -263,14 +259,11 @@ fn decide_receipt(
     for candidate in judged {
         let decision = match &candidate.outcome {
             Outcome::Settled(decision) => decision.clone(),
-            Outcome::Draft(draft) => match spared.get(&draft.key) {
-                Some(by) => Decision::Protected { by: by.to_vec() },
+            Outcome::Draft(draft) => match view.spared.get(&draft.key) {
+                Some(by) => Decision::Protected { by: by.clone() },
                 None => decide_draft(view, delivery, receipt, draft, decided)?,
             },
-            Outcome::Protected { key, by } => {
-                deciding::spare(view, delivery, receipt, key, by, decided);
-                Decision::Protected { by: by.clone() }
-            }
+            Outcome::Protected { by, .. } => Decision::Protected { by: by.clone() },
         };
         candidates.push(CandidateAnswer {
             machine: candidate.machine.clone(),

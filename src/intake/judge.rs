@@ -25,7 +25,7 @@ pub struct Source {
     pub(super) tenants: Vec<(TenantName, uuid::Uuid)>,
 }
 
-/// How many rows of what led to nothing may still be kept in this second.
+/// How many rows of one kind may still be kept in this second.
 pub(super) struct RowAllowance {
     per_second: u32,
     second: i64,
@@ -39,7 +39,7 @@ impl RowAllowance {
 
     fn take(&mut self, now: Wall) -> bool {
         let second = now.0.div_euclid(1_000_000);
-        if second != self.second {
+        if second > self.second {
             self.second = second;
             self.used = 0;
         }
@@ -112,7 +112,7 @@ impl Intake {
             Ok(tenant) => tenant,
             Err(named) => {
                 let content = Content::UnknownTenant { named };
-                let keep_row = self.rows.take(delivery.received.wall);
+                let keep_row = self.odd_rows.take(delivery.received.wall);
                 return Receipt { tenant: None, alert_id, content, raw: None, keep_row };
             }
         };
@@ -130,17 +130,13 @@ impl Intake {
             .collect();
         let by_webhook = matches!(delivery.coordinates, Coordinates::Webhook { .. });
         let drafted = judged.iter().any(|j| matches!(j.outcome, Outcome::Draft(_)));
-        let led_to_nothing = |judged: &Judged| {
-            use Decision::{Incomplete, NoMatch, TooOld};
-            let Outcome::Settled(decision) = &judged.outcome else { return false };
-            matches!(decision, NoMatch { .. } | Incomplete { .. } | TooOld { .. })
-        };
-        let led_to_nothing = judged.iter().all(led_to_nothing);
+        let tenant = tenant.clone();
+        let keep_row = self.keeps_row(&judged, now);
         Receipt {
-            tenant: Some(tenant.clone()),
+            tenant: Some(tenant),
             alert_id,
             raw: (by_webhook && drafted).then(|| Arc::from(text.as_bytes())),
-            keep_row: !led_to_nothing || self.rows.take(now),
+            keep_row,
             content: Content::Judged(judged),
         }
     }
@@ -230,10 +226,23 @@ impl Intake {
 }
 
 impl Intake {
+    /// What led to something always has its row.
+    fn keeps_row(&mut self, judged: &[Judged], now: Wall) -> bool {
+        let of = |judged: &Judged, no_match: bool| match &judged.outcome {
+            Outcome::Settled(Decision::NoMatch { .. }) => true,
+            Outcome::Settled(Decision::Incomplete { .. } | Decision::TooOld { .. }) => !no_match,
+            _ => false,
+        };
+        if judged.iter().all(|judged| of(judged, true)) {
+            return self.rows.take(now);
+        }
+        !judged.iter().all(|judged| of(judged, false)) || self.odd_rows.take(now)
+    }
+
     fn unreadable(&mut self, delivery: &Delivery, why: String, bytes: &[u8]) -> Receipt {
         let head = &bytes[..bytes.len().min(UNREADABLE_HEAD_BYTES)];
         let head = String::from_utf8_lossy(head).into_owned();
-        let keep_row = self.rows.take(delivery.received.wall);
+        let keep_row = self.odd_rows.take(delivery.received.wall);
         let content = Content::Unreadable { why, head };
         Receipt { tenant: None, alert_id: String::new(), content, raw: None, keep_row }
     }

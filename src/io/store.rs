@@ -117,6 +117,15 @@ impl SqliteStore {
         self.trouble.get()
     }
 
+    /// Writes a row that means nothing, so that [`SqliteStore::trouble`] ends with its cause.
+    pub fn probe(&self, now: Wall) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.write(move |db| {
+            let sql = "INSERT OR REPLACE INTO noted (what, at) VALUES ('probe', ?1)";
+            db.prepare_cached(sql)?.execute([now])?;
+            Ok(())
+        })
+    }
+
     /// Takes no more work, does what is queued, and returns once the file is closed and its lock
     /// released.
     pub async fn close(&self) {

@@ -54,6 +54,7 @@ impl World {
         }
         let loaded = rules::load(rules.path(), now).unwrap();
         let store = Arc::new(SqliteStore::open(&data.path().join("data"), 10).unwrap());
+        let recorded = (loaded.ruleset.hash().to_owned(), loaded.contents.clone());
         let reload = Reload {
             dir: rules.path().to_owned(),
             rules: Arc::new(ArcSwap::from_pointee(loaded.ruleset)),
@@ -68,7 +69,8 @@ impl World {
                 expiry: loaded.next_expiry,
                 again: None,
             },
-            recorded: loaded.contents,
+            recorded,
+            seen: rules::fingerprint(rules.path()),
         };
         Self { _data: data, rules, reload }
     }
@@ -96,7 +98,9 @@ async fn what_has_expired_ends_also_while_the_files_are_refused() {
         if broken {
             fs::write(world.rules.path().join("wrong.yml"), "title: [").unwrap();
         }
-        world.reload.look(day("2026-12-31"), false).await;
+        for _ in 0..2 {
+            world.reload.look(day("2026-12-31"), false).await;
+        }
         assert_eq!(world.reload.refused.load().is_some(), broken);
         assert_eq!(world.says(), ["acts", "protected"], "to the end of its day");
         world.reload.look(day("2027-01-01"), false).await;
@@ -142,8 +146,28 @@ async fn a_directory_that_was_emptied_takes_no_protection_away() {
     for name in ["acts.yml", "denies.yml"] {
         fs::remove_file(world.rules.path().join(name)).unwrap();
     }
-    world.reload.look(day("2026-12-30"), false).await;
+    for _ in 0..2 {
+        world.reload.look(day("2026-12-30"), false).await;
+    }
     assert_eq!(world.says(), ["acts", "protected"]);
     let why = world.reload.refused.load().as_deref().cloned().unwrap_or_default();
     assert!(why.starts_with("there are no rules"), "{why}");
+}
+
+/// Its hash covers the names of files, so the record has to name the new one.
+#[tokio::test]
+async fn a_set_that_is_being_copied_is_read_when_it_stands_still_and_a_new_name_is_on_the_record() {
+    let mut world = World::new(day("2026-12-30"));
+    let at = |name: &str| world.rules.path().join(name);
+    let denies = fs::read(at("denies.yml")).unwrap();
+    fs::remove_file(at("denies.yml")).unwrap();
+    world.reload.look(day("2026-12-30"), false).await;
+    assert_eq!(world.says(), ["acts", "protected"], "half a set");
+    fs::write(world.rules.path().join("protects.yml"), denies).unwrap();
+    world.reload.look(day("2026-12-30"), false).await;
+    world.reload.look(day("2026-12-30"), false).await;
+    assert_eq!(world.says(), ["acts", "protected"]);
+    let record = world.reload.store.audit(0, 100).await.unwrap();
+    let [line] = &record[..] else { panic!("{record:?}") };
+    assert!(line.details().contains(world.reload.rules.load().hash()), "{}", line.details());
 }

@@ -4,8 +4,8 @@ use super::{Acted, Count, Decided, Effect, NewAction, NotPrepared, Settled, View
 use crate::domain::action::{Action, Class, HoldWhy, Origin, State, StateName};
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::breaker::{Breaker, Place, Says};
-use crate::domain::decision::{Decision, Draft, JudgedDelivery, Prepared, Receipt};
-use crate::domain::ids::{ActionId, EffectKey};
+use crate::domain::decision::{Decision, Draft, JudgedDelivery, Outcome, Prepared, Receipt};
+use crate::domain::ids::ActionId;
 use crate::domain::time::Wall;
 
 /// One draft on its way to a decision.
@@ -138,27 +138,31 @@ impl Deciding<'_> {
     }
 }
 
-/// Protection that comes with later evidence also covers what is held or queued for the effect:
-/// the candidate that this was made of may not have said enough.
+/// Protection that comes with later evidence also covers what is held or queued for the effect: the
+/// candidate that this was made of may not have said enough. What is on its way is not sent again.
 pub(super) fn spare(
     view: &mut View,
     delivery: &JudgedDelivery,
     receipt: &Receipt,
-    key: &EffectKey,
-    by: &[String],
     decided: &mut Decided,
 ) {
-    let Some(effect) = view.effects.get_mut(key) else { return };
-    let (action, from, at) = (effect.owner.id, effect.owner.state, delivery.received);
-    if !matches!(from, StateName::Held | StateName::Queued) {
-        return;
+    for outcome in receipt.outcomes() {
+        let Outcome::Protected { key, by } = outcome else { continue };
+        if view.spared.insert(key.clone(), by.clone()).as_ref() != Some(by) {
+            decided.spared.push((key.clone(), by.clone()));
+        }
+        let Some(effect) = view.effects.get_mut(key) else { continue };
+        let (action, from, at) = (effect.owner.id, effect.owner.state, delivery.received);
+        if !matches!(from, StateName::Held | StateName::Queued) {
+            continue;
+        }
+        let by = format!("rule {}", by.join(", "));
+        let reason = format!("by alert {}, it is protected by {by}", receipt.alert_id);
+        let to = State::Rejected { by };
+        effect.ended(&to, at);
+        let (tenant, what) = (Some(key.tenant.clone()), What::Moved { action, from, to });
+        decided.changes.push(Change { tenant, actor: Actor::Lazaret, reason, at, what });
     }
-    let by = format!("rule {}", by.join(", "));
-    let reason = format!("by alert {}, it is protected by {by}", receipt.alert_id);
-    let to = State::Rejected { by };
-    effect.ended(&to, at);
-    let (tenant, what) = (Some(key.tenant.clone()), What::Moved { action, from, to });
-    decided.changes.push(Change { tenant, actor: Actor::Lazaret, reason, at, what });
 }
 
 fn new_action(

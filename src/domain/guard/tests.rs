@@ -121,3 +121,22 @@ fn what_the_rule_does_not_match_any_more_is_withdrawn_unless_a_person_released_i
         assert_eq!(stops(&rules, Mode::Enforce, &due, NOW), None, "{other}");
     }
 }
+
+/// Whoever drops a file chooses its path.
+#[test]
+fn a_long_path_is_judged_again_as_it_was() {
+    use crate::domain::candidate::{Field, Value};
+    for (field, bytes, is_kept) in [
+        (Field::FilePath, 90_000, true),
+        (Field::FileName, 90_000, true),
+        (Field::AlertTitle, 1000, true),
+        (Field::AlertTitle, 1024, false),
+    ] {
+        let text = "x".repeat(bytes);
+        let mut fields = Fields::default();
+        fields.set_text(field, text.as_str());
+        let kept = serde_json::to_string(&fields).unwrap();
+        let again = Fields::from_snapshot(&kept, NOW).unwrap();
+        assert_eq!(*again.get(field) == Value::Text(text.into()), is_kept, "{field:?} {bytes}");
+    }
+}

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::{Fault, is_unreadable_value};
 use super::sql::{Json, stamp_bytes};
-use super::{actions, pauses};
+use super::{actions, effects, pauses};
 use crate::domain::action::{
     Approvals, AttemptRow, Begun, Call, ClosedAttempt, NewAttempt, OpenAction, Resumed, State,
     StateName,
@@ -56,7 +56,8 @@ pub(super) fn begin(
         approvals: &row.approvals,
         released: row.released.as_ref(),
     };
-    if let Some(stop) = guard.stops(&due, now) {
+    let spared = effects::spared(db, &row.key, now)?.map(Stop::Protected);
+    if let Some(stop) = spared.or_else(|| guard.stops(&due, now)) {
         db.prepare_cached("DELETE FROM attempts WHERE id = ?1")?.execute([id])?;
         return stopped(db, &row, *action, stop, now);
     }

@@ -43,6 +43,8 @@ pub struct Db {
     closed: bool,
     /// Why the last write came to nothing, until one does not: for people.
     pub(super) trouble: Trouble,
+    /// Some work of the open group came to nothing.
+    failed: bool,
     /// Released last.
     _lock: Option<Lock>,
 }
@@ -95,6 +97,7 @@ impl Db {
             lost: None,
             closed: false,
             trouble,
+            failed: false,
             _lock: lock,
         }
     }
@@ -250,10 +253,11 @@ impl Db {
     /// Does each piece of work under a savepoint of its own, commits once, then answers all.
     pub(super) fn group(&mut self, works: Vec<Work>) {
         let before = self.connection.total_changes();
+        self.failed = false;
         self.start();
         let answers: Vec<Answer> = works.into_iter().map(|work| work(self)).collect();
         let committed = self.commit();
-        if committed.is_ok() && self.connection.total_changes() > before {
+        if committed.is_ok() && !self.failed && self.connection.total_changes() > before {
             self.trouble.set(None);
         }
         for answer in answers {
@@ -341,8 +345,10 @@ impl Db {
     /// Tells a fault, and remembers what it means for this transaction and those after it.
     fn told(&mut self, fault: Fault) -> StoreError {
         self.closed |= fault.is_io();
+        let is_disk = fault.is_of_the_disk();
         let error = fault.told(&self.place);
-        if matches!(error, StoreError::Io(_)) {
+        self.failed = true;
+        if is_disk {
             self.trouble.set(Some(error.to_string()));
         }
         if self.closed || self.transaction_is_lost() {

@@ -10,6 +10,7 @@ use crate::domain::action::{Class, State, StateName};
 use crate::domain::dedupe::{Effect, Owner, Settled, Success};
 use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::time::Wall;
+use crate::limits;
 
 /// The row of one effect as it stands. Of an open owner everything is read from its own row.
 pub(super) fn load(db: &Connection, key: &EffectKey) -> Result<Option<Effect>, Fault> {
@@ -61,6 +62,36 @@ pub(super) fn settle(db: &Connection, settled: &Settled) -> Result<(), Fault> {
     )?;
     update.execute(params![settled.action, micros(settled.window), settled.evidence])?;
     Ok(())
+}
+
+/// Keeps that these deny rules cover the effect.
+pub(super) fn spare(
+    db: &Connection,
+    key: &EffectKey,
+    by: &[String],
+    at: Wall,
+) -> Result<(), Fault> {
+    let mut upsert = db.prepare_cached(
+        "INSERT OR REPLACE INTO spared (tenant, machine, sha1, until, by)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let until = at + limits::SPARED_FOR;
+    upsert.execute(params![key.tenant, key.machine, key.sha1, until, Json(by)])?;
+    Ok(())
+}
+
+/// The deny rules, by id, that have covered the effect a short while ago.
+pub(super) fn spared(
+    db: &Connection,
+    key: &EffectKey,
+    now: Wall,
+) -> Result<Option<Vec<String>>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT by FROM spared WHERE tenant = ?1 AND machine = ?2 AND sha1 = ?3 AND until > ?4",
+    )?;
+    let by = select
+        .query_row(params![key.tenant, key.machine, key.sha1, now], |row| row.get::<_, Json<_>>(0));
+    Ok(by.optional()?.map(|Json(by)| by))
 }
 
 /// What the row becomes when its owner ends.

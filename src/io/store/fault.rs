@@ -39,6 +39,19 @@ impl Fault {
             if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure))
     }
 
+    /// The disk, or the right to write to it, is the trouble: it concerns all that is written.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        let of_the_disk = [
+            ErrorCode::DiskFull,
+            ErrorCode::SystemIoFailure,
+            ErrorCode::ReadOnly,
+            ErrorCode::PermissionDenied,
+            ErrorCode::CannotOpen,
+        ];
+        matches!(self, Self::Sqlite(error)
+            if error.sqlite_error_code().is_some_and(|code| of_the_disk.contains(&code)))
+    }
+
     /// Tells it with where it happened and what to do. `place` is the database file.
     pub(super) fn told(self, place: &str) -> StoreError {
         let error = match self {

@@ -87,6 +87,7 @@ impl<'d> Piece<'d> {
             effects: rows_of(db, delivery)?,
             gauges: self.gauges_of(db, delivery)?,
             recalled: recalled(db, delivery)?,
+            spared: spared(db, delivery)?,
         };
         let Ok(decided) = dedupe::decide(&mut view, delivery) else {
             return Ok(Taken::NotPrepared);
@@ -237,6 +238,19 @@ fn rows_of(
     Ok(rows)
 }
 
+fn spared(
+    db: &Connection,
+    delivery: &JudgedDelivery,
+) -> Result<HashMap<EffectKey, Vec<String>>, Fault> {
+    let mut spared = HashMap::new();
+    for key in keys(delivery) {
+        if let Some(by) = effects::spared(db, key, delivery.received)? {
+            spared.insert(key.clone(), by);
+        }
+    }
+    Ok(spared)
+}
+
 fn recalled(db: &Connection, delivery: &JudgedDelivery) -> Result<HashSet<Sha1>, Fault> {
     let mut recalled = HashSet::new();
     for draft in drafts(delivery).filter(|draft| draft.prepared.is_some()) {
@@ -260,6 +274,9 @@ fn write(
     }
     for change in &decided.changes {
         actions::record(db, change)?;
+    }
+    for (key, by) in &decided.spared {
+        effects::spare(db, key, by, at)?;
     }
     for settled in &decided.settled {
         actions::settle(db, settled)?;

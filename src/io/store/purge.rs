@@ -17,7 +17,11 @@ pub(super) fn purge(db: &Connection, retention: &Retention, now: Wall) -> Result
     let effects = "DELETE FROM effects WHERE (tenant, machine, sha1) IN (
         SELECT tenant, machine, sha1 FROM effects WHERE forget IS NOT NULL AND forget <= ?1
         LIMIT ?2)";
+    let spared = "DELETE FROM spared WHERE (tenant, machine, sha1) IN (
+        SELECT tenant, machine, sha1 FROM spared INDEXED BY spared_until WHERE until <= ?1
+        LIMIT ?2)";
     let mut gone = receipts(db, retention, now)?;
+    gone += delete(db, spared, now)?;
     gone += delete(db, replays, now)?;
     gone += delete(db, effects, now)?;
     gone += breakers::forget(db, now)?;

@@ -92,6 +92,18 @@ CREATE TABLE effects (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX effects_forget ON effects (forget) WHERE forget IS NOT NULL;
 
+-- What evidence has shown a deny rule to cover: nothing is sent for it until then, whatever other
+-- evidence says.
+CREATE TABLE spared (
+    tenant  TEXT NOT NULL,
+    machine BLOB NOT NULL,
+    sha1    BLOB NOT NULL,
+    until   INTEGER NOT NULL,
+    by      TEXT NOT NULL,
+    PRIMARY KEY (tenant, machine, sha1)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spared_until ON spared (until);
+
 -- A stamp is 32 bytes: boot id, boot time, wall time (microseconds, big-endian).
 CREATE TABLE attempts (
     sequence INTEGER PRIMARY KEY,

@@ -42,17 +42,36 @@ fn evidence_that_protects_ends_what_is_held_or_queued_and_nothing_that_has_left(
 
 /// A call stops every copy of a file on a machine.
 #[test]
-fn what_protects_one_copy_in_a_delivery_protects_all() {
+fn what_protects_one_copy_protects_all_for_a_day_in_either_order() {
     let mut world = World::new();
     let copies = [
         vec![protects(effect(1, 1)), judged(acts(1, effect(1, 1)))],
         vec![judged(acts(2, effect(2, 2))), protects(effect(2, 2))],
+        vec![protects(effect(3, 3))],
+        vec![judged(acts(3, effect(3, 3)))],
     ];
     for copies in copies {
         assert_eq!(fate(&world.take(webhook(vec![alert(copies)]))), Fate::Protected);
     }
     assert_eq!(world.count("actions"), 0);
+    let next_day = world.decide(later(DAY + MINUTE, brings(acts(4, effect(3, 3)))));
+    assert!(is_act(&next_day, id(4)), "{next_day:?}");
     world.expect_sound();
+}
+
+#[test]
+fn what_is_protected_while_its_call_is_under_way_is_not_sent_again() {
+    let mut world = World::new();
+    world.take(brings(acts(1, effect(1, 1))));
+    assert!(matches!(world.begin(id(1)), Begun::Written(_)));
+    world.take(webhook(vec![alert(vec![protects(effect(1, 1))])]));
+    world.shift(id(1), StateName::InFlight, queued(world.now.wall));
+    assert_eq!(world.begin(id(1)), Begun::Stopped(StateName::Rejected));
+    world.expect_sound();
+    let retention =
+        crate::io::Retention { fates: 30 * DAY, actions: 400 * DAY, unreadable: 7 * DAY };
+    world.db.purge(&retention, wall() + DAY).unwrap();
+    assert_eq!(world.count("spared"), 0);
 }
 
 /// Holds everything, as a deny rule would that lacks a field.
