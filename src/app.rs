@@ -26,14 +26,16 @@ use crate::config::Config;
 use crate::domain::action::Approvals;
 use crate::domain::audit::What;
 use crate::domain::guard::{self, Due, Guard, Stop};
-use crate::domain::rule::{Mode, Protection, Ruleset};
+use crate::domain::rule::{Mode, Protection};
 use crate::domain::time::Wall;
+use crate::intake::InForce;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaSource;
 use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, Delivery, Store};
 use crate::limits::{BODIES_IN_MEMORY, INTAKE_QUEUE, KAFKA_STOP};
 use crate::metrics::Metrics;
+use crate::rules::Loaded;
 use crate::serve::Certificate;
 
 /// In the data directory: a token with role operate for whoever can read that directory, made
@@ -94,7 +96,8 @@ pub fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
 pub fn guard(config: &Config) -> Result<Arc<dyn Guard>, StartError> {
     let now = SystemClock::new().now().wall;
     let loaded = settings::rules(config, now).map_err(|why| StartError::new("the rules", why))?;
-    let rules = Arc::new(ArcSwap::from_pointee(loaded.ruleset));
+    let Loaded { ruleset, formats, .. } = loaded;
+    let rules = Arc::new(ArcSwap::from_pointee(InForce { ruleset, formats }));
     Ok(Arc::new(RulesGuard { rules, ceiling: config.mode.0 }))
 }
 
@@ -233,7 +236,7 @@ struct Parts {
     clock: Arc<SystemClock>,
     store: Arc<SqliteStore>,
     metrics: Arc<Metrics>,
-    rules: Arc<ArcSwap<Ruleset>>,
+    rules: Arc<ArcSwap<InForce>>,
     known: reload::Known,
     refused: reload::Refused,
     bodies: Arc<Semaphore>,
@@ -242,21 +245,21 @@ struct Parts {
 
 /// Judges actions again by the rules in force.
 struct RulesGuard {
-    rules: Arc<ArcSwap<Ruleset>>,
+    rules: Arc<ArcSwap<InForce>>,
     ceiling: Mode,
 }
 
 impl Guard for RulesGuard {
     fn stops(&self, due: &Due<'_>, now: Wall) -> Option<Stop> {
-        guard::stops(&self.rules.load(), self.ceiling, due, now)
+        guard::stops(&self.rules.load().ruleset, self.ceiling, due, now)
     }
 
     fn protection(&self, candidate: &str, now: Wall) -> Protection {
-        guard::protection(&self.rules.load(), candidate, now)
+        guard::protection(&self.rules.load().ruleset, candidate, now)
     }
 
     fn approvals(&self, rule: &str) -> Approvals {
-        self.rules.load().approvals(rule)
+        self.rules.load().ruleset.approvals(rule)
     }
 }
 

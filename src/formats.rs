@@ -21,9 +21,15 @@ mod defender_alert;
 
 mod graph_alert;
 
+pub mod mapped;
+
+mod set;
+
+pub use mapped::Mapped;
+pub use set::{Formats, NoFormat, Reader};
 pub use split::{Cut, Refused, split};
 
-/// One kind of payload, by its name in the configuration.
+/// One kind of payload that is built in, by its name in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// `defender-alert`: the alert object of the Defender for Endpoint API (`/api/alerts`), with or
@@ -34,31 +40,7 @@ pub enum Format {
 }
 
 /// Names that later versions know.
-const LATER: [&str; 9] = [
-    "defender-xdr",
-    "sentinel-incident",
-    "crowdstrike",
-    "ocsf",
-    "wazuh",
-    "splunk",
-    "elastalert",
-    "elastic",
-    "generic",
-];
-
-/// Why a name is no [`Format`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoFormat {
-    #[error("format {0} is not in this version; use {choice}", choice = names())]
-    NotInThisVersion(String),
-    #[error("there is no format {0:?}; use {choice}", choice = names())]
-    Unknown(String),
-}
-
-/// Those of this version, as a choice.
-fn names() -> String {
-    Format::ALL.map(Format::as_str).join(" or ")
-}
+const LATER: [&str; 2] = ["defender-xdr", "sentinel-incident"];
 
 impl Format {
     pub const ALL: [Format; 2] = [Format::DefenderAlert, Format::GraphAlert];
@@ -68,17 +50,6 @@ impl Format {
             Format::DefenderAlert => "defender-alert",
             Format::GraphAlert => "graph-alert",
         }
-    }
-
-    /// The format of that name, in kebab case.
-    pub fn parse(name: &str) -> Result<Self, NoFormat> {
-        if let Some(format) = Self::ALL.into_iter().find(|format| format.as_str() == name) {
-            return Ok(format);
-        }
-        Err(match LATER.contains(&name) {
-            true => NoFormat::NotInThisVersion(name.to_owned()),
-            false => NoFormat::Unknown(name.to_owned()),
-        })
     }
 
     /// Reads one alert, as [`split()`] cut it out, once and borrowed. What it does not know it
@@ -131,11 +102,6 @@ impl fmt::Display for Format {
     }
 }
 
-/// Whether some format of this version gives that field.
-pub fn given(field: Field) -> bool {
-    Format::ALL.into_iter().any(|format| format.gives(field))
-}
-
 /// Sets what the payload can't know: `alert.tenant` and `alert.source` by their configured names,
 /// and `alert.age` in whole seconds since the alert's creation (0 for one from the future, absent
 /// where the alert has no time).
@@ -179,14 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn a_format_of_a_later_version_is_known_and_refused() {
+    fn a_format_is_built_in_of_a_file_of_a_later_version_or_none() {
+        let formats = Formats::default();
         for format in Format::ALL {
-            assert_eq!(Format::parse(format.as_str()), Ok(format));
+            let found = formats.find(format.as_str());
+            assert!(matches!(found, Ok(Reader::BuiltIn(one)) if *one == format), "{found:?}");
         }
-        let later = Format::parse("defender-xdr").unwrap_err();
-        assert_eq!(later, NoFormat::NotInThisVersion("defender-xdr".to_owned()));
-        let told = "format defender-xdr is not in this version; use defender-alert or graph-alert";
-        assert_eq!(later.to_string(), told);
-        assert!(matches!(Format::parse("defender_alert"), Err(NoFormat::Unknown(_))));
+        let later = formats.find("defender-xdr").unwrap_err();
+        assert!(matches!(later, NoFormat::NotInThisVersion(..)), "{later:?}");
+        assert!(later.to_string().contains("not in this version; use defender-alert"), "{later}");
+        let none = formats.find("defender_alert").unwrap_err().to_string();
+        assert!(none.ends_with("write one as formats/defender_alert.yml in the rules' directory"));
     }
 }

@@ -20,7 +20,7 @@ use crate::domain::breaker::TenantBreakers;
 use crate::domain::decision::{Decision, JudgedDelivery};
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::rule::{Mode, Ruleset};
-use crate::formats::Format;
+use crate::formats::Formats;
 use crate::io::{Ack, Acknowledged, Clock, Delivery, NotTaken, Store, StoreError, Taken};
 use crate::limits::{INTAKE_BATCH, INTAKE_PIPELINE, ODD_ROWS_PER_SECOND};
 use crate::metrics::Metrics;
@@ -47,10 +47,16 @@ pub struct Settings {
 /// Tells the relays that there may be work in the store. Carries nothing.
 pub type Nudge = Arc<dyn Fn() + Send + Sync>;
 
+/// What alerts are read and judged by. Swapped as one: a rule never meets formats of another set.
+pub struct InForce {
+    pub ruleset: Ruleset,
+    pub formats: Formats,
+}
+
 /// The first loop. It ends when every sender of deliveries is gone and all they sent is settled.
 pub struct Intake {
     settings: Settings,
-    rules: Arc<ArcSwap<Ruleset>>,
+    rules: Arc<ArcSwap<InForce>>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     nudge: Nudge,
@@ -71,7 +77,7 @@ struct Commit {
 impl Intake {
     pub fn new(
         settings: Settings,
-        rules: Arc<ArcSwap<Ruleset>>,
+        rules: Arc<ArcSwap<InForce>>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         nudge: Nudge,
@@ -229,8 +235,9 @@ enum Predict {
 }
 
 impl Source {
-    /// A source of one format that speaks for these tenants, by name and Entra tenant id.
-    pub fn new(format: Format, tenants: Vec<(TenantName, uuid::Uuid)>) -> Self {
-        Self { format, tenants }
+    /// A source of one format, by its name, that speaks for these tenants, by name and Entra
+    /// tenant id.
+    pub fn new(format: &str, tenants: Vec<(TenantName, uuid::Uuid)>) -> Self {
+        Self { format: format.to_owned(), tenants }
     }
 }

@@ -41,6 +41,10 @@ pub const CONDITION_NESTS: usize = 64;
 /// Candidates of one alert. More are `unreadable`: no real alert has so many files.
 pub const CANDIDATES_PER_ALERT: usize = 1000;
 
+/// Values of an alert that a mapped format's paths may look at, and levels of pairs inside pairs.
+pub const MAPPED_VALUES: usize = 100_000;
+pub const MAPPED_LEVELS: usize = 4;
+
 /// Alerts in one delivery. More are refused as too large.
 pub const ALERTS_PER_DELIVERY: usize = 10_000;
 

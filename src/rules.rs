@@ -2,8 +2,8 @@
 //! that is wrong with all files is said at once, what is alike in one file only a few times.
 //!
 //! A rule file is Sigma with a `response` and `tests` beside its own keys. `DIR/*.yml` and
-//! `DIR/*.yaml` are rules; of what lies deeper, `DIR/lists` holds the lists that they name, and
-//! `DIR/samples` is for their tests.
+//! `DIR/*.yaml` are rules; of what lies deeper, `DIR/lists` holds the lists that they name,
+//! `DIR/formats` the formats that are no Rust, and `DIR/samples` is for the tests of both.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,6 +12,7 @@ use std::path::Path;
 
 use crate::domain::rule::{Mode, Response, Ruleset};
 use crate::domain::time::Wall;
+use crate::formats::Formats;
 
 mod case;
 
@@ -22,6 +23,8 @@ mod detection;
 mod disk;
 
 mod file;
+
+mod format;
 
 mod leaf;
 
@@ -43,6 +46,7 @@ mod yaml;
 
 pub use contents::{Contents, Difference};
 pub use disk::fingerprint;
+pub use format::{CheckedFormats, ListedFormat};
 pub use problem::{Look, Problem, Problems, Severity};
 
 use file::RuleFile;
@@ -52,6 +56,7 @@ use problem::Source;
 /// Rules that may judge.
 pub struct Loaded {
     pub ruleset: Ruleset,
+    pub formats: Formats,
     pub warnings: Vec<Problem>,
     pub contents: Contents,
     /// When the next entry of a list expires, so that the rules have to be loaded again.
@@ -65,6 +70,7 @@ pub struct Loaded {
 pub struct Kept {
     rules: Vec<Source>,
     lists: Vec<(String, Source)>,
+    formats: Vec<(String, Source)>,
 }
 
 impl Kept {
@@ -76,7 +82,8 @@ impl Kept {
             (name.clone(), list::read(source.clone(), is_csv, now).0)
         });
         let lists = Lists::new(lists.collect(), now);
-        check_sources(self.rules.clone(), &lists, None).loaded().ok()
+        let formats = format::check(self.formats.clone(), &lists, None);
+        check_sources(self.rules.clone(), &lists, formats, None).loaded().ok()
     }
 }
 
@@ -85,6 +92,8 @@ impl Kept {
 pub struct Checked {
     /// `None` where a problem is an error.
     pub ruleset: Option<Ruleset>,
+    /// The built-in ones, and those of files that have no error.
+    pub formats: Formats,
     pub problems: Vec<Problem>,
     /// Rules whose files read well, in the order of the files.
     pub rules: Vec<Listed>,
@@ -125,6 +134,7 @@ impl Checked {
         match self.ruleset {
             Some(ruleset) => Ok(Loaded {
                 ruleset,
+                formats: self.formats,
                 warnings: self.problems,
                 contents: self.contents,
                 next_expiry: self.next_expiry,
@@ -141,7 +151,7 @@ pub fn load(dir: &Path, now: Wall) -> Result<Loaded, Problems> {
     check(dir, now).loaded()
 }
 
-/// Checks the rules of a directory, with its lists, and runs their tests.
+/// Checks the rules of a directory, with its lists and formats, and runs their tests.
 pub fn check(dir: &Path, now: Wall) -> Checked {
     let (sources, mut unread) = match disk::rules(dir) {
         Ok(read) => read,
@@ -149,8 +159,11 @@ pub fn check(dir: &Path, now: Wall) -> Checked {
     };
     let (lists, problems) = disk::lists(dir, now);
     unread.extend(problems);
+    let (formats, problems) = disk::formats(dir);
+    unread.extend(problems);
     let sample = |path: &str| disk::read_bounded(&dir.join(path)).map_err(|e| e.to_string());
-    let mut checked = check_sources(sources, &lists, Some(&sample));
+    let formats = format::check(formats, &lists, Some(&sample));
+    let mut checked = check_sources(sources, &lists, formats, Some(&sample));
     if unread.iter().any(|problem| problem.severity == Severity::Error) {
         checked.ruleset = None;
     }
@@ -162,14 +175,34 @@ pub fn check(dir: &Path, now: Wall) -> Checked {
     checked
 }
 
+/// Checks the formats of a directory of rules, and runs their tests.
+pub fn check_formats(dir: &Path, now: Wall) -> CheckedFormats {
+    let (lists, of_lists) = disk::lists(dir, now);
+    let (formats, unread) = disk::formats(dir);
+    let sample = |path: &str| disk::read_bounded(&dir.join(path)).map_err(|e| e.to_string());
+    let mut checked = format::check(formats, &lists, Some(&sample));
+    let errors = of_lists.into_iter().filter(|problem| problem.severity == Severity::Error);
+    checked.problems.extend(unread.into_iter().chain(errors));
+    checked
+}
+
 /// Reads a sample by its path.
 type Sample<'s> = &'s dyn Fn(&str) -> Result<String, String>;
 
-fn check_sources(sources: Vec<Source>, lists: &Lists, sample: Option<Sample<'_>>) -> Checked {
-    let mut checked = Checked { next_expiry: lists.next_expiry(), ..Checked::default() };
+fn check_sources(
+    sources: Vec<Source>,
+    lists: &Lists,
+    of_files: CheckedFormats,
+    sample: Option<Sample<'_>>,
+) -> Checked {
+    let CheckedFormats { formats, mut problems, sources: format_sources, .. } = of_files;
+    // Only a list of the formats' own tests would tell them otherwise.
+    problems.iter_mut().for_each(|problem| problem.is_failed_test = false);
+    let next_expiry = lists.next_expiry();
+    let mut checked = Checked { next_expiry, formats, problems, ..Checked::default() };
     let mut files = Vec::new();
     for source in &sources {
-        let (file, problems) = file::read(source, lists);
+        let (file, problems) = file::read(source, lists, &checked.formats);
         let errors = problems.iter().any(|problem| problem.severity == Severity::Error);
         checked.problems.extend(problem::few(source, problems));
         if let Some(file) = file {
@@ -182,9 +215,10 @@ fn check_sources(sources: Vec<Source>, lists: &Lists, sample: Option<Sample<'_>>
     }
     checked.refuse_twins(&files);
     let rules = files.iter().map(|(source, file)| (file.rule.id.as_str(), *source));
-    checked.contents = Contents::new(rules, lists);
+    checked.contents = Contents::new(rules, lists, &format_sources);
     let texts = lists.iter().map(|(name, list)| (name.to_owned(), list.source.clone()));
-    checked.kept = Kept { rules: sources.clone(), lists: texts.collect() };
+    let lists = texts.collect();
+    checked.kept = Kept { rules: sources.clone(), lists, formats: format_sources };
     if checked.problems.iter().all(|problem| problem.severity == Severity::Warning) {
         let hash = checked.contents.hash(&sources);
         let rules = files.iter().map(|(_, file)| (file.rule.clone(), file.detection.clone()));
@@ -234,7 +268,7 @@ impl Checked {
                     continue;
                 }
             };
-            let outcome = trial::run(&alone, case, &text);
+            let outcome = trial::run(&alone, &self.formats, case, &text);
             // A new entry is what may have made it fail.
             let outcome = outcome.map_err(|why| match source.text.contains("|expand") {
                 true => format!("{why}; lists count as they stand on disk: a new entry may match"),

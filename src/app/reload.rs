@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Parts, StartError, settings, start};
 use crate::config::Config;
 use crate::domain::audit::{Change, What};
-use crate::domain::rule::Ruleset;
 use crate::domain::time::Wall;
+use crate::intake::InForce;
 use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, Store as _};
@@ -40,17 +40,22 @@ pub(super) struct Known {
 pub(super) type Refused = Arc<ArcSwapOption<String>>;
 
 /// Loads the rules of a start.
-pub(super) fn first(config: &Config, now: Wall) -> Result<(Ruleset, Known), StartError> {
+pub(super) fn first(config: &Config, now: Wall) -> Result<(InForce, Known), StartError> {
     // Before the files are read, so that what changes meanwhile is seen later.
     let fingerprint = rules::fingerprint(&config.rules);
     let loaded = settings::rules(config, now).map_err(|why| StartError::new("the rules", why))?;
-    let Loaded { ruleset, contents, next_expiry: expiry, kept, .. } = loaded;
-    Ok((ruleset, Known { fingerprint, read_at: now, contents, kept, expiry, again: None }))
+    let Loaded { ruleset, formats, contents, next_expiry: expiry, kept, .. } = loaded;
+    settings::check_formats(&settings::named_formats(config), &formats)
+        .map_err(|why| StartError::new("the sources", why))?;
+    let in_force = InForce { ruleset, formats };
+    Ok((in_force, Known { fingerprint, read_at: now, contents, kept, expiry, again: None }))
 }
 
 struct Reload {
     dir: PathBuf,
-    rules: Arc<ArcSwap<Ruleset>>,
+    rules: Arc<ArcSwap<InForce>>,
+    /// The formats that sources name.
+    named: Vec<(String, String)>,
     refused: Refused,
     store: Arc<SqliteStore>,
     clock: Arc<SystemClock>,
@@ -71,11 +76,12 @@ pub(super) fn watch(
     let mut reload = Reload {
         dir: config.rules.clone(),
         rules: parts.rules.clone(),
+        named: settings::named_formats(config),
         refused: parts.refused.clone(),
         store: parts.store.clone(),
         clock: parts.clock.clone(),
         known: parts.known.clone(),
-        recorded: (parts.rules.load().hash().to_owned(), parts.known.contents.clone()),
+        recorded: (parts.rules.load().ruleset.hash().to_owned(), parts.known.contents.clone()),
         seen: parts.known.fingerprint,
     };
     let stop = stop.clone();
@@ -119,14 +125,19 @@ impl Reload {
         let dir = self.dir.clone();
         match spawn_blocking(move || rules::load(&dir, now)).await {
             // A directory that is emptied, or filled again file by file, is no decision.
-            Ok(Ok(loaded)) if loaded.ruleset.is_empty() && !self.rules.load().is_empty() => {
+            Ok(Ok(loaded))
+                if loaded.ruleset.is_empty() && !self.rules.load().ruleset.is_empty() =>
+            {
                 let dir = self.dir.display();
                 self.refuse(format!("there are no rules (*.yml) left in {dir}"), asked).await;
             }
-            Ok(Ok(loaded)) => {
-                self.refused.store(None);
-                return self.take(loaded).await;
-            }
+            Ok(Ok(loaded)) => match settings::check_formats(&self.named, &loaded.formats) {
+                Ok(()) => {
+                    self.refused.store(None);
+                    return self.take(loaded).await;
+                }
+                Err(why) => self.refuse(why, asked).await,
+            },
             Ok(Err(problems)) => self.refuse(problems.brief(), asked).await,
             Err(why) => self.refuse(format!("their check ended: {why}"), asked).await,
         }
@@ -143,19 +154,21 @@ impl Reload {
         self.known.contents = loaded.contents;
         self.known.kept = loaded.kept;
         self.known.expiry = loaded.next_expiry;
-        if self.rules.load().hash() == loaded.ruleset.hash() {
+        if self.rules.load().ruleset.hash() == loaded.ruleset.hash() {
             tracing::info!("the rules were read again, and say what they said");
             return;
         }
         // First in force, then on the record: protection does not wait for a disk.
-        self.rules.store(Arc::new(loaded.ruleset));
+        let Loaded { ruleset, formats, .. } = loaded;
+        self.rules.store(Arc::new(InForce { ruleset, formats }));
         self.record().await;
     }
 
     /// Puts on the record what is in force by now; where that fails, at the next look.
     async fn record(&mut self) {
         let contents = self.known.contents.clone();
-        let rules = self.rules.load();
+        let in_force = self.rules.load();
+        let rules = &in_force.ruleset;
         let (hash, count) = (rules.hash().to_owned(), rules.len());
         if hash == self.recorded.0 {
             return;

@@ -11,8 +11,8 @@ use super::start::Relays;
 use super::watch::Watch;
 use crate::config::Config;
 use crate::domain::ids::TenantName;
-use crate::domain::rule::Ruleset;
 use crate::domain::time::Wall;
+use crate::intake::InForce;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaStatus;
 use crate::io::notify::ChannelStatus;
@@ -34,7 +34,7 @@ struct Sources {
     queue: u64,
     stop_file: PathBuf,
     started: Wall,
-    rules: Arc<ArcSwap<Ruleset>>,
+    rules: Arc<ArcSwap<InForce>>,
     rules_dir: PathBuf,
     refused: Refused,
     store: Arc<SqliteStore>,
@@ -74,7 +74,8 @@ impl Reporter {
     pub(super) async fn report(&self) -> Result<Report, StoreError> {
         let from = &self.0;
         let now = from.clock.now().wall;
-        let rules = from.rules.load();
+        let in_force = from.rules.load();
+        let rules = &in_force.ruleset;
         let mut report = Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: from.node.clone(),

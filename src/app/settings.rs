@@ -14,7 +14,7 @@ use crate::domain::limiter::Limit;
 use crate::domain::signature::TimestampHeader;
 use crate::domain::signature::{Algorithm, Encoding, HmacScheme, Scheme, Seal, Template};
 use crate::domain::time::Wall;
-use crate::formats::Format;
+use crate::formats::Formats;
 use crate::intake;
 use crate::io::{Clock, defender, kafka, webhook};
 use crate::rules::{self, Loaded, Problem};
@@ -154,16 +154,29 @@ pub fn defender(tenant: &Tenant, clock: Arc<dyn Clock>) -> Settled<defender::Set
     })
 }
 
+/// The formats that sources name, with the names of the sources.
+pub fn named_formats(config: &Config) -> Vec<(String, String)> {
+    let named = |source: &Source| (source.name.clone(), source.format().to_owned());
+    config.sources.iter().map(named).collect()
+}
+
+/// Whether each of them is built in, or one of the rules' directory.
+pub fn check_formats(named: &[(String, String)], formats: &Formats) -> Settled<()> {
+    for (source, format) in named {
+        let found = formats.find(format);
+        found.map_err(|why| format!("source {source}: format: {why}"))?;
+    }
+    Ok(())
+}
+
 pub fn intake(config: &Config) -> Settled<intake::Settings> {
     let tenants: HashMap<&str, uuid::Uuid> =
         config.tenants.iter().map(|tenant| (tenant.name.as_str(), tenant.id)).collect();
     let mut sources = HashMap::new();
     for source in &config.sources {
-        let format = Format::parse(source.format())
-            .map_err(|why| format!("source {}: format: {why}", source.name))?;
         let of = source.tenants.iter();
         let of = of.map(|name| (TenantName::new(name), tenants[name.as_str()])).collect();
-        sources.insert(SourceName::new(&source.name), intake::Source::new(format, of));
+        sources.insert(SourceName::new(&source.name), intake::Source::new(source.format(), of));
     }
     Ok(intake::Settings {
         sources,

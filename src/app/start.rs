@@ -233,7 +233,7 @@ pub(super) fn admin(
         }),
         resumed,
         guard: parts.guard.clone(),
-        has_rule: Arc::new(move |id| rules.load().mode(id).is_some()),
+        has_rule: Arc::new(move |id| rules.load().ruleset.mode(id).is_some()),
         recalls: parts.store.clone(),
         recalled: Arc::new(move || cancellers.iter().for_each(crate::relay::Nudge::work)),
         tenants: config.tenants.iter().map(|tenant| TenantName::new(&tenant.name)).collect(),
@@ -334,7 +334,8 @@ pub(super) fn note(clock: &SystemClock, what: What) -> Change {
 /// The start goes on the record, with the configuration, the rules in force and how they differ
 /// from those of the last run.
 pub(super) async fn note_start(config: &Config, parts: &Parts) -> Started<()> {
-    let rules = parts.rules.load();
+    let in_force = parts.rules.load();
+    let rules = &in_force.ruleset;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mode = config.mode.0.as_str().to_owned();
     let failed = |why| StartError::new("the start could not be noted", why);

@@ -13,14 +13,14 @@ use crate::domain::decision::{
 use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
 use crate::domain::rule::{Judgement, Ruleset};
 use crate::domain::time::Wall;
-use crate::formats::{self, Format, Refused};
+use crate::formats::{self, Refused};
 use crate::io::{Delivery, NotTaken};
 use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
 
 /// What one source delivers, and for whom it speaks.
 #[derive(Clone, Debug)]
 pub struct Source {
-    pub(super) format: Format,
+    pub(super) format: String,
     /// Name and Entra tenant id.
     pub(super) tenants: Vec<(TenantName, uuid::Uuid)>,
 }
@@ -57,7 +57,8 @@ impl Intake {
         delivery: &Delivery,
         predict: Predict,
     ) -> Result<JudgedDelivery, NotTaken> {
-        let rules = self.rules.load_full();
+        let in_force = self.rules.load_full();
+        let rules = &in_force.ruleset;
         let mut judged = JudgedDelivery {
             source: delivery.source.clone(),
             coordinates: delivery.coordinates.clone(),
@@ -71,9 +72,17 @@ impl Intake {
             judged.receipts.push(self.unreadable(delivery, flaw.to_string(), &delivery.body));
             return Ok(judged);
         }
-        let format = self.settings.sources[&delivery.source].format;
+        let name = &self.settings.sources[&delivery.source].format;
+        let format = match in_force.formats.find(name) {
+            Ok(format) => format,
+            // A set without it is refused; it can't be in force.
+            Err(why) => {
+                judged.receipts.push(self.unreadable(delivery, why.to_string(), &delivery.body));
+                return Ok(judged);
+            }
+        };
         if let Some((text, alert)) = format.decode_only(&delivery.body) {
-            judged.receipts.push(self.judge_alert(&rules, delivery, text, alert, predict));
+            judged.receipts.push(self.judge_alert(rules, delivery, text, alert, predict));
             return Ok(judged);
         }
         match formats::split(&delivery.body) {
@@ -82,7 +91,7 @@ impl Intake {
                 for cut in &cuts {
                     let text = cut.text();
                     judged.receipts.push(match format.decode_cut(cut) {
-                        Ok(alert) => self.judge_alert(&rules, delivery, text, alert, predict),
+                        Ok(alert) => self.judge_alert(rules, delivery, text, alert, predict),
                         Err(why) => self.unreadable(delivery, why.to_string(), text.as_bytes()),
                     });
                 }

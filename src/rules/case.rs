@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::notes::{Entries, Notes, find};
 use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
-use crate::domain::candidate::Field;
+use crate::domain::candidate::{Field, Value};
 use crate::domain::ids::{MachineId, Sha1};
 use crate::formats::spelling;
 
@@ -15,6 +15,8 @@ pub(super) struct Case {
     pub name: String,
     /// The sample's path, relative to the rules.
     pub alert: At<String>,
+    /// The name of the format that it is in; `defender-alert` where left out.
+    pub format: Option<At<String>>,
     /// Fields that every candidate of the sample gets, or loses, before it is judged.
     pub set: Vec<(Field, Set)>,
     pub expect: Expect,
@@ -51,7 +53,7 @@ pub(super) enum NoMatch {
     Because(String),
 }
 
-const KEYS: [&str; 5] = ["name", "alert", "set", "absent", "expect"];
+const KEYS: [&str; 6] = ["name", "alert", "format", "set", "absent", "expect"];
 
 /// Reads the section; `selections` are the names a `no_match` can give.
 pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Vec<Case> {
@@ -74,6 +76,7 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Opt
         Some(name)
     });
     let alert = required(notes, node, entries, "alert").and_then(|n| read_path(notes, n));
+    let format = find(entries, "format").and_then(|node| read_format(notes, node));
     let mut set = Vec::new();
     if let Some(node) = find(entries, "set") {
         for (key, value) in notes.entries(node, "set").unwrap_or_default() {
@@ -92,7 +95,28 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Opt
     let expect = required(notes, node, entries, "expect")
         .and_then(|n| read_expect(notes, n, selections).map(|expect| (expect, n.place.clone())));
     let (expect, place) = expect?;
-    Some(Case { name: name?.to_owned(), alert: alert?, set, expect, place })
+    Some(Case { name: name?.to_owned(), alert: alert?, format, set, expect, place })
+}
+
+/// The name of one of the formats there are.
+fn read_format(notes: &mut Notes<'_>, node: &At<Node>) -> Option<At<String>> {
+    let name = notes.text(node, "format")?;
+    if let Err(why) = notes.formats.find(name) {
+        let meant = did_you_mean(name, notes.formats.names());
+        notes.error(&node.place, format!("{why}{meant}"));
+    }
+    Some(At { value: name.to_owned(), place: node.place.clone() })
+}
+
+/// A field's value, for messages.
+pub(super) fn shown(value: &Value<'_>) -> String {
+    match value {
+        Value::Absent => "absent".to_owned(),
+        Value::Empty => "empty".to_owned(),
+        Value::Text(text) => format!("{text:?}"),
+        Value::Number(number) => number.to_string(),
+        Value::List(list) => format!("{list:?}"),
+    }
 }
 
 fn required<'n>(
@@ -109,7 +133,7 @@ fn required<'n>(
 }
 
 /// A relative path that stays below the rules: a rule file comes from elsewhere as often as not.
-fn read_path(notes: &mut Notes<'_>, node: &At<Node>) -> Option<At<String>> {
+pub(super) fn read_path(notes: &mut Notes<'_>, node: &At<Node>) -> Option<At<String>> {
     let path = notes.text(node, "alert")?;
     let inside = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']);
     if !path.split('/').all(inside) {
@@ -120,7 +144,7 @@ fn read_path(notes: &mut Notes<'_>, node: &At<Node>) -> Option<At<String>> {
     Some(At { value: path.to_owned(), place: node.place.clone() })
 }
 
-fn read_field(notes: &mut Notes<'_>, name: &str, place: &Range<usize>) -> Option<Field> {
+pub(super) fn read_field(notes: &mut Notes<'_>, name: &str, place: &Range<usize>) -> Option<Field> {
     let found = Field::parse(name);
     if found.is_none() {
         let names = Field::ALL.iter().map(|field| field.name());
@@ -129,7 +153,7 @@ fn read_field(notes: &mut Notes<'_>, name: &str, place: &Range<usize>) -> Option
     found
 }
 
-fn read_fields(notes: &mut Notes<'_>, node: &At<Node>, what: &str) -> Vec<Field> {
+pub(super) fn read_fields(notes: &mut Notes<'_>, node: &At<Node>, what: &str) -> Vec<Field> {
     let items = notes.items(node, what).unwrap_or_default();
     items
         .iter()
@@ -140,7 +164,7 @@ fn read_fields(notes: &mut Notes<'_>, node: &At<Node>, what: &str) -> Vec<Field>
         .collect()
 }
 
-fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> Option<Set> {
+pub(super) fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> Option<Set> {
     match &node.value {
         Node::Null => Some(Set::Empty),
         Node::List(items) if items.is_empty() => Some(Set::Empty),

@@ -7,11 +7,12 @@ use sha2::{Digest, Sha256};
 use super::list::Lists;
 use super::problem::Source;
 
-/// The hash of each rule, by its id, and of each list, as `list NAME`.
+/// The hash of each rule, by its id, of each list, as `list NAME`, and of each format of a file, as
+/// `format NAME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents(pub BTreeMap<String, String>);
 
-/// How a set differs from the one before: ids of rules and names of lists, sorted.
+/// How a set differs from the one before: ids of rules and names of lists and formats, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     pub added: Vec<String>,
@@ -23,6 +24,7 @@ impl Contents {
     pub(super) fn new<'s>(
         rules: impl Iterator<Item = (&'s str, &'s Source)>,
         lists: &Lists,
+        formats: &[(String, Source)],
     ) -> Self {
         let rules = rules.map(|(id, source)| (id.to_owned(), hash([source.text.as_bytes()])));
         // What has expired is not in the text.
@@ -30,18 +32,22 @@ impl Contents {
             let expired = list.expired().to_string();
             (format!("list {name}"), hash([list.source.text.as_bytes(), expired.as_bytes()]))
         });
-        Self(rules.chain(lists).collect())
+        let formats = formats
+            .iter()
+            .map(|(name, source)| (format!("format {name}"), hash([source.text.as_bytes()])));
+        Self(rules.chain(lists).chain(formats).collect())
     }
 
     /// Over the names, without their directory, and the contents of the rule files, and over the
-    /// lists: sets with the same hash judge alike.
+    /// lists and formats: sets with the same hash judge alike.
     pub(super) fn hash(&self, files: &[Source]) -> String {
         let name = |source: &Source| source.name.rsplit('/').next().unwrap_or_default().to_owned();
         let mut parts: Vec<(String, &str)> = files.iter().map(|s| (name(s), &*s.text)).collect();
         parts.sort_unstable();
-        let lists = self.0.iter().filter(|(name, _)| name.starts_with("list "));
+        let other = |name: &str| name.starts_with("list ") || name.starts_with("format ");
+        let others = self.0.iter().filter(|(name, _)| other(name));
         let files = parts.iter().map(|(name, text)| (name.as_str(), *text));
-        let all = files.chain(lists.map(|(name, hash)| (name.as_str(), hash.as_str())));
+        let all = files.chain(others.map(|(name, hash)| (name.as_str(), hash.as_str())));
         hash(all.flat_map(|(name, content)| [name.as_bytes(), content.as_bytes()]))
     }
 

@@ -117,6 +117,32 @@ pub(super) fn lists(dir: &Path, now: Wall) -> (Lists, Vec<Problem>) {
     (Lists::new(lists, now), problems)
 }
 
+/// The format files of a directory of rules, each with the name of its format. There need not be
+/// any.
+pub(super) fn formats(dir: &Path) -> (Vec<(String, Source)>, Vec<Problem>) {
+    let (mut sources, mut problems) = (Vec::new(), Vec::new());
+    for path in files_of(&dir.join("formats")) {
+        let (stem, end) = (path.file_stem(), path.extension());
+        let name = stem.and_then(|stem| stem.to_str()).filter(|name| list::is_name(name));
+        let (Some(name), Some("yml" | "yaml")) = (name, end.and_then(|end| end.to_str())) else {
+            let why = "is not read: a format is NAME.yml, with letters, digits, - and _";
+            problems.push(whole_file(Severity::Warning, &path, why));
+            continue;
+        };
+        match read_bounded(&path) {
+            Ok(text) => {
+                let source = Source::new(path.display().to_string(), text);
+                sources.push((name.to_owned(), source));
+            }
+            Err(e) => {
+                let why = format!("can't be read: {e}");
+                problems.push(whole_file(Severity::Error, &path, &why));
+            }
+        }
+    }
+    (sources, problems)
+}
+
 /// The files of a directory, by name: none where there is no directory, and never more than are
 /// looked at.
 fn files_of(dir: &Path) -> Vec<PathBuf> {
@@ -127,11 +153,12 @@ fn files_of(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// A number that changes when the rules, lists or samples of a directory do: over the names, sizes,
-/// inodes and times of change of their files. Blocks.
+/// A number that changes when the rules, lists, formats or samples of a directory do: over the
+/// names, sizes, inodes and times of change of their files. Blocks.
 pub fn fingerprint(dir: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for dir in [dir.to_owned(), dir.join("lists"), dir.join("samples")] {
+    let inside = ["lists", "formats", "samples"].map(|name| dir.join(name));
+    for dir in [dir.to_owned()].into_iter().chain(inside) {
         for path in files_of(&dir) {
             path.hash(&mut hasher);
             match fs::metadata(&path) {

@@ -13,6 +13,7 @@ use super::problem::{Problem, Source};
 use super::yaml::{self, At, Node};
 use super::{detection, response};
 use crate::domain::rule::Rule;
+use crate::formats::Formats;
 
 /// Longer titles are refused, as Sigma does.
 const TITLE_CHARS: usize = 256;
@@ -66,12 +67,16 @@ const LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"]
 const STATUSES: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];
 
 /// Reads a rule file and says everything that is wrong with it. `None` comes with an error.
-pub(super) fn read(source: &Source, lists: &Lists) -> (Option<RuleFile>, Vec<Problem>) {
+pub(super) fn read(
+    source: &Source,
+    lists: &Lists,
+    formats: &Formats,
+) -> (Option<RuleFile>, Vec<Problem>) {
     let root = match yaml::parse(source) {
         Ok(root) => root,
         Err(problems) => return (None, problems),
     };
-    let mut notes = Notes::new(source, lists);
+    let mut notes = Notes::new(source, lists, formats);
     let file = read_root(&mut notes, &root);
     (file, notes.problems)
 }

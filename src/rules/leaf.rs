@@ -8,7 +8,7 @@ use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
 use super::{list, never};
 use crate::domain::candidate::Field;
-use crate::formats::{self, spelling};
+use crate::formats::spelling;
 
 /// Sigma's modifiers, as far as a candidate's fields have a use for them.
 const MODIFIERS: [&str; 30] = [
@@ -79,7 +79,7 @@ pub(super) fn read(
     }
     let field = field?;
     let has = |modifier| modifiers.contains(&modifier);
-    if !formats::given(field) && !has(Modifier::Exists) {
+    if !notes.formats.given(field) && !has(Modifier::Exists) {
         let why = format!("no format of this version gives {name}, so nobody would ever know it");
         notes.error(&key.place, format!("{why}; only {name}|exists can be asked"));
         return None;
@@ -191,7 +191,7 @@ fn expanded(
         let entries = &lists.get(list)?.entries;
         for entry in entries {
             let value = At { value: Node::Text(entry.text.clone()), place: entry.place.clone() };
-            let mut within = Notes::new(&lists.get(list)?.source, lists);
+            let mut within = Notes::new(&lists.get(list)?.source, lists, notes.formats);
             let read = read_value(&mut within, field, &modifiers, &value);
             let key = (list.to_owned(), entry.place.start);
             match read {

@@ -20,6 +20,8 @@ pub(super) struct Lists {
 pub(super) struct List {
     pub source: Source,
     pub entries: Vec<Entry>,
+    /// Whether it has a column `machine_id`.
+    pub has_machines: bool,
     /// How many entries are not there any more.
     expired: usize,
 }
@@ -27,6 +29,8 @@ pub(super) struct List {
 pub(super) struct Entry {
     pub text: String,
     pub place: Range<usize>,
+    /// What the column `machine_id` says, and where.
+    pub machine: Option<(String, Range<usize>)>,
     /// From then on it is not there.
     until: Option<Wall>,
 }
@@ -55,6 +59,10 @@ impl List {
     pub fn expired(&self) -> usize {
         self.expired
     }
+
+    pub fn is_csv(&self) -> bool {
+        self.source.name.ends_with(".csv")
+    }
 }
 
 /// Whether a list can have this name: letters, digits, `-` and `_`, so that a rule can write it.
@@ -65,12 +73,13 @@ pub(super) fn is_name(name: &str) -> bool {
 
 /// Reads a list. Nothing of it stops at the first mistake.
 pub(super) fn read(source: Source, is_csv: bool, now: Wall) -> (List, Vec<Problem>) {
-    let mut reading = Reading { source: &source, problems: Vec::new(), entries: Vec::new() };
+    let mut reading =
+        Reading { source: &source, problems: Vec::new(), entries: Vec::new(), has_machines: false };
     match is_csv {
         true => reading.csv(),
         false => reading.text(),
     }
-    let Reading { mut problems, mut entries, .. } = reading;
+    let Reading { mut problems, mut entries, has_machines, .. } = reading;
     let all = entries.len();
     entries.retain(|entry| {
         let lives = entry.until.is_none_or(|end| now < end);
@@ -83,13 +92,14 @@ pub(super) fn read(source: Source, is_csv: bool, now: Wall) -> (List, Vec<Proble
     });
     let expired = all - entries.len();
     let problems = problem::few(&source, problems);
-    (List { source, entries, expired }, problems)
+    (List { source, entries, has_machines, expired }, problems)
 }
 
 struct Reading<'s> {
     source: &'s Source,
     problems: Vec<Problem>,
     entries: Vec<Entry>,
+    has_machines: bool,
 }
 
 impl Reading<'_> {
@@ -116,7 +126,7 @@ impl Reading<'_> {
             let place = Some(place.clone());
             self.problems.push(Problem::new(Severity::Warning, self.source, place, why));
         }
-        self.entries.push(Entry { text: text.to_owned(), place, until });
+        self.entries.push(Entry { text: text.to_owned(), place, machine: None, until });
     }
 
     /// One entry a line; `#` begins a comment, alone or after a space.
@@ -143,11 +153,12 @@ impl Reading<'_> {
         self.warn_of_twins();
     }
 
-    /// The first column, and a day in the second; under a header that begins with `value`, in the
-    /// column `until`, wherever it stands.
+    /// The first column, and a day in the second; under a header that begins with `value` or
+    /// `host`, in the column `until`, wherever it stands. So with `machine_id`, for formats.
     fn csv(&mut self) {
         let text = self.source.text.clone();
         let (mut first, mut end_at, mut has_header) = (true, 1, false);
+        let mut machine_at = None;
         for (start, line) in lines(&text) {
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
@@ -160,12 +171,18 @@ impl Reading<'_> {
                     continue;
                 }
             };
-            let is_header = first && cells[0].0.eq_ignore_ascii_case("value");
+            let head = &cells[0].0;
+            let is_header = head.eq_ignore_ascii_case("value") || head.eq_ignore_ascii_case("host");
+            let is_header = first && is_header;
             first = false;
             if is_header {
                 has_header = true;
-                let named = cells.iter().position(|(name, _)| name.eq_ignore_ascii_case("until"));
-                end_at = named.unwrap_or(usize::MAX);
+                let named = |column: &str| {
+                    cells.iter().position(|(name, _)| name.eq_ignore_ascii_case(column))
+                };
+                end_at = named("until").unwrap_or(usize::MAX);
+                machine_at = named("machine_id");
+                self.has_machines = machine_at.is_some();
                 continue;
             }
             let place = |at: &Range<usize>| start + at.start..start + at.end;
@@ -181,7 +198,12 @@ impl Reading<'_> {
             }
             let end = cells.get(end_at).filter(|(date, _)| !date.is_empty());
             let end = end.map(|(date, at)| (date.as_str(), place(at)));
+            let kept = self.entries.len();
             self.keep(&cells[0].0, place(&cells[0].1), end);
+            let machine = machine_at.and_then(|at| cells.get(at)).filter(|(id, _)| !id.is_empty());
+            for entry in self.entries.iter_mut().skip(kept) {
+                entry.machine = machine.map(|(id, at)| (id.clone(), place(at)));
+            }
         }
         self.warn_of_twins();
     }

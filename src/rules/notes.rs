@@ -7,6 +7,7 @@ use super::list::Lists;
 use super::problem::{Problem, Severity, Source};
 use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
+use crate::formats::Formats;
 
 /// The entries of a mapping.
 pub(super) type Entries = [(At<String>, At<Node>)];
@@ -15,6 +16,7 @@ pub(super) type Entries = [(At<String>, At<Node>)];
 pub(super) struct Notes<'s> {
     pub source: &'s Source,
     pub lists: &'s Lists,
+    pub formats: &'s Formats,
     /// Whether the rule denies.
     pub denies: bool,
     pub problems: Vec<Problem>,
@@ -25,10 +27,11 @@ pub(super) struct Notes<'s> {
 }
 
 impl<'s> Notes<'s> {
-    pub fn new(source: &'s Source, lists: &'s Lists) -> Self {
+    pub fn new(source: &'s Source, lists: &'s Lists, formats: &'s Formats) -> Self {
         Self {
             source,
             lists,
+            formats,
             denies: false,
             problems: Vec::new(),
             taken: HashSet::new(),

@@ -111,6 +111,11 @@ impl Problem {
         renderer.render(&[group])
     }
 
+    /// The file that it is in.
+    pub fn file(&self) -> &str {
+        &self.source.name
+    }
+
     /// The first line of what [`Problem::render`] shows: file, place and message.
     pub fn title(&self) -> String {
         let severity = match self.severity {

@@ -9,7 +9,7 @@ use crate::domain::action::{Approvals, Class};
 use crate::domain::breaker::{Rate, RuleBreakers};
 use crate::domain::candidate::Field;
 use crate::domain::rule::{Deny, Mode, OnUnknown, Quarantine, Response, Template};
-use crate::{formats, limits};
+use crate::limits;
 
 /// What `window` is where a rule does not say.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -174,7 +174,7 @@ fn read_comment(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Template> {
     match Template::parse(text) {
         Ok(template) => {
             for field in template.fields() {
-                if !formats::given(field) {
+                if !notes.formats.given(field) {
                     let name = field.name();
                     notes.error(&node.place, format!("no format of this version gives {name}"));
                 }

@@ -11,6 +11,8 @@ mod deny;
 
 mod lists;
 
+mod mapped;
+
 mod refused;
 
 mod values;
@@ -46,7 +48,7 @@ fn load_from(
 ) -> Result<Loaded, Problems> {
     let sources = files.iter().map(|(name, text)| Source::new(*name, *text)).collect();
     let sample = |path: &str| sample(path).ok_or_else(|| "there is no such sample".to_owned());
-    check_sources(sources, &Lists::default(), Some(&sample)).loaded()
+    check_sources(sources, &Lists::default(), CheckedFormats::default(), Some(&sample)).loaded()
 }
 
 fn load(dir: &Path) -> Result<Loaded, Problems> {
@@ -108,7 +110,12 @@ fn of_many_mistakes_alike_the_first_few_are_told_and_all_are_counted() {
         .replace("{alert.category: Malware}", &format!("\n    alert.category:\n{values}"))
         .replace("file.entity: File", "file.entity: Fil");
     let file = Source::new("r.yml", wrong);
-    let checked = check_sources(vec![file], &Lists::default(), Some(&|_| Err("none".to_owned())));
+    let checked = check_sources(
+        vec![file],
+        &Lists::default(),
+        CheckedFormats::default(),
+        Some(&|_| Err("none".to_owned())),
+    );
     assert_eq!(checked.problems.iter().map(|problem| problem.count).sum::<usize>(), 5001);
     assert_eq!(checked.problems.len(), 22);
     let shown: Vec<String> = checked.problems.iter().map(Problem::to_string).collect();

@@ -12,7 +12,7 @@ use crate::domain::candidate::{Candidate, Field, Incomplete, Value};
 use crate::domain::ids::{MachineId, Sha1};
 use crate::domain::rule::{Judgement, Mode, Protection, Ruleset};
 use crate::domain::time::Wall;
-use crate::formats::{self, Format};
+use crate::formats::{self, Format, Formats, Reader};
 
 /// What `alert.tenant` and `alert.source` are in a test that does not set them.
 const NAMED: &str = "test";
@@ -60,14 +60,20 @@ impl Came {
 }
 
 /// Runs one test of the only rule in `alone`. `Err` says what came out instead.
-pub(super) fn run(alone: &Ruleset, case: &Case, sample: &str) -> Result<(), String> {
+pub(super) fn run(
+    alone: &Ruleset,
+    formats: &Formats,
+    case: &Case,
+    sample: &str,
+) -> Result<(), String> {
+    let named = case.format.as_ref().and_then(|name| formats.find(&name.value).ok());
+    let format = named.unwrap_or(&Reader::BuiltIn(Format::DefenderAlert));
     let cuts = formats::split(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
     let denies = alone.rules().iter().all(|rule| rule.quarantine().is_none());
     let mut came = Came::default();
     let mut files = 0;
     for cut in &cuts {
-        let mut alert =
-            Format::DefenderAlert.decode_cut(cut).map_err(|e| format!("the sample: {e}"))?;
+        let mut alert = format.decode_cut(cut).map_err(|e| format!("the sample: {e}"))?;
         // As if it had come at once, so that `alert.age` is 0 unless the test sets it.
         let now = alert.created.unwrap_or(Wall(0));
         formats::came_by(&mut alert, NAMED, NAMED, now);

@@ -160,3 +160,101 @@ async fn what_was_changed_while_it_was_stopped_is_on_the_record_of_the_start() {
     assert_eq!(*second, json!(["0d9c1b7e-4f5a-4c8d-9b1e-2a3f4c5d6e7f", "list spared"]));
     assert_eq!(*third, json!([]));
 }
+
+/// A format of a home-made sender, with a word that says how files are listed.
+fn format(files: &str) -> String {
+    let (machine, sha1) = (format!("{:040x}", 7), format!("1{:039x}", 7));
+    format!(
+        "\
+format: home
+alert:
+  id: $.number
+  created: $.at
+  category: {{always: Malware}}
+candidates:
+  - each: $.{files}[*]
+    machine.id: '@.machine'
+    file.sha1: '@.hash'
+    file.entity: {{always: File}}
+    file.detection_status: {{always: Detected}}
+tests:
+  - name: one file on one machine
+    alert: samples/home.json
+    expect: [{{machine: '{machine}', sha1: '{sha1}'}}]
+"
+    )
+}
+
+fn home(files: &str, n: usize) -> String {
+    let at = alert(n).split("alertCreationTime\":\"").nth(1).unwrap()[..24].to_owned();
+    let file = json!({"machine": format!("{n:040x}"), "hash": format!("1{n:039x}")});
+    json!({"number": n, "at": at, files: [file]}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_format_of_a_file_acts_and_changes_while_the_service_runs() {
+    let mut world = World::new(Setting::default()).await;
+    let config = std::fs::read_to_string(world.config()).unwrap();
+    std::fs::write(world.config(), config.replace("defender-alert", "home")).unwrap();
+    let refused = world.command(&["run"]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("source siem: format: there is no format \"home\""), "{said}");
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    let doctor = world.command(&["doctor"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("there is no format \"home\""));
+
+    std::fs::create_dir(rules(&world, "formats")).unwrap();
+    std::fs::write(rules(&world, "samples/home.json"), home("files", 7)).unwrap();
+    std::fs::write(rules(&world, "formats/home.yml"), format("files")).unwrap();
+    world.start().await;
+    let before = world.report().await;
+    let (_, answer) = world.post("msg_1", &home("files", 1)).await.unwrap();
+    assert!(answer.contains("acted"), "{answer}");
+    let call = async |world: &World, n: usize| {
+        let target = format!("/api/machines/{n:040x}/StopAndQuarantineFile");
+        let calls = world.calls();
+        calls.keys().any(|(to, body)| *to == target && body.contains(&format!("alert {n}\"")))
+    };
+    world.until("the call", async |world| call(world, 1).await).await;
+
+    // A format whose tests fail refuses all of the set, a rule that came with it too.
+    std::fs::write(rules(&world, "formats/home.yml"), format("objects")).unwrap();
+    world.until("the refusal", async |world| world.report().await.rules_refused.is_some()).await;
+    let report = world.report().await;
+    assert_eq!(report.ruleset, before.ruleset);
+    let problem = &report.problems[0];
+    let why =
+        "home.yml:15:13: error: test \"one file on one machine\" fails: 1 pair should come out";
+    assert!(problem.contains(why), "{problem}");
+    let (_, answer) = world.post("msg_2", &home("files", 2)).await.unwrap();
+    assert!(answer.contains("acted"), "the format before reads: {answer}");
+
+    // Nor may one go away that a source names.
+    std::fs::remove_file(rules(&world, "formats/home.yml")).unwrap();
+    world
+        .until("the refusal", async |world| {
+            let why = world.report().await.rules_refused.unwrap_or_default();
+            why.contains("source siem: format: there is no format \"home\"")
+        })
+        .await;
+
+    std::fs::write(rules(&world, "samples/home.json"), home("objects", 7)).unwrap();
+    std::fs::write(rules(&world, "formats/home.yml"), format("objects")).unwrap();
+    world
+        .until("the new set", async |world| {
+            let report = world.report().await;
+            report.rules_refused.is_none() && report.ruleset != before.ruleset
+        })
+        .await;
+    let (_, answer) = world.post("msg_3", &home("files", 3)).await.unwrap();
+    assert!(!answer.contains("acted"), "nothing is there any more: {answer}");
+    let (_, answer) = world.post("msg_4", &home("objects", 4)).await.unwrap();
+    assert!(answer.contains("acted"), "{answer}");
+    world.until("the call", async |world| call(world, 4).await).await;
+    assert_eq!(world.calls().len(), 3);
+    world.stop();
+    let record = world.command(&["audit", "export"]).output().unwrap();
+    let record = String::from_utf8(record.stdout).unwrap();
+    assert!(record.contains(r#""changed":["format home"]"#), "{record}");
+}

@@ -57,7 +57,11 @@ impl World {
         let recorded = (loaded.ruleset.hash().to_owned(), loaded.contents.clone());
         let reload = Reload {
             dir: rules.path().to_owned(),
-            rules: Arc::new(ArcSwap::from_pointee(loaded.ruleset)),
+            rules: Arc::new(ArcSwap::from_pointee(InForce {
+                ruleset: loaded.ruleset,
+                formats: loaded.formats,
+            })),
+            named: Vec::new(),
             refused: Refused::default(),
             store,
             clock: Arc::new(SystemClock::new()),
@@ -80,7 +84,7 @@ impl World {
         ["pc1", "pc2"].map(|name| {
             let mut fields = Fields::default();
             fields.set_text(Field::MachineName, name);
-            match self.reload.rules.load().judge(&fields, Mode::Enforce) {
+            match self.reload.rules.load().ruleset.judge(&fields, Mode::Enforce) {
                 Judgement::Act(_) => "acts",
                 Judgement::Protected { .. } => "protected",
                 Judgement::NoMatch { .. } => "no match",
@@ -169,5 +173,9 @@ async fn a_set_that_is_being_copied_is_read_when_it_stands_still_and_a_new_name_
     assert_eq!(world.says(), ["acts", "protected"]);
     let record = world.reload.store.audit(0, 100).await.unwrap();
     let [line] = &record[..] else { panic!("{record:?}") };
-    assert!(line.details().contains(world.reload.rules.load().hash()), "{}", line.details());
+    assert!(
+        line.details().contains(world.reload.rules.load().ruleset.hash()),
+        "{}",
+        line.details()
+    );
 }

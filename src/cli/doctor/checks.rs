@@ -124,6 +124,12 @@ fn webhooks(config: &Config) -> Option<Finding> {
 
 fn rules(config: &Config) -> Finding {
     let loaded = rules::load(&config.rules, SystemClock::new().now().wall);
+    if let Ok(loaded) = &loaded {
+        let named = settings::named_formats(config);
+        if let Err(why) = settings::check_formats(&named, &loaded.formats) {
+            return Finding::new("rules", Health::Fail, why);
+        }
+    }
     match loaded.map(|loaded| loaded.ruleset) {
         Ok(rules) if rules.is_empty() => {
             let text = format!("{} holds no rule: nothing will match", config.rules.display());

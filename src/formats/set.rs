@@ -1,0 +1,108 @@
+//! The formats that a source may name: those that are built in, and those of the rules' directory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Cut, Format, LATER, Mapped, envelope, split};
+use crate::domain::alert::{Alert, Unreadable};
+use crate::domain::candidate::Field;
+
+/// A format, whoever wrote it.
+#[derive(Clone, Debug)]
+pub enum Reader {
+    BuiltIn(Format),
+    Mapped(Arc<Mapped>),
+}
+
+/// All formats by name. The built-in ones are always there.
+#[derive(Clone, Debug)]
+pub struct Formats(BTreeMap<String, Reader>);
+
+/// Why a name is no format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoFormat {
+    #[error("format {0} is not in this version; use {1}")]
+    NotInThisVersion(String, String),
+    #[error(
+        "there is no format {0:?}; use {1}, or write one as formats/{0}.yml in the rules' directory"
+    )]
+    Unknown(String, String),
+}
+
+impl Default for Formats {
+    fn default() -> Self {
+        let built_in = Format::ALL.into_iter();
+        Self(built_in.map(|one| (one.as_str().to_owned(), Reader::BuiltIn(one))).collect())
+    }
+}
+
+impl Formats {
+    /// Adds a format of a file; its name is no other's.
+    pub fn add(&mut self, mapped: Mapped) {
+        self.0.insert(mapped.name.clone(), Reader::Mapped(Arc::new(mapped)));
+    }
+
+    pub fn find(&self, name: &str) -> Result<&Reader, NoFormat> {
+        self.0.get(name).ok_or_else(|| {
+            let names = self.names().collect::<Vec<_>>().join(", ");
+            match LATER.contains(&name) {
+                true => NoFormat::NotInThisVersion(name.to_owned(), names),
+                false => NoFormat::Unknown(name.to_owned(), names),
+            }
+        })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Those of files.
+    pub fn mapped(&self) -> impl Iterator<Item = &Arc<Mapped>> {
+        self.0.values().filter_map(|reader| match reader {
+            Reader::Mapped(mapped) => Some(mapped),
+            Reader::BuiltIn(_) => None,
+        })
+    }
+
+    /// Whether an alert of some format can have that field.
+    pub fn given(&self, field: Field) -> bool {
+        self.0.values().any(|reader| reader.gives(field))
+    }
+}
+
+impl Reader {
+    /// See [`Format::decode`].
+    pub fn decode<'a>(&self, alert: &'a str) -> Result<Alert<'a>, Unreadable> {
+        match self {
+            Reader::BuiltIn(format) => format.decode(alert),
+            Reader::Mapped(mapped) => mapped.decode(alert),
+        }
+    }
+
+    /// See [`Format::decode_cut`].
+    pub fn decode_cut<'a>(&self, cut: &'a Cut<'_>) -> Result<Alert<'a>, Unreadable> {
+        match cut {
+            Cut::Alert(text) => self.decode(text),
+            Cut::Bad { why, .. } => Err(why.clone()),
+        }
+    }
+
+    /// See [`Format::decode_only`].
+    pub fn decode_only<'a>(&self, body: &'a [u8]) -> Option<(&'a str, Alert<'a>)> {
+        match self {
+            Reader::BuiltIn(format) => format.decode_only(body),
+            Reader::Mapped(mapped) => {
+                let text = split::perhaps_one(body).filter(|text| !envelope::perhaps(text))?;
+                Some((text, mapped.decode(text).ok()?))
+            }
+        }
+    }
+
+    /// See [`Format::gives`].
+    pub fn gives(&self, field: Field) -> bool {
+        match self {
+            Reader::BuiltIn(format) => format.gives(field),
+            Reader::Mapped(mapped) => mapped.gives(field),
+        }
+    }
+}
