@@ -9,6 +9,7 @@ mod client;
 mod csv;
 mod demo;
 mod doctor;
+mod formats;
 mod notify;
 mod pause;
 mod recall;
@@ -48,6 +49,8 @@ enum Command {
     Status(status::Args),
     /// Checks, tests and lists rules
     Rules(rules::Args),
+    /// Checks, tests and lists formats, and shows what one reads of an alert
+    Formats(formats::Args),
     /// Lists actions, and shows one with its whole history
     Actions(actions::Args),
     /// Stops all calls, or those of a tenant, rule, machine or file, until a person resumes them
@@ -142,6 +145,7 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::Status(args) => status::run(args),
             Command::Rules(args) => rules::run(args),
+            Command::Formats(args) => formats::run(args),
             Command::Actions(args) => actions::run(args),
             Command::Pause(args) => pause::run(args, pause::Direction::Pause),
             Command::Resume(args) => pause::run(args, pause::Direction::Resume),

@@ -12,7 +12,7 @@ use super::{Failure, Outcome};
 use crate::domain::rule::Response;
 use crate::io::Clock as _;
 use crate::io::clock::SystemClock;
-use crate::rules::{self, Checked, Listed, Look, Problem, Severity};
+use crate::rules::{self, Listed, Look, Problem, Severity, Trial};
 
 /// Check, test or list the rules of a directory
 #[derive(Debug, clap::Args)]
@@ -51,31 +51,38 @@ pub fn run(args: Args) -> Outcome {
     let (Command::Check { dir } | Command::Test { dir } | Command::List { dir, .. }) =
         &args.command;
     let checked = rules::check(dir, SystemClock::new().now().wall);
-    let stderr = match std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        true => Look::Coloured,
-        false => Look::Plain,
-    };
     let stdout = match &args.command {
-        Command::Check { .. } => verdict(&checked),
-        Command::Test { .. } => trials(&checked),
+        Command::Check { .. } => {
+            verdict(checked.rules.len(), "rule", &checked.trials, &checked.problems)
+        }
+        Command::Test { .. } => trials(&checked.trials, &checked.problems),
         Command::List { json: true, .. } => json(&checked.rules),
         Command::List { json: false, .. } => table(&checked.rules),
     };
     // The list of the tests says what came out of each.
     let listed = matches!(args.command, Command::Test { .. });
     let told = checked.problems.iter().filter(|problem| !(listed && problem.is_failed_test));
+    say(told, &stdout)?;
+    outcome(dir, checked.is_sound())
+}
+
+/// Problems to standard error, the rest to standard output.
+pub(super) fn say<'p>(told: impl Iterator<Item = &'p Problem>, stdout: &str) -> Outcome {
+    let look = match std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        true => Look::Coloured,
+        false => Look::Plain,
+    };
     let written = std::io::stderr()
-        .write_all(problems(told, stderr).as_bytes())
+        .write_all(problems(told, look).as_bytes())
         .and_then(|()| std::io::stdout().write_all(stdout.as_bytes()));
-    written.map_err(Failure::wrong)?;
-    outcome(dir, &checked)
+    written.map_err(Failure::wrong)
 }
 
 /// What is wrong has been said already.
-fn outcome(dir: &Path, checked: &Checked) -> Outcome {
+pub(super) fn outcome(dir: &Path, is_sound: bool) -> Outcome {
     if !dir.is_dir() {
         Err(Failure::usage(format!("there is no directory {}", dir.display())))
-    } else if checked.is_sound() {
+    } else if is_sound {
         Ok(())
     } else {
         Err(Failure::wrong(""))
@@ -91,29 +98,28 @@ fn problems<'p>(problems: impl Iterator<Item = &'p Problem>, look: Look) -> Stri
 }
 
 /// One line that says how it went.
-fn verdict(checked: &Checked) -> String {
-    let count = |severity| mistakes(checked, |problem| problem.severity == severity);
+pub(super) fn verdict(n: usize, what: &str, trials: &[Trial], problems: &[Problem]) -> String {
+    let count = |severity| mistakes(problems, |problem| problem.severity == severity);
     format!(
         "{}, {}, {}, {}\n",
-        counted(checked.rules.len(), "rule"),
-        counted(checked.trials.len(), "test"),
+        counted(n, what),
+        counted(trials.len(), "test"),
         counted(count(Severity::Error), "error"),
         counted(count(Severity::Warning), "warning"),
     )
 }
 
-fn mistakes(checked: &Checked, of: impl Fn(&Problem) -> bool) -> usize {
-    checked.problems.iter().filter(|problem| of(problem)).map(|problem| problem.count).sum()
+fn mistakes(problems: &[Problem], of: impl Fn(&Problem) -> bool) -> usize {
+    problems.iter().filter(|problem| of(problem)).map(|problem| problem.count).sum()
 }
 
-fn counted(n: usize, what: &str) -> String {
+pub(super) fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Each test by its file, and what came out of those that failed. Errors are those besides: a rule
 /// that does not read well has tests that could not be run.
-fn trials(checked: &Checked) -> String {
-    let trials = &checked.trials;
+pub(super) fn trials(trials: &[Trial], problems: &[Problem]) -> String {
     let mut text = String::new();
     let mut file = "";
     for trial in trials {
@@ -131,7 +137,7 @@ fn trials(checked: &Checked) -> String {
     }
     let failed = trials.iter().filter(|trial| trial.outcome.is_err()).count();
     let error = |problem: &Problem| problem.severity == Severity::Error && !problem.is_failed_test;
-    let errors = counted(mistakes(checked, error), "error");
+    let errors = counted(mistakes(problems, error), "error");
     let _ = writeln!(text, "{} passed, {failed} failed, {errors}", trials.len() - failed);
     text
 }
@@ -196,6 +202,7 @@ fn json(rules: &[Listed]) -> String {
 mod tests {
     use super::*;
     use crate::domain::time::Wall;
+    use crate::rules::Checked;
 
     fn shipped() -> Checked {
         rules::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules"), Wall(0))
@@ -235,10 +242,14 @@ mod tests {
         let passed = rules::Trial { name: "y".to_owned(), outcome: Ok(()), ..trial.clone() };
         let checked = Checked { trials: vec![trial, passed], ..Checked::default() };
         assert_eq!(
-            trials(&checked),
+            trials(&checked.trials, &checked.problems),
             "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed, 0 errors\n"
         );
-        assert_eq!(verdict(&shipped()), "8 rules, 51 tests, 0 errors, 0 warnings\n");
+        let of = shipped();
+        assert_eq!(
+            verdict(of.rules.len(), "rule", &of.trials, &of.problems),
+            "8 rules, 51 tests, 0 errors, 0 warnings\n"
+        );
     }
 
     #[test]
@@ -251,7 +262,7 @@ mod tests {
         std::fs::write(dir.path().join("b.yml"), "title: [").unwrap();
         let checked = rules::check(dir.path(), Wall(0));
         let tests = checked.rules[0].tests;
-        let shown = trials(&checked);
+        let shown = trials(&checked.trials, &checked.problems);
         assert_eq!(shown, format!("0 passed, 0 failed, {} errors\n", tests + 1));
     }
 
