@@ -249,7 +249,7 @@ fn fields(told: &[Told]) -> String {
         let from = |word: &str| told.from.as_ref().map(|from| format!("{word}{from}"));
         let said = match (&told.value, &told.why) {
             (_, Some(why)) => {
-                format!("absent: what stands there {why}{}", from("; it is ").unwrap_or_default())
+                format!("absent: what stands{} {why}", from(" at ").unwrap_or_default())
             }
             (Value::Absent, None) => "absent: nothing says it".to_owned(),
             (value, None) => format!("{}{}", display(value), from(" from ").unwrap_or_default()),

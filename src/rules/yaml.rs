@@ -72,6 +72,9 @@ pub(super) fn parse(source: &Source) -> Result<At<Node>, Vec<Problem>> {
                 text if text.contains("from_str_multiple") => {
                     "one rule a file: remove the second document"
                 }
+                text if text.contains("unexpected character: `@'") => {
+                    "a text that begins with @ stands in quotes, such as '@.sha1'"
+                }
                 text => text,
             };
             Err(vec![Problem::new(Severity::Error, source, place, message)])

@@ -185,6 +185,9 @@ impl Read {
                 Kind::Id if number.is_i64() || number.is_u64() => Said::Text(number.to_string()),
                 Kind::Number if number.is_i64() => Said::Text(number.to_string()),
                 Kind::Time if self.time != Time::Text => Said::Text(number.to_string()),
+                Kind::Time => {
+                    Said::Unusable("is a number; is it time: seconds or milliseconds?".to_owned())
+                }
                 _ => Said::Unusable("is a number".to_owned()),
             },
             Json::Bool(value) if self.values.is_some() => Said::Text(value.to_string()),

@@ -292,7 +292,7 @@ fn times_paths_and_numbers_are_read_or_absent() {
     assert_eq!(time(Time::Milliseconds, json!(1_772_439_249_000_u64)), at);
     assert!(time(Time::Seconds, json!(1_772_439_249_000_u64)).is_err(), "another unit");
     assert!(time(Time::Milliseconds, json!(1_772_439_249)).is_err());
-    assert!(time(Time::Text, json!(1_772_439_249)).is_err());
+    assert!(time(Time::Text, json!(1_772_439_249)).unwrap_err().contains("time: seconds or"));
     assert!(time(Time::Text, json!("yesterday")).is_err());
     for text in ["2026-03-02T08:14:09.114+0000", "2026-03-02T08:14:09.1234567"] {
         assert_eq!(time(Time::Text, json!(text)), Ok(Value::Text(text.into())));

@@ -100,6 +100,7 @@ fn every_mistake_is_told_with_its_place() {
         ("machine.id", "machine.di", "8:5: error: there is no field machine.di; did you mean"),
         ("machine.id", "alert.title", "8:5: error: alert.title is the alert's; map it in the"),
         ("    machine.id: '@.host'\n", "", "7:5: error: machine.id is missing: without it"),
+        ("'@.host'", "@.host", "8:17: error: a text that begins with @ stands in quotes, such as"),
         ("'@.host'", "{always: pc1}", "8:26: error: always is for fields that are texts, and no"),
         ("'@.host'", "{path: '@.a', default: b}", "8:40: error: default is for fields that are"),
         ("'@.host'", "{path: '@.a', part: name}", "8:37: error: part: name is for file.name"),
