@@ -11,6 +11,7 @@ mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -46,7 +47,7 @@ pub struct Config {
     #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
-    pub join: Option<NotYet>,
+    pub join: Join,
     #[serde(default)]
     pub expire: Expire,
     #[serde(default)]
@@ -176,6 +177,30 @@ pub struct Reconcile {
 impl Default for Reconcile {
     fn default() -> Self {
         Self { wait: Span::seconds(60) }
+    }
+}
+
+/// How long rows of a stream wait for each other, and how many alerts of a tenant do.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Join {
+    /// What is incomplete for so long ends so.
+    pub expire: Span,
+    /// A file whose row names no machine gets its alert's only one once no row has come for so
+    /// long.
+    pub settle: Span,
+    pub alerts: u64,
+    pub bytes: Size,
+}
+
+impl Default for Join {
+    fn default() -> Self {
+        Self {
+            expire: Span(Duration::from_secs(30 * 60)),
+            settle: Span(Duration::from_secs(2 * 60)),
+            alerts: 1_000_000,
+            bytes: Size(4 << 30),
+        }
     }
 }
 

@@ -18,13 +18,17 @@ pub mod breaker;
 
 pub mod action;
 
-pub mod decision;
-
-pub mod signature;
-
 pub mod candidate;
 
 pub mod alert;
+
+pub mod join;
+
+pub mod decision;
+
+pub mod gather;
+
+pub mod signature;
 
 pub mod rule;
 

@@ -1,10 +1,12 @@
 //! How payloads read: where alert, machines and files stand. A format makes alerts of bytes and
 //! judges nothing; it pairs machine and file and never crosses them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::domain::alert::{Alert, Unreadable};
 use crate::domain::candidate::{Field, Value};
+use crate::domain::join::Row;
 use crate::domain::time::Wall;
 
 pub mod split;
@@ -18,6 +20,8 @@ mod lenient;
 mod read;
 
 mod defender_alert;
+
+mod defender_xdr;
 
 mod graph_alert;
 
@@ -35,19 +39,22 @@ pub enum Format {
     /// `defender-alert`: the alert object of the Defender for Endpoint API (`/api/alerts`), with or
     /// without `evidence[]`.
     DefenderAlert,
+    /// `defender-xdr`: rows of the Defender XDR streaming API.
+    DefenderXdr,
     /// `graph-alert`: the alert object of Microsoft Graph (`/security/alerts_v2`).
     GraphAlert,
 }
 
 /// Names that later versions know.
-const LATER: [&str; 2] = ["defender-xdr", "sentinel-incident"];
+const LATER: [&str; 1] = ["sentinel-incident"];
 
 impl Format {
-    pub const ALL: [Format; 2] = [Format::DefenderAlert, Format::GraphAlert];
+    pub const ALL: [Format; 3] = [Format::DefenderAlert, Format::DefenderXdr, Format::GraphAlert];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Format::DefenderAlert => "defender-alert",
+            Format::DefenderXdr => "defender-xdr",
             Format::GraphAlert => "graph-alert",
         }
     }
@@ -59,6 +66,7 @@ impl Format {
     pub fn decode(self, alert: &str) -> Result<Alert<'_>, Unreadable> {
         match self {
             Format::DefenderAlert => defender_alert::decode(alert),
+            Format::DefenderXdr => defender_xdr::decode(alert),
             Format::GraphAlert => graph_alert::decode(alert),
         }
     }
@@ -74,6 +82,9 @@ impl Format {
     /// Reads a body that is one alert, without cutting it first, and its own text. `None` is any
     /// other body, also one that is no good: [`split()`] tells.
     pub fn decode_only(self, body: &[u8]) -> Option<(&str, Alert<'_>)> {
+        if self.has_rows() {
+            return None;
+        }
         let text = split::perhaps_one(body)?;
         let alert = self.decode(text).ok()?;
         (self.is_no_envelope(&alert) || !envelope::perhaps(text)).then_some((text, alert))
@@ -84,16 +95,38 @@ impl Format {
         match self {
             // Its files stand in `evidence`, which no envelope has.
             Format::DefenderAlert | Format::GraphAlert => !alert.candidates.is_empty(),
+            // Rows are cut, whatever they stand in.
+            Format::DefenderXdr => false,
         }
+    }
+
+    /// Whether what it carries are rows, of which the join makes alerts: see [`row`].
+    pub fn has_rows(self) -> bool {
+        self == Format::DefenderXdr
     }
 
     /// Whether an alert of this format can have that field; those that [`came_by`] adds it has.
     pub fn gives(self, field: Field) -> bool {
         match self {
             Format::DefenderAlert => defender_alert::GIVES.contains(&field),
+            Format::DefenderXdr => defender_xdr::GIVES.contains(&field),
             Format::GraphAlert => graph_alert::GIVES.contains(&field),
         }
     }
+}
+
+/// One record of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Streamed<'a> {
+    /// The Entra tenant id that it names, if it names one.
+    pub tenant_id: Option<Cow<'a, str>>,
+    /// `None` for what is passed over: other tables, and evidence that is no file and no machine.
+    pub row: Option<Row>,
+}
+
+/// Reads one record of a stream, of a format that [`has_rows`](Format::has_rows).
+pub fn row(record: &str) -> Result<Streamed<'_>, Unreadable> {
+    defender_xdr::row(record)
 }
 
 impl fmt::Display for Format {
@@ -151,7 +184,7 @@ mod tests {
             let found = formats.find(format.as_str());
             assert!(matches!(found, Ok(Reader::BuiltIn(one)) if *one == format), "{found:?}");
         }
-        let later = formats.find("defender-xdr").unwrap_err();
+        let later = formats.find("sentinel-incident").unwrap_err();
         assert!(matches!(later, NoFormat::NotInThisVersion(..)), "{later:?}");
         assert!(later.to_string().contains("not in this version; use defender-alert"), "{later}");
         let none = formats.find("defender_alert").unwrap_err().to_string();

@@ -17,14 +17,17 @@ use moka::sync::Cache;
 use tokio::sync::mpsc;
 
 use crate::domain::breaker::TenantBreakers;
-use crate::domain::decision::{Decision, JudgedDelivery};
+use crate::domain::decision::{Decision, JoinBounds, JudgedDelivery};
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::rule::{Mode, Ruleset};
 use crate::formats::Formats;
 use crate::io::{Ack, Acknowledged, Clock, Delivery, NotTaken, Store, StoreError, Taken};
-use crate::limits::{INTAKE_BATCH, INTAKE_PIPELINE, ODD_ROWS_PER_SECOND};
+use crate::limits::{
+    INTAKE_BATCH, INTAKE_PIPELINE, JOIN_LOOK_EVERY, JOIN_PIECE, ODD_ROWS_PER_SECOND,
+};
 use crate::metrics::Metrics;
 
+use judge::Judging;
 pub use judge::Source;
 
 /// What intake has to know of the configuration.
@@ -42,6 +45,7 @@ pub struct Settings {
     pub no_match_rows_per_second: u32,
     /// Entries of the cache that predicts duplicates; 0 turns it off.
     pub cache: u64,
+    pub join: JoinBounds,
 }
 
 /// Tells the relays that there may be work in the store. Carries nothing.
@@ -55,12 +59,17 @@ pub struct InForce {
 
 /// The first loop. It ends when every sender of deliveries is gone and all they sent is settled.
 pub struct Intake {
-    settings: Settings,
+    shared: Arc<Shared>,
     rules: Arc<ArcSwap<InForce>>,
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
     nudge: Nudge,
     metrics: Arc<Metrics>,
+}
+
+/// What judging needs beside rules and formats.
+struct Shared {
+    settings: Settings,
+    clock: Arc<dyn Clock>,
     predicted: Cache<EffectKey, ActionId>,
     /// Of what matched nothing.
     rows: judge::RowAllowance,
@@ -89,14 +98,17 @@ impl Intake {
             .max_capacity(settings.cache)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        let rows = judge::RowAllowance::new(settings.no_match_rows_per_second);
+        let no_match = judge::RowAllowance::new(settings.no_match_rows_per_second);
         let odd_rows = judge::RowAllowance::new(ODD_ROWS_PER_SECOND);
-        Self { settings, rules, store, clock, nudge, metrics, predicted, rows, odd_rows }
+        let shared = Arc::new(Shared { settings, clock, predicted, rows: no_match, odd_rows });
+        Self { shared, rules, store, nudge, metrics }
     }
 
     /// Takes deliveries until all senders are gone.
-    pub async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) {
+    pub async fn run(self, mut deliveries: mpsc::Receiver<Delivery>) {
         self.fill_cache().await;
+        let mut look = tokio::time::interval(JOIN_LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut commits: FuturesOrdered<BoxFuture<'static, Commit>> = FuturesOrdered::new();
         let mut batch = Vec::with_capacity(INTAKE_BATCH);
         let mut open = true;
@@ -114,19 +126,47 @@ impl Intake {
                         commits.push_back(self.take(batch));
                     }
                 }
+                _ = look.tick() => self.mature().await,
             }
         }
     }
 
+    /// Ends what has waited long enough for the rest of its rows.
+    async fn mature(&self) {
+        loop {
+            let now = self.shared.clock.now().wall;
+            let taken = match self.store.mature(now, self.judging(Predict::Nothing)).await {
+                Ok(taken) => taken,
+                Err(why) => {
+                    tracing::error!(%why, "alerts that wait for rows could not be ended");
+                    return;
+                }
+            };
+            let ended = taken.len();
+            let failed = taken.iter().filter(|one| !matches!(one, Taken::Done { .. })).count();
+            for one in taken {
+                self.acknowledge(Box::new(|_| {}), one);
+            }
+            if ended < JOIN_PIECE || failed > 0 {
+                return;
+            }
+        }
+    }
+
+    fn judging(&self, predict: Predict) -> Arc<Judging> {
+        let (shared, in_force) = (self.shared.clone(), self.rules.load_full());
+        Arc::new(Judging { shared, in_force, predict })
+    }
+
     async fn fill_cache(&self) {
-        if self.settings.cache == 0 {
+        if self.shared.settings.cache == 0 {
             return;
         }
-        let limit = usize::try_from(self.settings.cache).unwrap_or(usize::MAX);
-        match self.store.blocking(self.clock.now().wall, limit).await {
+        let limit = usize::try_from(self.shared.settings.cache).unwrap_or(usize::MAX);
+        match self.store.blocking(self.shared.clock.now().wall, limit).await {
             Ok(effects) => {
                 for (key, owner) in effects {
-                    self.predicted.insert(key, owner);
+                    self.shared.predicted.insert(key, owner);
                 }
             }
             // Only speed is lost: the rows decide.
@@ -135,12 +175,13 @@ impl Intake {
     }
 
     /// Decodes and judges a batch, and queues its commit.
-    fn take(&mut self, batch: Vec<Delivery>) -> BoxFuture<'static, Commit> {
-        let started = self.clock.now().boot;
+    fn take(&self, batch: Vec<Delivery>) -> BoxFuture<'static, Commit> {
+        let started = self.shared.clock.now().boot;
         let mut deliveries = Vec::with_capacity(batch.len());
         let mut judged = Vec::with_capacity(batch.len());
+        let judging = self.judging(Predict::FromCache);
         for delivery in batch {
-            match self.judge(&delivery, Predict::FromCache) {
+            match judging.judge(&delivery) {
                 Ok(one) => {
                     deliveries.push(delivery);
                     judged.push(one);
@@ -148,7 +189,7 @@ impl Intake {
                 Err(why) => (delivery.ack)(Err(why)),
             }
         }
-        let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
+        let (clock, metrics) = (self.shared.clock.clone(), self.metrics.clone());
         let judged_at = clock.now().boot;
         metrics.intake.judge.observe(judged_at.since(started).as_secs_f64());
         let taken = self.store.intake(judged);
@@ -161,7 +202,7 @@ impl Intake {
 
     /// Acknowledges what is durable, and runs again, in full and in order, what the store sent
     /// back.
-    async fn settle(&mut self, commit: Commit) {
+    async fn settle(&self, commit: Commit) {
         let taken = match commit.taken {
             Ok(taken) => taken,
             Err(why) => vec![Taken::Failed(why); commit.deliveries.len()],
@@ -175,7 +216,7 @@ impl Intake {
             }
         }
         for delivery in again {
-            let taken = match self.judge(&delivery, Predict::Nothing) {
+            let taken = match self.judging(Predict::Nothing).judge(&delivery) {
                 Ok(judged) => self.run_alone(judged).await,
                 Err(why) => {
                     (delivery.ack)(Err(why));
@@ -197,8 +238,8 @@ impl Intake {
         match taken {
             Taken::Done { answer, effects } => {
                 for (key, owner) in effects {
-                    if self.settings.cache > 0 {
-                        self.predicted.insert(key, owner);
+                    if self.shared.settings.cache > 0 {
+                        self.shared.predicted.insert(key, owner);
                     }
                 }
                 self.tell_relays(&answer);

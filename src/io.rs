@@ -34,7 +34,7 @@ use crate::domain::action::{
 };
 use crate::domain::answer::{Answer, CancelAnswer, ListQuery, Listing};
 use crate::domain::audit::Change;
-use crate::domain::decision::{Answered, JudgedDelivery, Replay};
+use crate::domain::decision::{Answered, Judge, JudgedDelivery, Replay};
 use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, MachineActionId, SourceName, TenantName};
 use crate::domain::limiter::Permit;
@@ -173,6 +173,15 @@ pub trait Store: Send + Sync {
     fn intake(
         &self,
         batch: Vec<JudgedDelivery>,
+    ) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>>;
+
+    /// Ends alerts of streams that have waited long enough, at most
+    /// [`JOIN_PIECE`](crate::limits::JOIN_PIECE) of them, each in one transaction with what it
+    /// leads to: empty means that none is due. One that fails waits on.
+    fn mature(
+        &self,
+        now: Wall,
+        judge: Arc<dyn Judge>,
     ) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>>;
 
     /// Writes an attempt and moves its action to in flight, in one statement that also checks

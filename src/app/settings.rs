@@ -9,7 +9,9 @@ use crate::config::{
     Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start,
 };
 use crate::config::{Tenant, Verify};
+use crate::domain::decision::JoinBounds;
 use crate::domain::ids::{SourceName, TenantName};
+use crate::domain::join::Waits;
 use crate::domain::limiter::Limit;
 use crate::domain::signature::TimestampHeader;
 use crate::domain::signature::{Algorithm, Encoding, HmacScheme, Scheme, Seal, Template};
@@ -191,6 +193,11 @@ pub fn intake(config: &Config) -> Settled<intake::Settings> {
         expire_held: config.expire.held.0,
         no_match_rows_per_second: config.limits.no_match_rows.0,
         cache: config.dedupe.cache,
+        join: JoinBounds {
+            waits: Waits { settle: config.join.settle.0, expire: config.join.expire.0 },
+            alerts: config.join.alerts,
+            bytes: config.join.bytes.0,
+        },
     })
 }
 

@@ -255,6 +255,8 @@ pub(super) fn housekeeping(
         fates: config.retention.fates.0,
         actions: config.retention.actions.0,
         unreadable: config.retention.unreadable.0,
+        // Evidence of an older alert would be too old anyway.
+        partials: config.limits.alert_age.0.max(config.join.expire.0),
     };
     let (store, clock, stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
     let file = config.store.sqlite.join(STOP_FILE);

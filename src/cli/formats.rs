@@ -11,7 +11,7 @@ use super::style::{beside, clean};
 use super::{Failure, Outcome};
 use crate::domain::candidate::{Candidate, Field, Value};
 use crate::formats::mapped::{Explained, Told};
-use crate::formats::{Cut, Format, Reader, split};
+use crate::formats::{Cut, Format, Reader};
 use crate::io::Clock as _;
 use crate::io::clock::SystemClock;
 use crate::rules::{self, CheckedFormats};
@@ -102,6 +102,7 @@ fn table(checked: &CheckedFormats) -> String {
 fn about(format: Format) -> String {
     match format {
         Format::DefenderAlert => "Alerts of the Defender for Endpoint API.",
+        Format::DefenderXdr => "Rows of the Defender XDR streaming API (Event Hubs).",
         Format::GraphAlert => "Alerts of Microsoft Graph (alerts_v2).",
     }
     .to_owned()
@@ -123,7 +124,7 @@ fn attempt(checked: &CheckedFormats, dir: &Path, format: &str, file: &Path) -> O
     let body = std::fs::read(file)
         .map_err(|why| Failure::usage(format!("{} can't be read: {why}", file.display())))?;
     let alerts =
-        split(&body).map_err(|why| Failure::wrong(format!("{}: {why}", file.display())))?;
+        reader.cut(&body).map_err(|why| Failure::wrong(format!("{}: {why}", file.display())))?;
     let mut text = String::new();
     let mut is_sound = true;
     for (at, cut) in alerts.iter().enumerate() {
@@ -283,7 +284,7 @@ mod tests {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/samples");
         let text = std::fs::read_to_string(dir.join(sample)).unwrap();
         let formats = shipped().formats;
-        let alerts = split(text.as_bytes()).unwrap();
+        let alerts = crate::formats::split(text.as_bytes()).unwrap();
         shown(formats.find(format).unwrap(), &alerts[0]).unwrap()
     }
 
@@ -292,7 +293,10 @@ mod tests {
         let shown = table(&shipped());
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
         assert!(shown.starts_with("FORMAT "), "{shown}");
-        assert_eq!(shown.lines().filter(|line| line.ends_with("built in")).count(), 2);
+        assert_eq!(
+            shown.lines().filter(|line| line.ends_with("built in")).count(),
+            Format::ALL.len()
+        );
         assert_eq!(shown.lines().filter(|line| line.contains("  1 test")).count(), 3);
     }
 

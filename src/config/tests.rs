@@ -44,7 +44,6 @@ fn an_unknown_key_is_refused_with_its_place() {
 #[test]
 fn what_is_not_in_this_version_is_refused_as_such() {
     for (line, replacement) in [
-        ("reconcile: {wait: 60s}", "join: {expire: 30m}"),
         ("store: {sqlite: ./data}", "store: {sqlite: ./data, postgres: {url: {env: X}}}"),
         ("    region: eu ", "    reserve: 5 "),
         ("client_id: 6", "managed_identity: true\n      client_id: 6"),

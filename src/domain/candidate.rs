@@ -131,10 +131,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Takes over what is absent here.
+    pub fn fill(&mut self, from: Self) {
+        for (own, other) in self.0.iter_mut().zip(from.0) {
+            if *own == Value::Absent {
+                *own = other;
+            }
+        }
+    }
+
     /// Back from the snapshot that is kept with an action, with the age that the alert has now.
     /// A text that was cut is absent: nobody knows how it went on. `None` where the snapshot does
     /// not read.
-    pub fn from_snapshot(snapshot: &'a str, now: Wall) -> Option<Self> {
+    pub fn from_snapshot(snapshot: &str, now: Wall) -> Option<Self> {
         let kept: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(snapshot).ok()?;
         let mut fields = Self::default();

@@ -1,13 +1,16 @@
 //! What becomes of a candidate, and of the alert it came with.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::action::{Approvals, Class, Coordinates, HoldWhy};
+use super::alert::Alert;
 use super::breaker::{Breaker, Load, Rate};
 use super::ids::{ActionId, EffectKey, SourceName, TenantName};
+use super::join::{Row, Waits};
 use super::time::Wall;
 
 /// What becomes of a candidate, with its reason.
@@ -63,9 +66,13 @@ pub enum Fate {
     NoMatch,
     Unreadable,
     UnknownTenant,
+    /// None yet: rows that complete it are still to come. Answered, never counted: what waits is
+    /// what was received and has no other fate.
+    Waiting,
 }
 
 impl Fate {
+    /// All that are counted.
     pub const ALL: [Fate; 10] = [
         Fate::Acted,
         Fate::Held,
@@ -91,6 +98,7 @@ impl Fate {
             Fate::NoMatch => "no_match",
             Fate::Unreadable => "unreadable",
             Fate::UnknownTenant => "unknown_tenant",
+            Fate::Waiting => "waiting",
         }
     }
 
@@ -189,6 +197,8 @@ pub struct Receipt {
     pub raw: Option<Arc<[u8]>>,
     /// Whether a `no match` keeps a row: they do up to a rate and are only counted beyond it.
     pub keep_row: bool,
+    /// For what a join has completed: the source under which it was counted as received.
+    pub joined: Option<SourceName>,
 }
 
 impl Receipt {
@@ -228,6 +238,53 @@ pub struct JudgedDelivery {
     /// Content hash of the rule set that judged.
     pub ruleset: String,
     pub receipts: Vec<Receipt>,
+    /// For a format of rows.
+    pub joins: Option<Joins>,
+}
+
+/// Rows of one delivery for the join, each with its tenant, and who judges what they complete.
+#[derive(Clone)]
+pub struct Joins {
+    pub rows: Vec<(TenantName, Row)>,
+    pub judge: Arc<dyn Judge>,
+}
+
+impl fmt::Debug for Joins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Joins").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// Judges what a join has completed, by the rules that were in force when its delivery came. Asked
+/// in the intake transaction, since only there it is known what completes: it must not wait.
+pub trait Judge: Send + Sync {
+    /// `lacks` says why rules can't judge the alert: then it ends as incomplete.
+    fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Receipt;
+
+    fn bounds(&self) -> &JoinBounds;
+
+    /// Content hash of its rule set.
+    fn ruleset(&self) -> &str;
+}
+
+/// Where an alert came from.
+#[derive(Clone, Copy, Debug)]
+pub struct From<'a> {
+    pub tenant: &'a TenantName,
+    pub source: &'a SourceName,
+    pub coordinates: &'a Coordinates,
+    pub at: Wall,
+}
+
+/// What the join may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct JoinBounds {
+    pub waits: Waits,
+    /// Alerts of one tenant. Beyond, those that wait for nothing any more are forgotten, and where
+    /// there is none the new one ends as incomplete.
+    pub alerts: u64,
+    /// Bytes of all alerts of one tenant, bounded in the same way.
+    pub bytes: u64,
 }
 
 /// The id under which a delivery that is sent again is recognised.

@@ -112,6 +112,17 @@ pub fn parse_span(text: &str) -> Option<Duration> {
     fits.then_some(span)
 }
 
+/// A span in its largest unit that is whole, as [`parse_span`] reads it: `30m`, `90s`.
+pub fn show_span(span: Duration) -> String {
+    let (millis, seconds) = (span.as_millis(), span.as_secs());
+    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
+    let whole = |(unit, _): &&(u64, char)| seconds > 0 && seconds.is_multiple_of(*unit);
+    match units.iter().find(whole).filter(|_| millis.is_multiple_of(1000)) {
+        Some((unit, letter)) => format!("{}{letter}", seconds / unit),
+        None => format!("{millis}ms"),
+    }
+}
+
 macro_rules! clock_arithmetic {
     ($clock:ident) => {
         impl $clock {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Cut, Format, LATER, Mapped, envelope, split};
+use super::{Cut, Format, LATER, Mapped, Refused, envelope, split};
 use crate::domain::alert::{Alert, Unreadable};
 use crate::domain::candidate::Field;
 
@@ -96,6 +96,20 @@ impl Reader {
                 Some((text, mapped.decode(text).ok()?))
             }
         }
+    }
+
+    /// As [`split()`] for a sample; rows of a stream stay together, since they are one alert.
+    pub fn cut<'a>(&self, body: &'a [u8]) -> Result<Vec<Cut<'a>>, Refused> {
+        let cuts = split(body)?;
+        match std::str::from_utf8(body) {
+            Ok(text) if self.has_rows() => Ok(vec![Cut::Alert(text.into())]),
+            _ => Ok(cuts),
+        }
+    }
+
+    /// See [`Format::has_rows`].
+    pub fn has_rows(&self) -> bool {
+        matches!(self, Reader::BuiltIn(format) if format.has_rows())
     }
 
     /// See [`Format::gives`].

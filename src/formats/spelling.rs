@@ -168,6 +168,8 @@ const SERVICE_SOURCES: &[&str] = &[
 ];
 
 const ROLES: &[&str] = &[
+    "Impacted",
+    "Related",
     "Contextual",
     "Scanned",
     "Source",
@@ -203,6 +205,7 @@ const REMEDIATIONS: &[&str] = &[
 /// Other names of known values, by field.
 const ALIASES: &[(Field, &str, &str)] = &[
     (Field::AlertDetectionSource, "microsoftDefenderForEndpoint", "WindowsDefenderAtp"),
+    (Field::AlertDetectionSource, "EDR", "WindowsDefenderAtp"),
     (Field::AlertDetectionSource, "antivirus", "WindowsDefenderAv"),
     (Field::AlertDetectionSource, "smartScreen", "WindowsDefenderSmartScreen"),
     (Field::AlertDetectionSource, "microsoftThreatExperts", "ThreatExperts"),

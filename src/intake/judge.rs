@@ -1,19 +1,21 @@
 //! From a delivery's bytes to judged receipts: split, decode, judge, guard. Touches no store.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Intake, Predict};
+use super::{InForce, Predict, Shared};
 use crate::domain::action::Coordinates;
 use crate::domain::alert::Alert;
 use crate::domain::breaker::{Breaker, Rate};
 use crate::domain::candidate::Candidate;
 use crate::domain::decision::{
-    Content, Decision, Draft, Intent, Judged, JudgedDelivery, Outcome, Prepared, Receipt,
+    Content, Decision, Draft, From, Intent, JoinBounds, Joins, Judge, Judged, JudgedDelivery,
+    Outcome, Prepared, Receipt,
 };
 use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
-use crate::domain::rule::{Judgement, Ruleset};
+use crate::domain::rule::Judgement;
 use crate::domain::time::Wall;
-use crate::formats::{self, Refused};
+use crate::formats::{self, Cut, Refused, Streamed};
 use crate::io::{Delivery, NotTaken};
 use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
 
@@ -28,52 +30,54 @@ pub struct Source {
 /// How many rows of one kind may still be kept in this second.
 pub(super) struct RowAllowance {
     per_second: u32,
-    second: i64,
-    used: u32,
+    /// The second, and how many were kept in it.
+    used: Mutex<(i64, u32)>,
 }
 
 impl RowAllowance {
     pub(super) fn new(per_second: u32) -> Self {
-        Self { per_second, second: 0, used: 0 }
+        Self { per_second, used: Mutex::new((0, 0)) }
     }
 
-    fn take(&mut self, now: Wall) -> bool {
+    fn take(&self, now: Wall) -> bool {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let second = now.0.div_euclid(1_000_000);
-        if second > self.second {
-            self.second = second;
-            self.used = 0;
+        if second > used.0 {
+            *used = (second, 0);
         }
-        let allowed = self.used < self.per_second;
-        self.used += u32::from(allowed);
+        let allowed = used.1 < self.per_second;
+        used.1 += u32::from(allowed);
         allowed
     }
 }
 
-impl Intake {
+/// Judges by the rules and formats of one moment.
+pub(super) struct Judging {
+    pub(super) shared: Arc<Shared>,
+    pub(super) in_force: Arc<InForce>,
+    pub(super) predict: Predict,
+}
+
+impl Judging {
     /// Decodes and judges one delivery. Only a body that is not JSON at all, from a sender who can
     /// be told, is refused; everything else becomes receipts.
-    pub(super) fn judge(
-        &mut self,
-        delivery: &Delivery,
-        predict: Predict,
-    ) -> Result<JudgedDelivery, NotTaken> {
-        let in_force = self.rules.load_full();
-        let rules = &in_force.ruleset;
+    pub(super) fn judge(self: &Arc<Self>, delivery: &Delivery) -> Result<JudgedDelivery, NotTaken> {
         let mut judged = JudgedDelivery {
             source: delivery.source.clone(),
             coordinates: delivery.coordinates.clone(),
             received: delivery.received.wall,
             replay: delivery.replay.clone(),
             follows: delivery.follows,
-            ruleset: rules.hash().to_owned(),
+            ruleset: self.in_force.ruleset.hash().to_owned(),
             receipts: Vec::new(),
+            joins: None,
         };
         if let Some(flaw) = &delivery.flaw {
             judged.receipts.push(self.unreadable(delivery, flaw.to_string(), &delivery.body));
             return Ok(judged);
         }
-        let name = &self.settings.sources[&delivery.source].format;
-        let format = match in_force.formats.find(name) {
+        let name = &self.shared.settings.sources[&delivery.source].format;
+        let format = match self.in_force.formats.find(name) {
             Ok(format) => format,
             // A set without it is refused; it can't be in force.
             Err(why) => {
@@ -82,72 +86,99 @@ impl Intake {
             }
         };
         if let Some((text, alert)) = format.decode_only(&delivery.body) {
-            judged.receipts.push(self.judge_alert(rules, delivery, text, alert, predict));
+            judged.receipts.push(self.judge_alert(delivery, text, alert));
             return Ok(judged);
         }
-        match formats::split(&delivery.body) {
-            Ok(cuts) => {
-                judged.receipts.reserve(cuts.len());
-                for cut in &cuts {
-                    let text = cut.text();
-                    judged.receipts.push(match format.decode_cut(cut) {
-                        Ok(alert) => self.judge_alert(rules, delivery, text, alert, predict),
-                        Err(why) => self.unreadable(delivery, why.to_string(), text.as_bytes()),
-                    });
-                }
-            }
+        let cuts = match formats::split(&delivery.body) {
+            Ok(cuts) => cuts,
             Err(why) if matches!(delivery.coordinates, Coordinates::Kafka { .. }) => {
                 judged.receipts.push(self.unreadable(delivery, why.to_string(), &delivery.body));
+                return Ok(judged);
             }
             Err(why @ Refused::TooMany) => return Err(NotTaken::TooMany(why.to_string())),
             Err(why) => return Err(NotTaken::NotJson(why.to_string())),
+        };
+        if format.has_rows() {
+            self.read_rows(delivery, &cuts, &mut judged);
+            return Ok(judged);
+        }
+        judged.receipts.reserve(cuts.len());
+        for cut in &cuts {
+            let text = cut.text();
+            judged.receipts.push(match format.decode_cut(cut) {
+                Ok(alert) => self.judge_alert(delivery, text, alert),
+                Err(why) => self.unreadable(delivery, why.to_string(), text.as_bytes()),
+            });
         }
         Ok(judged)
     }
 
-    fn judge_alert(
-        &mut self,
-        rules: &Ruleset,
-        delivery: &Delivery,
-        text: &str,
-        alert: Alert<'_>,
-        predict: Predict,
-    ) -> Receipt {
-        // Borrows from here on also what is not of the delivery.
-        let mut alert = alert;
-        let source = &self.settings.sources[&delivery.source];
-        let alert_id = alert.id.clone().into_owned();
-        let tenant = match source.tenant_of(&alert) {
+    /// Reads rows of a stream: those of alerts are for the join, all others are passed over.
+    fn read_rows(self: &Arc<Self>, delivery: &Delivery, cuts: &[Cut<'_>], to: &mut JudgedDelivery) {
+        let source = &self.shared.settings.sources[&delivery.source];
+        let mut rows = Vec::new();
+        for cut in cuts {
+            let streamed = match cut {
+                Cut::Alert(text) => formats::row(text),
+                Cut::Bad { why, .. } => Err(why.clone()),
+            };
+            match streamed {
+                Ok(Streamed { row: None, .. }) => {}
+                Ok(Streamed { tenant_id, row: Some(row) }) => match source.tenant_of(&tenant_id) {
+                    Ok(tenant) => rows.push((tenant.clone(), row)),
+                    Err(named) => {
+                        to.receipts.push(self.unknown_tenant(delivery, row.alert, named));
+                    }
+                },
+                Err(why) => {
+                    let text = cut.text().as_bytes();
+                    to.receipts.push(self.unreadable(delivery, why.to_string(), text));
+                }
+            }
+        }
+        if !rows.is_empty() {
+            to.joins = Some(Joins { rows, judge: self.clone() });
+        }
+    }
+
+    fn judge_alert(&self, delivery: &Delivery, text: &str, alert: Alert<'_>) -> Receipt {
+        let source = &self.shared.settings.sources[&delivery.source];
+        let tenant = match source.tenant_of(&alert.tenant_id) {
             Ok(tenant) => tenant,
             Err(named) => {
-                let content = Content::UnknownTenant { named };
-                let keep_row = self.odd_rows.take(delivery.received.wall);
-                return Receipt { tenant: None, alert_id, content, raw: None, keep_row };
+                return self.unknown_tenant(delivery, alert.id.into_owned(), named);
             }
         };
-        let now = delivery.received.wall;
-        formats::came_by(&mut alert, tenant.as_str(), delivery.source.as_str(), now);
-        let too_old = self.too_old(&alert, now);
-        let judged: Vec<_> = alert
-            .candidates
-            .iter()
-            .map(|candidate| Judged {
-                machine: candidate.machine.as_ref().map(MachineId::to_string).unwrap_or_default(),
-                sha1: candidate.sha1.as_ref().map(Sha1::to_string).unwrap_or_default(),
-                outcome: self.judge_candidate(rules, tenant, candidate, &too_old, now, predict),
-            })
-            .collect();
+        let from = From {
+            tenant,
+            source: &delivery.source,
+            coordinates: &delivery.coordinates,
+            at: delivery.received.wall,
+        };
+        let mut receipt = self.receipt(alert, &from, self.predict);
         let by_webhook = matches!(delivery.coordinates, Coordinates::Webhook { .. });
-        let drafted = judged.iter().any(|j| matches!(j.outcome, Outcome::Draft(_)));
-        let tenant = tenant.clone();
-        let keep_row = self.keeps_row(&judged, now);
-        Receipt {
-            tenant: Some(tenant),
-            alert_id,
-            raw: (by_webhook && drafted).then(|| Arc::from(text.as_bytes())),
-            keep_row,
-            content: Content::Judged(judged),
-        }
+        let drafted = receipt.outcomes().any(|outcome| matches!(outcome, Outcome::Draft(_)));
+        receipt.raw = (by_webhook && drafted).then(|| Arc::from(text.as_bytes()));
+        receipt
+    }
+
+    fn receipt(&self, alert: Alert<'_>, from: &From<'_>, predict: Predict) -> Receipt {
+        // Borrows from here on also what is not of the delivery.
+        let mut alert = alert;
+        let &From { tenant, source, at: now, .. } = from;
+        formats::came_by(&mut alert, tenant.as_str(), source.as_str(), now);
+        let too_old = self.too_old(&alert, now);
+        let judge = |candidate: &Candidate<'_>| {
+            self.judge_candidate(tenant, candidate, &too_old, now, predict)
+        };
+        let judged: Vec<_> = alert.candidates.iter().map(|one| judged(one, judge(one))).collect();
+        self.settled(alert.id.into_owned(), judged, from)
+    }
+
+    fn settled(&self, alert_id: String, judged: Vec<Judged>, from: &From<'_>) -> Receipt {
+        let keep_row = self.keeps_row(&judged, from.at);
+        let (tenant, content) = (Some(from.tenant.clone()), Content::Judged(judged));
+        Receipt { tenant, alert_id, content, raw: None, keep_row, joined: None }
     }
 
     /// What stands against acting on an alert of this age, if anything does. An alert that does
@@ -161,7 +192,7 @@ impl Intake {
             let what = format!("the alert says that it was created in the future, at {created}");
             return Some(Decision::Incomplete { what });
         }
-        let (age, limit) = (now.since(created), self.settings.alert_age_max);
+        let (age, limit) = (now.since(created), self.shared.settings.alert_age_max);
         (age > limit).then(|| {
             let (age, limit) = (age.as_secs(), limit.as_secs());
             Decision::TooOld { why: format!("created {age} s ago; the limit is {limit} s") }
@@ -170,14 +201,14 @@ impl Intake {
 
     fn judge_candidate(
         &self,
-        rules: &Ruleset,
         tenant: &TenantName,
         candidate: &Candidate<'_>,
         too_old: &Option<Decision>,
         now: Wall,
         predict: Predict,
     ) -> Outcome {
-        let judged = match rules.judge(&candidate.fields, self.settings.ceiling) {
+        let rules = &self.in_force.ruleset;
+        let judged = match rules.judge(&candidate.fields, self.shared.settings.ceiling) {
             Judgement::NoMatch { why } => {
                 return Outcome::Settled(Decision::NoMatch { why: why.into_owned() });
             }
@@ -209,14 +240,14 @@ impl Intake {
             Err(decision) => return Outcome::Settled(decision),
         };
         let key = EffectKey { tenant: tenant.clone(), machine, sha1 };
-        let predicted = predict == Predict::FromCache && self.predicted.contains_key(&key);
+        let predicted = predict == Predict::FromCache && self.shared.predicted.contains_key(&key);
         let prepared = (!predicted).then(|| Prepared {
-            id: ActionId(self.clock.new_id()),
+            id: ActionId(self.shared.clock.new_id()),
             comment: wanted.comment.render(&candidate.fields),
             candidate: serde_json::to_string(&candidate.fields)
                 .expect("fields are texts, numbers and lists"),
-            expires_queued: now + self.settings.expire_queued,
-            expires_held: now + self.settings.expire_held,
+            expires_queued: now + self.shared.settings.expire_queued,
+            expires_held: now + self.shared.settings.expire_held,
         });
         // A time in the future would count as newer than any quarantine; it is no time.
         let evidence = candidate.evidence.filter(|at| *at <= now + CLOCK_SKEW);
@@ -234,41 +265,77 @@ impl Intake {
     }
 }
 
-impl Intake {
+impl Judging {
     /// What led to something always has its row.
-    fn keeps_row(&mut self, judged: &[Judged], now: Wall) -> bool {
+    fn keeps_row(&self, judged: &[Judged], now: Wall) -> bool {
         let of = |judged: &Judged, no_match: bool| match &judged.outcome {
             Outcome::Settled(Decision::NoMatch { .. }) => true,
             Outcome::Settled(Decision::Incomplete { .. } | Decision::TooOld { .. }) => !no_match,
             _ => false,
         };
         if judged.iter().all(|judged| of(judged, true)) {
-            return self.rows.take(now);
+            return self.shared.rows.take(now);
         }
-        !judged.iter().all(|judged| of(judged, false)) || self.odd_rows.take(now)
+        !judged.iter().all(|judged| of(judged, false)) || self.shared.odd_rows.take(now)
     }
 
-    fn unreadable(&mut self, delivery: &Delivery, why: String, bytes: &[u8]) -> Receipt {
+    fn unreadable(&self, delivery: &Delivery, why: String, bytes: &[u8]) -> Receipt {
         let head = &bytes[..bytes.len().min(UNREADABLE_HEAD_BYTES)];
         let head = String::from_utf8_lossy(head).into_owned();
-        let keep_row = self.odd_rows.take(delivery.received.wall);
-        let content = Content::Unreadable { why, head };
-        Receipt { tenant: None, alert_id: String::new(), content, raw: None, keep_row }
+        self.of_no_tenant(delivery, String::new(), Content::Unreadable { why, head })
+    }
+
+    fn unknown_tenant(&self, delivery: &Delivery, alert_id: String, named: String) -> Receipt {
+        self.of_no_tenant(delivery, alert_id, Content::UnknownTenant { named })
+    }
+
+    fn of_no_tenant(&self, delivery: &Delivery, alert_id: String, content: Content) -> Receipt {
+        let keep_row = self.shared.odd_rows.take(delivery.received.wall);
+        Receipt { tenant: None, alert_id, content, raw: None, keep_row, joined: None }
     }
 
     /// The breakers over all actions of a tenant.
     fn breakers(&self, tenant: &TenantName) -> Vec<(Breaker, Rate)> {
-        let of = self.settings.breakers.get(tenant).copied().unwrap_or_default();
+        let of = self.shared.settings.breakers.get(tenant).copied().unwrap_or_default();
         let mut breakers = vec![(Breaker::TenantActions, of.actions)];
         breakers.extend(of.fleet.map(|rate| (Breaker::ShareOfFleet, rate)));
         breakers
     }
 }
 
+impl Judge for Judging {
+    fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Receipt {
+        let Some(what) = lacks else { return self.receipt(alert, from, Predict::Nothing) };
+        let outcome = || Outcome::Settled(Decision::Incomplete { what: what.clone() });
+        let mut all: Vec<_> = alert.candidates.iter().map(|one| judged(one, outcome())).collect();
+        if all.is_empty() {
+            let (machine, sha1) = Default::default();
+            all.push(Judged { machine, sha1, outcome: outcome() });
+        }
+        self.settled(alert.id.into_owned(), all, from)
+    }
+
+    fn bounds(&self) -> &JoinBounds {
+        &self.shared.settings.join
+    }
+
+    fn ruleset(&self) -> &str {
+        self.in_force.ruleset.hash()
+    }
+}
+
+fn judged(candidate: &Candidate<'_>, outcome: Outcome) -> Judged {
+    Judged {
+        machine: candidate.machine.as_ref().map(MachineId::to_string).unwrap_or_default(),
+        sha1: candidate.sha1.as_ref().map(Sha1::to_string).unwrap_or_default(),
+        outcome,
+    }
+}
+
 impl Source {
     /// The tenant an alert belongs to, or what it names that this source does not speak for.
-    fn tenant_of(&self, alert: &Alert<'_>) -> Result<&TenantName, String> {
-        match (&alert.tenant_id, &self.tenants[..]) {
+    fn tenant_of(&self, tenant_id: &Option<Cow<'_, str>>) -> Result<&TenantName, String> {
+        match (tenant_id, &self.tenants[..]) {
             (Some(named), tenants) => {
                 let id = uuid::Uuid::try_parse(named).ok();
                 let known = tenants.iter().find(|(_, known)| Some(*known) == id);

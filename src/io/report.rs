@@ -120,6 +120,8 @@ pub struct Retention {
     pub fates: Duration,
     pub actions: Duration,
     pub unreadable: Duration,
+    /// Alerts of streams that wait for nothing, since their last row.
+    pub partials: Duration,
 }
 
 /// What `lazaret status` and the metrics are made of.

@@ -24,6 +24,10 @@ mod breakers;
 
 mod offsets;
 
+mod partials;
+
+mod receipts;
+
 mod pauses;
 
 mod release;
@@ -70,7 +74,7 @@ use super::{
 };
 use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
 use crate::domain::audit::Change;
-use crate::domain::decision::JudgedDelivery;
+use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::scope::Scope;
@@ -168,6 +172,14 @@ impl Store for SqliteStore {
         batch: Vec<JudgedDelivery>,
     ) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>> {
         self.writer.write(batch.len().max(1), move |db| intake::take(db, &batch))
+    }
+
+    fn mature(
+        &self,
+        now: Wall,
+        judge: Arc<dyn Judge>,
+    ) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>> {
+        self.writer.write(1, move |db| intake::mature(db, now, &*judge))
     }
 
     fn begin(
@@ -331,5 +343,9 @@ fn checksum(parts: &[&[u8]]) -> i64 {
 
 /// A number of rows as SQLite takes it.
 fn limit(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
+    bound(rows as u64)
+}
+
+fn bound(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

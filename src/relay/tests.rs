@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::action::{Begun, Call, Class, Head, Heads, NewAttempt, Resumed, StateName};
 use crate::domain::answer::{Answer, CancelAnswer, ListQuery, Listing};
 use crate::domain::audit::What;
-use crate::domain::decision::JudgedDelivery;
+use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::dispatcher::{Called, NotBegun};
 use crate::domain::guard::NoGuard;
 use crate::domain::ids::{ActionId, EffectKey, MachineActionId, MachineId, Sha1, SourceName};
@@ -199,6 +199,14 @@ impl Store for World {
     fn pause(&self, _: Pause) -> BoxFuture<'static, Result<(), StoreError>> {
         self.do_this(Did::Pause);
         at_once(Ok(()))
+    }
+
+    fn mature(
+        &self,
+        _: Wall,
+        _: Arc<dyn Judge>,
+    ) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>> {
+        unimplemented!("the relay ends no waiting")
     }
 
     fn intake(&self, _: Vec<JudgedDelivery>) -> BoxFuture<'static, Result<Vec<Taken>, StoreError>> {

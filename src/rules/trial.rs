@@ -68,7 +68,7 @@ pub(super) fn run(
 ) -> Result<(), String> {
     let named = case.format.as_ref().and_then(|name| formats.find(&name.value).ok());
     let format = named.unwrap_or(&Reader::BuiltIn(Format::DefenderAlert));
-    let cuts = formats::split(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
+    let cuts = format.cut(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
     let denies = alone.rules().iter().all(|rule| rule.quarantine().is_none());
     let mut came = Came::default();
     let mut files = 0;

@@ -13,7 +13,7 @@ use super::open::{self, Lock};
 use super::{actions, attempts, chain, effects, intake, pauses, purge, release, report, verify};
 use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
 use crate::domain::audit::{Change, What};
-use crate::domain::decision::JudgedDelivery;
+use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::scope::Scope;
@@ -104,6 +104,10 @@ impl Db {
 
     pub fn intake(&mut self, batch: &[JudgedDelivery]) -> Result<Vec<Taken>, StoreError> {
         self.alone(|db| intake::take(db, batch))
+    }
+
+    pub fn mature(&mut self, now: Wall, judge: &dyn Judge) -> Result<Vec<Taken>, StoreError> {
+        self.alone(|db| intake::mature(db, now, judge))
     }
 
     pub fn begin(&mut self, attempt: &NewAttempt, guard: &dyn Guard) -> Result<Begun, StoreError> {

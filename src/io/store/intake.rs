@@ -4,20 +4,18 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::slice;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::db::Db;
 use super::fault::Fault;
 use super::offsets::{Positions, Turn};
-use super::sql::{Json, json};
-use super::{actions, breakers, effects, pauses};
-use crate::domain::action::StateName;
+use super::{actions, breakers, effects, partials, pauses, receipts};
+use crate::domain::action::{Coordinates, StateName};
 use crate::domain::breaker::{Breaker, Gauge, Place};
-use crate::domain::decision::{
-    AlertAnswer, Answered, Content, Decision, Draft, Fate, JudgedDelivery, Outcome, Receipt, Replay,
-};
+use crate::domain::decision::{Answered, Draft, Fate, Judge, JudgedDelivery, Outcome, Receipt};
 use crate::domain::dedupe::{self, Decided, Effect, View};
-use crate::domain::ids::{ActionId, EffectKey, Sha1, TenantName};
+use crate::domain::gather::Gathered;
+use crate::domain::ids::{ActionId, EffectKey, Sha1, SourceName, TenantName};
 use crate::domain::time::Wall;
 use crate::io::{StoreError, Taken};
 
@@ -39,14 +37,47 @@ pub(super) fn take(db: &mut Db, batch: &[JudgedDelivery]) -> Result<Vec<Taken>, 
     Ok(taken)
 }
 
+/// Ends alerts of streams that have waited long enough, each in one piece.
+pub(super) fn mature(db: &mut Db, now: Wall, judge: &dyn Judge) -> Result<Vec<Taken>, Fault> {
+    let due = partials::due(&db.connection, now, judge)?;
+    let mut taken = Vec::with_capacity(due.len());
+    for mut gathered in due {
+        let delivery = JudgedDelivery {
+            source: gathered.kept.source.clone(),
+            coordinates: gathered.kept.coordinates.clone(),
+            received: now,
+            replay: None,
+            follows: None,
+            ruleset: judge.ruleset().to_owned(),
+            receipts: gathered.receipts.drain(..).collect(),
+            joins: None,
+        };
+        let one = db.savepoint(|db| {
+            let mut piece = Piece::default();
+            let one = slice::from_ref(&gathered);
+            let taken = piece.decide(&db.connection, db.queue_max, &delivery, one)?;
+            piece.write_counters(&db.connection)?;
+            piece.held.write(&db.connection)?;
+            Ok(taken)
+        });
+        match one {
+            Ok(one) => taken.push(one),
+            Err(fault) if db.transaction_is_lost() || fault.is_io() => return Err(fault),
+            Err(fault) => taken.push(Taken::Failed(fault.told(db.place()))),
+        }
+    }
+    Ok(taken)
+}
+
 /// Deliveries that are written or rolled back together. Counters and offsets are gathered and
 /// written once, at its end.
 #[derive(Default)]
 struct Piece<'d> {
-    fates: BTreeMap<(&'d str, Fate), i64>,
-    received: BTreeMap<&'d str, (i64, Wall)>,
+    fates: BTreeMap<(SourceName, Fate), i64>,
+    received: BTreeMap<SourceName, (i64, Wall)>,
     created: BTreeMap<(TenantName, StateName), i64>,
     positions: Positions<'d>,
+    held: partials::Held,
     /// Open actions; counted when the first new one comes.
     open: Option<u64>,
     /// Breakers that were asked about, as they stand now.
@@ -64,6 +95,7 @@ impl<'d> Piece<'d> {
         }
         self.write_counters(connection)?;
         self.positions.write(connection)?;
+        self.held.write(connection)?;
         Ok(taken)
     }
 
@@ -79,10 +111,37 @@ impl<'d> Piece<'d> {
             Turn::Redelivered => return Ok(Taken::Replayed(Answered::default())),
             Turn::Behind => return Ok(Taken::Behind),
         }
-        if let Some(answer) = first_answer(db, delivery)? {
+        if let Some(answer) = receipts::first_answer(db, delivery)? {
             self.positions.take(delivery);
             return Ok(Taken::Replayed(answer));
         }
+        let mut taken = match &delivery.joins {
+            None => self.decide(db, queue_max, delivery, &[])?,
+            Some(joins) => {
+                let mut gathered = partials::gather(db, &mut self.held, delivery, joins)?;
+                let mut joined = delivery.clone();
+                joined.joins = None;
+                joined.receipts.extend(gathered.iter_mut().flat_map(|one| one.receipts.drain(..)));
+                self.decide(db, queue_max, &joined, &gathered)?
+            }
+        };
+        if let Taken::Done { answer, .. } = &mut taken {
+            if let Some(replay) = &delivery.replay {
+                receipts::remember(db, delivery, replay, answer)?;
+            }
+            self.positions.take(delivery);
+        }
+        Ok(taken)
+    }
+
+    /// Decides what has been judged and writes it, with the alerts that rows have changed.
+    fn decide(
+        &mut self,
+        db: &Connection,
+        queue_max: u64,
+        delivery: &JudgedDelivery,
+        gathered: &[Gathered],
+    ) -> Result<Taken, Fault> {
         let mut view = View {
             effects: rows_of(db, delivery)?,
             gauges: self.gauges_of(db, delivery)?,
@@ -104,7 +163,19 @@ impl<'d> Piece<'d> {
             self.open = Some(open + decided.actions.len() as u64);
         }
         write(db, &view.effects, &decided, delivery.received)?;
+        partials::write(db, &mut self.held, gathered)?;
         self.gauges.extend(view.gauges);
+        self.count(&decided);
+        self.write_fates(db, delivery, gathered, &decided.answer)?;
+        let effects = owners(&view.effects, delivery);
+        let mut answer = decided.answer;
+        if matches!(delivery.coordinates, Coordinates::Webhook { .. }) {
+            answer.alerts.extend(gathered.iter().filter_map(Gathered::answer));
+        }
+        Ok(Taken::Done { answer, effects })
+    }
+
+    fn count(&mut self, decided: &Decided) {
         for acted in &decided.acted {
             for rule in [acted.rule.as_str(), ""] {
                 let of = (acted.key.tenant.clone(), rule.to_owned());
@@ -117,12 +188,6 @@ impl<'d> Piece<'d> {
             let of = (new.action.key.tenant.clone(), new.state.name());
             *self.created.entry(of).or_default() += 1;
         }
-        self.write_fates(db, delivery, &decided.answer)?;
-        if let Some(replay) = &delivery.replay {
-            remember(db, delivery, replay, &decided.answer)?;
-        }
-        self.positions.take(delivery);
-        Ok(Taken::Done { answer: decided.answer, effects: owners(&view.effects, delivery) })
     }
 
     /// How the breakers of all drafts stand: as this piece left them, else as the rows say.
@@ -152,21 +217,30 @@ impl<'d> Piece<'d> {
     fn write_fates(
         &mut self,
         db: &Connection,
-        delivery: &'d JudgedDelivery,
+        delivery: &JudgedDelivery,
+        gathered: &[Gathered],
         answer: &Answered,
     ) -> Result<(), Fault> {
-        let source = delivery.source.as_str();
+        let mut received = 0;
         for (receipt, alert) in delivery.receipts.iter().zip(&answer.alerts) {
-            *self.fates.entry((source, alert.fate)).or_default() += 1;
+            let source = receipt.joined.as_ref().unwrap_or(&delivery.source);
+            *self.fates.entry((source.clone(), alert.fate)).or_default() += 1;
+            received += i64::from(receipt.joined.is_none());
             if receipt.keep_row {
-                insert_receipt(db, delivery, receipt, alert)?;
+                receipts::insert(db, delivery, receipt, alert)?;
             }
         }
-        let received = i64::try_from(delivery.receipts.len()).unwrap_or(i64::MAX);
-        let (count, newest) = self.received.entry(source).or_insert((0, delivery.received));
-        *count += received;
-        *newest = (*newest).max(delivery.received);
+        self.receive(&delivery.source, received, delivery.received);
+        for one in gathered {
+            self.receive(&one.kept.source, one.opened, delivery.received);
+        }
         Ok(())
+    }
+
+    fn receive(&mut self, source: &SourceName, number: i64, at: Wall) {
+        let (count, newest) = self.received.entry(source.clone()).or_insert((0, at));
+        *count += number;
+        *newest = (*newest).max(at);
     }
 
     fn write_counters(&self, db: &Connection) -> Result<(), Fault> {
@@ -175,7 +249,7 @@ impl<'d> Piece<'d> {
              ON CONFLICT (source, fate) DO UPDATE SET count = count + excluded.count",
         )?;
         for ((source, fate), count) in &self.fates {
-            upsert.execute(params![source, fate, count])?;
+            upsert.execute(params![source.as_str(), fate, count])?;
         }
         let mut upsert = db.prepare_cached(
             "INSERT INTO received (source, count, newest) VALUES (?1, ?2, ?3)
@@ -183,7 +257,7 @@ impl<'d> Piece<'d> {
              SET count = count + excluded.count, newest = MAX(newest, excluded.newest)",
         )?;
         for (source, (count, newest)) in &self.received {
-            upsert.execute(params![source, count, newest])?;
+            upsert.execute(params![source.as_str(), count, newest])?;
         }
         for ((tenant, rule), (number, newest)) in &self.acted {
             breakers::count(db, tenant, rule, *newest, *number)?;
@@ -193,33 +267,6 @@ impl<'d> Piece<'d> {
         }
         Ok(())
     }
-}
-
-/// The answer that a delivery with this replay id got before.
-fn first_answer(db: &Connection, delivery: &JudgedDelivery) -> Result<Option<Answered>, Fault> {
-    let Some(replay) = &delivery.replay else { return Ok(None) };
-    let mut select = db.prepare_cached(
-        "SELECT answer FROM replays WHERE source = ?1 AND id = ?2 AND keep_until >= ?3",
-    )?;
-    let answer = select
-        .query_row(params![delivery.source.as_str(), replay.id, delivery.received], |row| {
-            row.get::<_, Json<Answered>>(0)
-        });
-    Ok(answer.optional()?.map(|Json(answer)| answer))
-}
-
-fn remember(
-    db: &Connection,
-    delivery: &JudgedDelivery,
-    replay: &Replay,
-    answer: &Answered,
-) -> Result<(), Fault> {
-    let mut insert = db.prepare_cached(
-        "INSERT OR REPLACE INTO replays (source, id, keep_until, answer) VALUES (?1, ?2, ?3, ?4)",
-    )?;
-    let source = delivery.source.as_str();
-    insert.execute(params![source, replay.id, replay.keep_until, json(answer)])?;
-    Ok(())
 }
 
 /// The rows of all effects that a delivery may touch.
@@ -316,49 +363,4 @@ fn keys(delivery: &JudgedDelivery) -> impl Iterator<Item = &EffectKey> {
         Outcome::Protected { key, .. } => Some(key),
         Outcome::Settled(_) => None,
     })
-}
-
-fn insert_receipt(
-    db: &Connection,
-    delivery: &JudgedDelivery,
-    receipt: &Receipt,
-    alert: &AlertAnswer,
-) -> Result<(), Fault> {
-    let head = match &receipt.content {
-        Content::Unreadable { head, .. } => Some(head),
-        _ => None,
-    };
-    let mut insert = db.prepare_cached(
-        "INSERT INTO receipts (at, source, tenant, alert, fate, reason, delivery, candidates, head)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
-    insert.execute(params![
-        delivery.received,
-        delivery.source.as_str(),
-        receipt.tenant,
-        receipt.alert_id,
-        alert.fate,
-        reason(alert),
-        Json(&delivery.coordinates),
-        json(&alert.candidates),
-        head
-    ])?;
-    Ok(())
-}
-
-/// Why the alert has its fate: its own reason, else that of the first candidate that gave it.
-fn reason(alert: &AlertAnswer) -> String {
-    let decisive = alert.candidates.iter().find(|c| c.decision.fate() == alert.fate);
-    match decisive.map(|candidate| &candidate.decision) {
-        None => alert.reason.clone(),
-        Some(
-            Decision::Act { rules, .. }
-            | Decision::Hold { rules, .. }
-            | Decision::Observe { rules },
-        ) => format!("rule {}", rules.join(", ")),
-        Some(Decision::Protected { by }) => format!("by rule {}", by.join(", ")),
-        Some(Decision::Duplicate { of, why }) => format!("of {of}: {why}"),
-        Some(Decision::Incomplete { what }) => what.clone(),
-        Some(Decision::TooOld { why } | Decision::NoMatch { why }) => why.clone(),
-    }
 }

@@ -3,6 +3,8 @@
 
 mod intake;
 
+mod partials;
+
 mod offsets;
 
 mod relay;
@@ -136,13 +138,21 @@ fn alert(judged: Vec<Judged>) -> Receipt {
         content: Content::Judged(judged),
         raw: Some((*b"{\"id\":\"a-1\"}").into()),
         keep_row: true,
+        joined: None,
     }
 }
 
 fn unreadable() -> Receipt {
     let content =
         Content::Unreadable { why: "it has no id".to_owned(), head: "{\"x\":1}".to_owned() };
-    Receipt { tenant: None, alert_id: String::new(), content, raw: None, keep_row: true }
+    Receipt {
+        tenant: None,
+        alert_id: String::new(),
+        content,
+        raw: None,
+        keep_row: true,
+        joined: None,
+    }
 }
 
 fn webhook(receipts: Vec<Receipt>) -> JudgedDelivery {
@@ -154,6 +164,7 @@ fn webhook(receipts: Vec<Receipt>) -> JudgedDelivery {
         follows: None,
         ruleset: "hash-of-rules".to_owned(),
         receipts,
+        joins: None,
     }
 }
 

@@ -25,7 +25,9 @@ pub(super) fn rows(db: &Connection, limit: usize) -> Result<Vec<String>, Fault> 
     })?;
     each(db, BALANCE, &mut faults, limit, |row| {
         let (source, received, fates): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Some(format!("source {source}: {received} receipts but {fates} fates")))
+        let waiting: i64 = row.get(3)?;
+        let there = format!("{fates} fates and {waiting} waiting");
+        Ok(Some(format!("source {source}: {received} receipts but {there}")))
     })?;
     Ok(faults)
 }
@@ -51,9 +53,10 @@ const COUNTS: &str = "SELECT COALESCE(s.tenant, a.tenant), COALESCE(s.state, a.s
         ON a.tenant = s.tenant AND a.state = s.state
     WHERE counted <> there";
 
-const BALANCE: &str = "SELECT r.source, r.count, COALESCE(SUM(c.count), 0) AS fates
+const BALANCE: &str = "SELECT r.source, r.count, COALESCE(SUM(c.count), 0) AS fates,
+        (SELECT COUNT(*) FROM partials p WHERE p.source = r.source AND p.due IS NOT NULL) AS waiting
     FROM received r LEFT JOIN counters c ON c.source = r.source
-    GROUP BY r.source HAVING r.count <> fates";
+    GROUP BY r.source HAVING r.count <> fates + waiting";
 
 /// Reads each row of a query; one that does not read at all is a fault too.
 fn each(

@@ -138,7 +138,33 @@ CREATE TABLE receipts (
 CREATE INDEX receipts_alert ON receipts (alert);
 CREATE INDEX receipts_fate ON receipts (fate, at);
 
--- Counted in the intake transaction, apart from each other: received = Σ fates.
+-- Alerts of streams, as far as their rows have come (`body`: domain/join). `due` is null where
+-- nothing waits.
+CREATE TABLE partials (
+    sequence    INTEGER PRIMARY KEY,
+    tenant      TEXT NOT NULL,
+    alert       TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    coordinates TEXT NOT NULL,
+    opened      INTEGER NOT NULL,
+    touched     INTEGER NOT NULL,
+    due         INTEGER,
+    bytes       INTEGER NOT NULL,
+    body        TEXT NOT NULL,
+    UNIQUE (tenant, alert)
+) STRICT;
+CREATE INDEX partials_due ON partials (due) WHERE due IS NOT NULL;
+CREATE INDEX partials_told ON partials (tenant, touched) WHERE due IS NULL;
+CREATE INDEX partials_old ON partials (touched) WHERE due IS NULL;
+-- How many of them each tenant has, and their bytes.
+CREATE TABLE joins (
+    tenant TEXT PRIMARY KEY,
+    alerts INTEGER NOT NULL,
+    bytes  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Counted in the intake transaction, apart from each other: received = Σ fates, and what waits in
+-- `partials`.
 CREATE TABLE counters (
     source TEXT NOT NULL,
     fate   TEXT NOT NULL,

@@ -68,8 +68,12 @@ fn what_is_protected_while_its_call_is_under_way_is_not_sent_again() {
     world.shift(id(1), StateName::InFlight, queued(world.now.wall));
     assert_eq!(world.begin(id(1)), Begun::Stopped(StateName::Rejected));
     world.expect_sound();
-    let retention =
-        crate::io::Retention { fates: 30 * DAY, actions: 400 * DAY, unreadable: 7 * DAY };
+    let retention = crate::io::Retention {
+        fates: 30 * DAY,
+        actions: 400 * DAY,
+        unreadable: 7 * DAY,
+        partials: DAY,
+    };
     world.db.purge(&retention, wall() + DAY).unwrap();
     assert_eq!(world.count("spared"), 0);
 }

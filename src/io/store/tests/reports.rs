@@ -114,7 +114,8 @@ fn what_has_been_kept_long_enough_goes_and_its_changes_stay() {
     world.take(brings(acts(2, effect(1, 2))));
     world.take(webhook(vec![unreadable()]));
     world.succeeded(id(1));
-    let retention = Retention { fates: 30 * DAY, actions: 400 * DAY, unreadable: 7 * DAY };
+    let retention =
+        Retention { fates: 30 * DAY, actions: 400 * DAY, unreadable: 7 * DAY, partials: DAY };
     let counts = |world: &World| {
         ["receipts", "replays", "effects", "actions", "origins", "attempts"]
             .map(|table| world.count(table))
@@ -144,7 +145,8 @@ fn receipts_of_every_fate_go_in_the_end() {
             SELECT at, source, alert, ?1, reason, delivery, candidates FROM receipts LIMIT 1";
         world.db.connection.execute(sql, [fate]).unwrap();
     }
-    let retention = Retention { fates: 30 * DAY, actions: 400 * DAY, unreadable: 7 * DAY };
+    let retention =
+        Retention { fates: 30 * DAY, actions: 400 * DAY, unreadable: 7 * DAY, partials: DAY };
     world.db.purge(&retention, wall() + 31 * DAY).unwrap();
     assert_eq!(world.count("receipts"), 0);
 }
@@ -155,7 +157,8 @@ fn the_log_of_the_limiter_outlives_the_shortest_retention() {
     world.take(brings(acts(1, effect(1, 1))));
     world.succeeded(id(1));
     let nothing = Duration::ZERO;
-    let retention = Retention { fates: nothing, actions: nothing, unreadable: nothing };
+    let retention =
+        Retention { fates: nothing, actions: nothing, unreadable: nothing, partials: nothing };
     world.db.purge(&retention, wall() + DAY + HOUR / 2).unwrap();
     assert_eq!(world.count("attempts"), 1, "the longest window is a day");
 }
@@ -169,7 +172,7 @@ fn an_alert_is_kept_once_and_as_long_as_any_of_its_actions() {
     ]));
     assert_eq!(world.count("payloads"), 2);
     world.succeeded(id(1));
-    let retention = Retention { fates: DAY, actions: 2 * DAY, unreadable: DAY };
+    let retention = Retention { fates: DAY, actions: 2 * DAY, unreadable: DAY, partials: DAY };
     world.db.purge(&retention, wall() + 3 * DAY).unwrap();
     assert_eq!(world.count("actions"), 2);
     for open in [2, 3] {

@@ -1,0 +1,368 @@
+//! The join: in a stream one alert comes as many rows over many messages. They wait here until each
+//! file has its alert and its machine, in whatever order they come; what never does ends as
+//! incomplete.
+//!
+//! A row with no more to say than one before it changes nothing. Of two versions of one thing the
+//! newer one holds, so the order of arrival does not matter.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::alert::Alert;
+use super::candidate::{Candidate, Field, Fields, Incomplete};
+use super::ids::{MachineId, Sha1};
+use super::time::{Wall, show_span};
+use crate::limits::JOIN_FILES_PER_ALERT;
+
+/// One row of a stream about one alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub alert: String,
+    /// When the stream published it: of two versions of one thing the newer one holds.
+    pub time: Wall,
+    pub part: Part,
+}
+
+/// What a row tells. Fields are snapshots, as [`Fields`] serialises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The alert itself.
+    Alert {
+        created: Option<Wall>,
+        fields: String,
+    },
+    /// `Err` says why its id is of no use: then the alert has a machine that nobody can name.
+    Machine {
+        machine: Result<MachineId, String>,
+        fields: String,
+    },
+    File(File),
+}
+
+/// A file that an alert names, with what its row says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// What this is another version of, where it is one: machine, hash, path and the like.
+    pub key: String,
+    pub machine: Stated,
+    pub sha1: Result<Sha1, String>,
+    /// When this evidence came to be.
+    pub since: Option<Wall>,
+    pub fields: String,
+}
+
+/// What a file's own row says of its machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stated {
+    Is(MachineId),
+    /// Nothing: the alert's only machine, if it has only one.
+    Nothing,
+    /// Something of no use: no other row can make up for it.
+    Unusable(String),
+}
+
+/// How long rows wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// A file whose row names no machine gets the alert's only one once no row has come for so
+    /// long.
+    pub settle: Duration,
+    /// What is incomplete so long after it began ends so.
+    pub expire: Duration,
+}
+
+/// What is known so far of one alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial {
+    alert: Option<Head>,
+    machines: Vec<Machine>,
+    files: Vec<Held>,
+    /// Whether it was told that no file came, or no alert.
+    empty_told: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    time: Wall,
+    created: Option<Wall>,
+    fields: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Machine {
+    time: Wall,
+    machine: Result<MachineId, String>,
+    fields: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Held {
+    key: String,
+    time: Wall,
+    machine: Stated,
+    sha1: Result<Sha1, String>,
+    since: Option<Wall>,
+    fields: String,
+    told: Told,
+}
+
+/// What became of a file's newest version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Told {
+    Waits,
+    /// Rules have judged it.
+    Judged,
+    /// It ended without its alert, or without a machine, and waits no more; but what it lacked may
+    /// still come.
+    WithoutAlert,
+    WithoutMachine,
+}
+
+/// What a row has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// There is more to tell.
+    Changed,
+    /// Something to keep, and nothing to tell.
+    Noted,
+    /// It says no more than was known.
+    Nothing,
+    /// The alert has [`JOIN_FILES_PER_ALERT`] files already.
+    TooMany,
+}
+
+/// What waits no more.
+#[derive(Debug)]
+pub struct Ended {
+    pub alert: Alert<'static>,
+    /// Why rules can't judge it.
+    pub lacks: Option<String>,
+}
+
+impl Partial {
+    /// Adds a row of this alert.
+    pub fn add(&mut self, row: Row) -> Added {
+        let time = row.time;
+        match row.part {
+            Part::Alert { created, fields } => self.add_alert(Head { time, created, fields }),
+            Part::Machine { machine, fields } => {
+                self.add_machine(Machine { time, machine, fields })
+            }
+            Part::File(file) => self.add_file(time, file),
+        }
+    }
+
+    fn add_alert(&mut self, head: Head) -> Added {
+        let told_otherwise = match &mut self.alert {
+            Some(known) if head.fields == known.fields => {
+                if head.time <= known.time {
+                    return Added::Nothing;
+                }
+                known.time = head.time;
+                return Added::Noted;
+            }
+            Some(known) if (head.time, &head.fields) < (known.time, &known.fields) => {
+                return Added::Nothing;
+            }
+            Some(_) => true,
+            None => false,
+        };
+        self.alert = Some(head);
+        for file in &mut self.files {
+            if told_otherwise || file.told == Told::WithoutAlert {
+                file.told = Told::Waits;
+            }
+        }
+        Added::Changed
+    }
+
+    fn add_machine(&mut self, machine: Machine) -> Added {
+        if let Some(known) = self.machines.iter_mut().find(|one| one.machine == machine.machine) {
+            if (machine.time, &machine.fields) <= (known.time, &known.fields) {
+                return Added::Nothing;
+            }
+            *known = machine;
+            return Added::Noted;
+        }
+        if self.machines.len() >= JOIN_FILES_PER_ALERT {
+            return Added::TooMany;
+        }
+        self.machines.push(machine);
+        for file in &mut self.files {
+            if file.told == Told::WithoutMachine {
+                file.told = Told::Waits;
+            }
+        }
+        Added::Changed
+    }
+
+    fn add_file(&mut self, time: Wall, file: File) -> Added {
+        let File { key, machine, sha1, since, fields } = file;
+        let told = Told::Waits;
+        let mut new = Held { key, time, machine, sha1, since, fields, told };
+        let Some(known) = self.files.iter_mut().find(|known| known.key == new.key) else {
+            if self.files.len() >= JOIN_FILES_PER_ALERT {
+                return Added::TooMany;
+            }
+            self.files.push(new);
+            return Added::Changed;
+        };
+        // Published again, evidence is as old as it was: else it would count as newer than the
+        // quarantine that dealt with it.
+        let since = known.since.into_iter().chain(new.since).min();
+        if new.fields == known.fields || (new.time, &new.fields) < (known.time, &known.fields) {
+            let older = since != known.since;
+            known.since = since;
+            let newer = new.fields == known.fields && new.time > known.time;
+            known.time = if newer { new.time } else { known.time };
+            return if older || newer { Added::Noted } else { Added::Nothing };
+        }
+        new.since = since;
+        *known = new;
+        Added::Changed
+    }
+
+    /// Whether something has not been told yet.
+    pub fn waits(&self) -> bool {
+        let untold = |file: &Held| file.told == Told::Waits;
+        self.files.iter().any(untold) || (self.files.is_empty() && !self.empty_told)
+    }
+
+    /// When there is something to [`end`](Partial::end): `opened` is when it began to wait,
+    /// `touched` when the last row came. `None` where nothing waits.
+    pub fn due(&self, opened: Wall, touched: Wall, waits: Waits) -> Option<Wall> {
+        let expired = opened + waits.expire;
+        if !self.waits() {
+            return None;
+        }
+        let mut due = expired;
+        for file in self.files.iter().filter(|file| file.told == Told::Waits) {
+            due = match (&self.alert, &file.machine) {
+                (Some(_), Stated::Is(_) | Stated::Unusable(_)) => return Some(opened),
+                (Some(_), Stated::Nothing) if !self.machines.is_empty() => {
+                    due.min(touched + waits.settle)
+                }
+                _ => due,
+            };
+        }
+        Some(due)
+    }
+
+    /// Ends everything at once, as if no more rows could come.
+    pub fn end_all(&mut self, id: &str) -> Option<Ended> {
+        let waits = Waits { settle: Duration::ZERO, expire: Duration::ZERO };
+        self.end(Wall(0), Wall(0), Wall(0), waits, id)
+    }
+
+    /// Ends what need not or may not wait longer. `None` where there is nothing.
+    pub fn end(
+        &mut self,
+        now: Wall,
+        opened: Wall,
+        touched: Wall,
+        waits: Waits,
+        id: &str,
+    ) -> Option<Ended> {
+        if self.due(opened, touched, waits).is_none_or(|due| now < due) {
+            return None;
+        }
+        let expired = now >= opened + waits.expire;
+        let settled = expired || now >= touched + waits.settle;
+        let has_alert = self.alert.is_some();
+        let has_machine = !self.machines.is_empty();
+        let mut ends = Vec::new();
+        for (at, file) in self.files.iter_mut().enumerate() {
+            if file.told != Told::Waits {
+                continue;
+            }
+            let stated = file.machine != Stated::Nothing;
+            file.told = match () {
+                () if !has_alert && expired => Told::WithoutAlert,
+                () if !has_alert => continue,
+                () if stated || (has_machine && settled) => Told::Judged,
+                () if !has_machine && expired => Told::WithoutMachine,
+                () => continue,
+            };
+            ends.push(at);
+        }
+        if ends.is_empty() {
+            self.empty_told = true;
+        }
+        let lacks = (!has_alert).then(|| {
+            let span = show_span(waits.expire);
+            format!("the row of the alert itself (AlertInfo) did not come within {span}")
+        });
+        Some(Ended { alert: self.assembled(id, &ends, waits), lacks })
+    }
+
+    fn assembled(&self, id: &str, files: &[usize], waits: Waits) -> Alert<'static> {
+        let head = self.alert.as_ref();
+        let created = head.and_then(|head| head.created);
+        let shared = head.and_then(|head| Fields::from_snapshot(&head.fields, Wall(0)));
+        let shared = shared.unwrap_or_default();
+        let candidates = files
+            .iter()
+            .map(|at| self.candidate(&self.files[*at], &shared, created, waits))
+            .collect();
+        Alert { id: id.to_owned().into(), tenant_id: None, created, candidates }
+    }
+
+    fn candidate(
+        &self,
+        file: &Held,
+        shared: &Fields<'static>,
+        created: Option<Wall>,
+        waits: Waits,
+    ) -> Candidate<'static> {
+        let machine = match &file.machine {
+            Stated::Is(machine) => Ok(*machine),
+            Stated::Unusable(why) => Err(why.clone()),
+            Stated::Nothing => self.only_machine(waits),
+        };
+        let mut fields = Fields::from_snapshot(&file.fields, Wall(0)).unwrap_or_default();
+        let row = self.machines.iter().find(|row| row.machine == machine);
+        if let (Ok(_), Some(row)) = (&machine, row)
+            && let Some(told) = Fields::from_snapshot(&row.fields, Wall(0))
+        {
+            fields.fill(told);
+        }
+        fields.fill(shared.clone());
+        if let Ok(machine) = machine {
+            fields.set_text(Field::MachineId, machine.to_string());
+        }
+        Candidate {
+            machine: machine.map_err(Incomplete),
+            sha1: file.sha1.clone().map_err(Incomplete),
+            evidence: file.since.or(created),
+            fields,
+        }
+    }
+
+    /// The machine of a file whose row names none: the only one that the alert has, if one of its
+    /// `Machine` rows says so.
+    fn only_machine(&self, waits: Waits) -> Result<MachineId, String> {
+        let stated = self.files.iter().filter_map(|file| match &file.machine {
+            Stated::Is(machine) => Some(Ok(*machine)),
+            Stated::Unusable(why) => Some(Err(why)),
+            Stated::Nothing => None,
+        });
+        let told = self.machines.iter().map(|row| row.machine.as_ref().map(|id| *id));
+        let all: HashSet<Result<MachineId, &String>> = told.chain(stated).collect();
+        match (self.machines.is_empty(), all.len()) {
+            (true, _) => {
+                let span = show_span(waits.expire);
+                Err(format!("its row names no machine, and no Machine row came within {span}"))
+            }
+            (false, 1) => all.into_iter().next().expect("one").map_err(Clone::clone),
+            (false, several) => {
+                let why = format!("its row names no machine, and its alert has {several}");
+                Err(why)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,383 @@
+//! `defender-xdr`: rows of the Defender XDR streaming API, from Event Hubs, Kafka or a storage
+//! account.
+//!
+//! A record is `{time, tenantId, category, properties}`; a row alone, without them, reads too. Rows
+//! of `AlertInfo` and `AlertEvidence` are for the join ([`crate::domain::join`]); those of other
+//! tables, and evidence that is neither a file nor a machine, are passed over.
+//!
+//! A file's own hash and machine stand in its columns, or in `AdditionalFields`: JSON in a text,
+//! which names an object by `$id` once and by `$ref` again. They are read at fixed places only,
+//! since a process's parent has hashes and machines too:
+//!
+//! | row | hash | machine |
+//! |---|---|---|
+//! | `File` | `SHA1`, `FileHashes[]` | `DeviceId`, `MachineId` of `Host` |
+//! | `Process` | `SHA1`, `ImageFile.FileHashes[]` | `DeviceId`, `ImageFile.Host`, `Host` |
+//! | `Machine` | | `DeviceId`, `MachineId` |
+//!
+//! Where two of them differ, the file is incomplete: nobody knows which is meant. Of these keys
+//! `null` and an empty text mean "not said"; only in `AttackTechniques` an empty text or list means
+//! "none".
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::lenient::{Text, Texts};
+use super::read::{self, set_known};
+use super::{Cut, Format, Streamed, split};
+use crate::domain::alert::{Alert, Unreadable};
+use crate::domain::candidate::{Field, Fields, Incomplete, Value};
+use crate::domain::ids::Sha1;
+use crate::domain::join::{Added, File, Part, Partial, Row, Stated};
+use crate::domain::time::Wall;
+
+mod additional;
+
+use additional::Additional;
+
+/// See [`Format::gives`].
+pub(super) const GIVES: &[Field] = &[
+    Field::AlertId,
+    Field::AlertTitle,
+    Field::AlertSeverity,
+    Field::AlertSeverityRank,
+    Field::AlertCategory,
+    Field::AlertServiceSource,
+    Field::AlertDetectionSource,
+    Field::AlertFamily,
+    Field::AlertTechniques,
+    Field::AlertCreated,
+    Field::AlertAge,
+    Field::AlertTenant,
+    Field::AlertFormat,
+    Field::AlertSource,
+    Field::MachineId,
+    Field::MachineName,
+    Field::FileSha1,
+    Field::FileSha256,
+    Field::FileName,
+    Field::FilePath,
+    Field::FileEntity,
+    Field::FileRole,
+    Field::FileVerdict,
+    Field::FileRemediation,
+    Field::FileDetectionStatus,
+    Field::FileCreated,
+    Field::FilePublisher,
+    Field::FileSize,
+];
+
+#[derive(Deserialize)]
+struct Record<'a> {
+    #[serde(borrow, default)]
+    time: Text<'a>,
+    #[serde(borrow, default, rename = "tenantId")]
+    tenant_id: Text<'a>,
+    #[serde(borrow, default)]
+    category: Text<'a>,
+    #[serde(borrow)]
+    properties: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Properties<'a> {
+    #[serde(borrow, default)]
+    alert_id: Text<'a>,
+    #[serde(borrow, default)]
+    timestamp: Text<'a>,
+    #[serde(borrow, default)]
+    title: Text<'a>,
+    #[serde(borrow, default)]
+    category: Text<'a>,
+    #[serde(borrow, default)]
+    severity: Text<'a>,
+    #[serde(borrow, default)]
+    service_source: Text<'a>,
+    #[serde(borrow, default)]
+    detection_source: Text<'a>,
+    #[serde(borrow, default)]
+    attack_techniques: Text<'a>,
+    #[serde(borrow, default)]
+    entity_type: Text<'a>,
+    #[serde(borrow, default)]
+    evidence_role: Text<'a>,
+    #[serde(borrow, default)]
+    file_name: Text<'a>,
+    #[serde(borrow, default)]
+    folder_path: Text<'a>,
+    #[serde(borrow, default, rename = "SHA1")]
+    sha1: Text<'a>,
+    #[serde(borrow, default, rename = "SHA256")]
+    sha256: Text<'a>,
+    #[serde(borrow, default)]
+    file_size: Text<'a>,
+    #[serde(borrow, default)]
+    threat_family: Text<'a>,
+    #[serde(borrow, default)]
+    device_id: Text<'a>,
+    #[serde(borrow, default)]
+    device_name: Text<'a>,
+    #[serde(borrow)]
+    additional_fields: Option<&'a RawValue>,
+}
+
+/// The tables that carry the join.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Table {
+    AlertInfo,
+    AlertEvidence,
+}
+
+/// Reads one record.
+pub(super) fn row(text: &str) -> Result<Streamed<'_>, Unreadable> {
+    let record: Record = read::object(text)?;
+    let tenant_id = read::tenant(record.tenant_id);
+    let passed = |tenant_id| Ok(Streamed { tenant_id, row: None });
+    let category = record.category.known();
+    let table = match category.as_deref().map(table) {
+        Some(None) => return passed(tenant_id),
+        Some(table) => table,
+        None => None,
+    };
+    let properties: Properties = match record.properties {
+        Some(properties) => read::object(properties.get())?,
+        None => read::object(text)?,
+    };
+    let evidence = properties.entity_type.clone().known();
+    let table = table.unwrap_or(match evidence {
+        Some(_) => Table::AlertEvidence,
+        None => Table::AlertInfo,
+    });
+    let time = read::time(&record.time).or(read::time(&properties.timestamp)).unwrap_or(Wall(0));
+    if table == Table::AlertInfo {
+        let alert = read::id(properties.alert_id.clone())?.into_owned();
+        let part = alert_info(properties);
+        return Ok(Streamed { tenant_id, row: Some(Row { alert, time, part }) });
+    }
+    let entity = match evidence.as_deref() {
+        Some(entity) if entity.eq_ignore_ascii_case("File") => Entity::File,
+        Some(entity) if entity.eq_ignore_ascii_case("Process") => Entity::Process,
+        Some(entity) if entity.eq_ignore_ascii_case("Machine") => Entity::Machine,
+        _ => return passed(tenant_id),
+    };
+    let alert = read::id(properties.alert_id.clone())?.into_owned();
+    let part = match entity {
+        Entity::Machine => machine(properties),
+        entity => Part::File(file(entity, properties)),
+    };
+    Ok(Streamed { tenant_id, row: Some(Row { alert, time, part }) })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entity {
+    File,
+    Process,
+    Machine,
+}
+
+impl Entity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Entity::File => "File",
+            Entity::Process => "Process",
+            Entity::Machine => "Machine",
+        }
+    }
+}
+
+fn table(category: &str) -> Option<Table> {
+    let name = category.strip_prefix("AdvancedHunting-").unwrap_or(category);
+    match name {
+        "AlertInfo" => Some(Table::AlertInfo),
+        "AlertEvidence" => Some(Table::AlertEvidence),
+        _ => None,
+    }
+}
+
+/// Reads the rows of one alert as if no more could come: for tests of rules, and to try a sample.
+pub(super) fn decode(text: &str) -> Result<Alert<'static>, Unreadable> {
+    let cuts = split(text.as_bytes()).map_err(|why| Unreadable(why.to_string()))?;
+    let mut partial = Partial::default();
+    let mut of: Option<(String, Option<String>)> = None;
+    for cut in &cuts {
+        let streamed = match cut {
+            Cut::Alert(text) => row(text)?,
+            Cut::Bad { why, .. } => return Err(why.clone()),
+        };
+        let Some(row) = streamed.row else { continue };
+        let tenant = streamed.tenant_id.map(Cow::into_owned);
+        let known = of.get_or_insert_with(|| (row.alert.clone(), tenant.clone()));
+        if *known != (row.alert.clone(), tenant) {
+            return Err(Unreadable("rows of several alerts: try one at a time".to_owned()));
+        }
+        if partial.add(row) == Added::TooMany {
+            return Err(Unreadable("more files or machines than any real alert has".to_owned()));
+        }
+    }
+    let Some((id, tenant_id)) = of else {
+        return Err(Unreadable("no row of AlertInfo or of a file or machine".to_owned()));
+    };
+    let mut ended = partial.end_all(&id).expect("what is new has something to end");
+    if let Some(why) = ended.lacks {
+        for candidate in &mut ended.alert.candidates {
+            candidate.machine = Err(Incomplete(why.clone()));
+        }
+    }
+    ended.alert.tenant_id = tenant_id.map(Cow::Owned);
+    Ok(ended.alert)
+}
+
+fn alert_info(row: Properties<'_>) -> Part {
+    let created = read::time(&row.timestamp);
+    let mut fields = Fields::default();
+    fields.set_text(Field::AlertFormat, Format::DefenderXdr.as_str());
+    if created.is_some() {
+        set_known(&mut fields, Field::AlertCreated, row.timestamp);
+    }
+    for (field, text) in [
+        (Field::AlertId, row.alert_id),
+        (Field::AlertTitle, row.title),
+        (Field::AlertSeverity, row.severity),
+        (Field::AlertCategory, row.category),
+        (Field::AlertServiceSource, row.service_source),
+        (Field::AlertDetectionSource, row.detection_source),
+    ] {
+        set_known(&mut fields, field, text);
+    }
+    set_techniques(&mut fields, row.attack_techniques);
+    read::set_severity_rank(&mut fields);
+    Part::Alert { created, fields: snapshot(&fields) }
+}
+
+/// `["Masquerading (T1036)"]` as JSON in a text: of each the number, where it has one.
+fn set_techniques(fields: &mut Fields<'_>, text: Text<'_>) {
+    let Text::Is(text) = text else { return };
+    if text.trim().is_empty() {
+        return fields.set(Field::AlertTechniques, Value::Empty);
+    }
+    let Ok(Texts::Are(list)) = serde_json::from_str(&text) else { return };
+    let number = |one: &str| {
+        let inside = one.rsplit_once('(').and_then(|(_, end)| end.strip_suffix(')'));
+        inside.unwrap_or(one).to_owned()
+    };
+    let list: Vec<Cow<'_, str>> = list.iter().map(|one| Cow::Owned(number(one))).collect();
+    let value = if list.is_empty() { Value::Empty } else { Value::List(list) };
+    fields.set(Field::AlertTechniques, value);
+}
+
+fn machine(row: Properties<'_>) -> Part {
+    let nested = additional::read(row.additional_fields, Entity::Machine);
+    let nested = nested.map(|nested| nested.machine);
+    let mut fields = Fields::default();
+    set_known(&mut fields, Field::MachineName, row.device_name);
+    let machine = match stated(&row.device_id, nested) {
+        Stated::Is(machine) => Ok(machine),
+        Stated::Nothing => Err("a Machine row of its alert has no machine id".to_owned()),
+        Stated::Unusable(why) => Err(why),
+    };
+    Part::Machine { machine, fields: snapshot(&fields) }
+}
+
+fn file(entity: Entity, row: Properties<'_>) -> File {
+    let nested = additional::read(row.additional_fields, entity);
+    let mut fields = Fields::default();
+    fields.set_text(Field::FileEntity, entity.as_str());
+    let since = read::time(&row.timestamp);
+    if since.is_some() {
+        set_known(&mut fields, Field::FileCreated, row.timestamp);
+    }
+    let sha1 = match &nested {
+        Ok(nested) => hash(&row.sha1, &nested.sha1),
+        Err(_) => read::sha1(&row.sha1).map_err(|why| why.0),
+    };
+    if let Ok(sha1) = &sha1 {
+        fields.set_text(Field::FileSha1, sha1.to_string());
+    }
+    for (field, text) in [
+        (Field::AlertFamily, row.threat_family),
+        (Field::MachineName, row.device_name),
+        (Field::FileSha256, row.sha256),
+        (Field::FileName, row.file_name),
+        (Field::FilePath, row.folder_path),
+        (Field::FileRole, row.evidence_role),
+    ] {
+        set_known(&mut fields, field, text);
+    }
+    if let Some(size) = row.file_size.known().and_then(|size| size.parse().ok()) {
+        fields.set(Field::FileSize, Value::Number(size));
+    }
+    let machine = match nested {
+        Ok(nested) => {
+            let Additional { machine, fields: told, .. } = nested;
+            fields.fill(told);
+            stated(&row.device_id, Ok(machine))
+        }
+        Err(why) => stated(&row.device_id, Err(why)),
+    };
+    if let Stated::Is(machine) = &machine {
+        fields.set_text(Field::MachineId, machine.to_string());
+    }
+    let key = key(entity, &machine, &sha1, &fields);
+    File { key, machine, sha1, since, fields: snapshot(&fields) }
+}
+
+/// The machine that a row names. `nested` is what its `AdditionalFields` say, or why they can't be
+/// read.
+fn stated(column: &Text<'_>, nested: Result<Stated, String>) -> Stated {
+    if column.clone().known().is_none() {
+        return nested.unwrap_or_else(Stated::Unusable);
+    }
+    match (read::machine("DeviceId", column), nested) {
+        (Err(why), _) => Stated::Unusable(why.0),
+        (Ok(_), Ok(Stated::Unusable(why))) => Stated::Unusable(why),
+        (Ok(machine), Ok(Stated::Is(other))) if machine != other => {
+            Stated::Unusable("DeviceId and AdditionalFields name different machines".to_owned())
+        }
+        (Ok(machine), _) => Stated::Is(machine),
+    }
+}
+
+fn hash(column: &Text<'_>, nested: &Text<'_>) -> Result<Sha1, String> {
+    match (column.clone().known(), nested.clone().known()) {
+        (None, Some(_)) => read::sha1(nested).map_err(|why| why.0),
+        (Some(_), Some(nested)) => {
+            let sha1 = read::sha1(column).map_err(|why| why.0)?;
+            match Sha1::parse(&nested) {
+                Ok(same) if same == sha1 => Ok(sha1),
+                _ => Err("SHA1 and AdditionalFields name different hashes".to_owned()),
+            }
+        }
+        _ => read::sha1(column).map_err(|why| why.0),
+    }
+}
+
+/// What makes two rows versions of one piece of evidence.
+fn key(
+    entity: Entity,
+    machine: &Stated,
+    sha1: &Result<Sha1, String>,
+    fields: &Fields<'_>,
+) -> String {
+    let machine = match machine {
+        Stated::Is(machine) => machine.to_string(),
+        Stated::Nothing => String::new(),
+        Stated::Unusable(why) => why.clone(),
+    };
+    let sha1 = sha1.as_ref().map_or_else(Clone::clone, Sha1::to_string);
+    let text = |field| match fields.get(field) {
+        Value::Text(text) => text.to_string(),
+        _ => String::new(),
+    };
+    let (path, name) = (text(Field::FilePath), text(Field::FileName));
+    [entity.as_str(), &machine, &sha1, &path, &name].join("|")
+}
+
+fn snapshot(fields: &Fields<'_>) -> String {
+    serde_json::to_string(fields).expect("fields are texts, numbers and lists")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! `AdditionalFields`: an entity as JSON in a text, as Newtonsoft's serialiser writes it. An object
+//! that stands there twice has `$id` at one place and is `{"$ref": id}` at the others; which is
+//! which follows from no order.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Entity;
+use crate::domain::candidate::{Field, Fields};
+use crate::domain::join::Stated;
+use crate::formats::lenient::{MaybeObject, OneOrMany, Text};
+use crate::formats::read::{self, set_known};
+
+/// What an entity says of itself.
+pub(super) struct Additional {
+    pub machine: Stated,
+    pub sha1: Text<'static>,
+    pub fields: Fields<'static>,
+}
+
+/// A file, a process or a machine: their keys differ.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Body<'a> {
+    #[serde(borrow, default)]
+    host: MaybeObject<Host<'a>>,
+    #[serde(borrow, default)]
+    image_file: MaybeObject<ImageFile<'a>>,
+    #[serde(borrow, default)]
+    file_hashes: OneOrMany<FileHash<'a>>,
+    /// Of a machine, which is its own host.
+    #[serde(borrow, default)]
+    machine_id: Text<'a>,
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(borrow, default)]
+    directory: Text<'a>,
+    #[serde(borrow, default)]
+    publisher: Text<'a>,
+    #[serde(borrow, default)]
+    last_verdict: Text<'a>,
+    #[serde(borrow, default)]
+    last_remediation_state: Text<'a>,
+    #[serde(borrow, default)]
+    detection_status: Text<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ImageFile<'a> {
+    #[serde(borrow, default, rename = "$ref")]
+    reference: Text<'a>,
+    #[serde(borrow, default)]
+    host: MaybeObject<Host<'a>>,
+    #[serde(borrow, default)]
+    file_hashes: OneOrMany<FileHash<'a>>,
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(borrow, default)]
+    directory: Text<'a>,
+    #[serde(borrow, default)]
+    publisher: Text<'a>,
+    #[serde(borrow, default)]
+    last_verdict: Text<'a>,
+    #[serde(borrow, default)]
+    last_remediation_state: Text<'a>,
+    #[serde(borrow, default)]
+    detection_status: Text<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Host<'a> {
+    #[serde(borrow, default, rename = "$ref")]
+    reference: Text<'a>,
+    #[serde(borrow, default)]
+    machine_id: Text<'a>,
+    #[serde(borrow, default)]
+    host_name: Text<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct FileHash<'a> {
+    #[serde(borrow, default, rename = "$ref")]
+    reference: Text<'a>,
+    #[serde(borrow, default)]
+    algorithm: Text<'a>,
+    #[serde(borrow, default)]
+    value: Text<'a>,
+}
+
+impl Body<'_> {
+    /// Whether something that is read stands elsewhere.
+    fn refers(&self) -> bool {
+        let there = |text: &Text<'_>| *text != Text::Missing;
+        let host = |host: &MaybeObject<Host<'_>>| {
+            host.0.as_ref().is_some_and(|host| there(&host.reference))
+        };
+        let hash =
+            |hashes: &OneOrMany<FileHash<'_>>| hashes.0.iter().any(|hash| there(&hash.reference));
+        let image = self.image_file.0.as_ref();
+        let within = |image: &ImageFile<'_>| {
+            there(&image.reference) || host(&image.host) || hash(&image.file_hashes)
+        };
+        host(&self.host) || hash(&self.file_hashes) || image.is_some_and(within)
+    }
+}
+
+/// Reads them, or says why they can't be read. Where there are none, they say nothing.
+pub(super) fn read(raw: Option<&RawValue>, entity: Entity) -> Result<Additional, String> {
+    let raw = raw.map(RawValue::get).filter(|raw| !matches!(*raw, "null" | "\"\""));
+    let Some(raw) = raw else { return Ok(told(Body::default(), entity)) };
+    // Other tables, and some relays, have the object itself.
+    let text = match raw.starts_with('"') {
+        true => serde_json::from_str::<Cow<'_, str>>(raw).map_err(unreadable)?,
+        false => Cow::Borrowed(raw),
+    };
+    let body: Body = parse(&text)?;
+    // A process's own host is nearly always a reference to that of its image.
+    let needless = entity == Entity::Process
+        && body.image_file.0.as_ref().is_some_and(|image| {
+            let host = image.host.0.as_ref();
+            host.is_some_and(|host| host.machine_id.clone().known().is_some())
+                && image.file_hashes.0.iter().all(|hash| hash.reference == Text::Missing)
+        });
+    if needless || !body.refers() {
+        return Ok(told(body, entity));
+    }
+    let resolved = resolved(&text)?;
+    let body: Body = parse(&resolved)?;
+    Ok(told(body, entity))
+}
+
+fn parse<'a>(text: &'a str) -> Result<Body<'a>, String> {
+    read::object(text).map_err(|why| format!("AdditionalFields can't be read: {why}"))
+}
+
+fn unreadable(_: serde_json::Error) -> String {
+    "AdditionalFields can't be read".to_owned()
+}
+
+/// With what is read put where it is referred to.
+fn resolved(text: &str) -> Result<String, String> {
+    let mut value: serde_json::Value = serde_json::from_str(text).map_err(unreadable)?;
+    let mut known = HashMap::new();
+    index(&value, &mut known);
+    let known: HashMap<String, Option<serde_json::Value>> =
+        known.into_iter().map(|(id, one)| (id, one.cloned())).collect();
+    for path in ["/ImageFile", "/ImageFile/Host", "/Host"] {
+        if let Some(place) = value.pointer_mut(path) {
+            follow(place, &known);
+        }
+    }
+    for path in ["/FileHashes", "/ImageFile/FileHashes"] {
+        let hashes = value.pointer_mut(path).and_then(|hashes| hashes.as_array_mut());
+        hashes.into_iter().flatten().for_each(|hash| follow(hash, &known));
+    }
+    Ok(value.to_string())
+}
+
+/// Every object by its `$id`; none where two have the same one.
+fn index<'v>(
+    value: &'v serde_json::Value,
+    to: &mut HashMap<String, Option<&'v serde_json::Value>>,
+) {
+    match value {
+        serde_json::Value::Object(map) => {
+            if let Some(id) = map.get("$id").and_then(|id| id.as_str()) {
+                to.entry(id.to_owned()).and_modify(|one| *one = None).or_insert(Some(value));
+            }
+            map.values().for_each(|one| index(one, to));
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|one| index(one, to)),
+        _ => {}
+    }
+}
+
+fn follow(place: &mut serde_json::Value, known: &HashMap<String, Option<serde_json::Value>>) {
+    let Some(id) = place.get("$ref").and_then(|id| id.as_str()) else { return };
+    if let Some(Some(meant)) = known.get(id) {
+        *place = meant.clone();
+    }
+}
+
+fn told(body: Body<'_>, entity: Entity) -> Additional {
+    let mut fields = Fields::default();
+    let image = body.image_file.0;
+    // What a process says of itself goes before what its image says.
+    for (field, text) in [
+        (Field::FileVerdict, &body.last_verdict),
+        (Field::FileRemediation, &body.last_remediation_state),
+        (Field::FileDetectionStatus, &body.detection_status),
+    ] {
+        set_known(&mut fields, field, owned(text));
+    }
+    if entity == Entity::Machine {
+        let machine = stated("MachineId", &body.machine_id, None);
+        return Additional { machine, sha1: Text::Missing, fields };
+    }
+    let hosts = match (entity, &image) {
+        (Entity::Process, Some(image)) => {
+            vec![("ImageFile.Host", &image.host), ("Host", &body.host)]
+        }
+        _ => vec![("Host", &body.host)],
+    };
+    let hosts = hosts.into_iter().filter_map(|(key, host)| Some((key, host.0.as_ref()?)));
+    let mut machine = Stated::Nothing;
+    for (key, host) in hosts {
+        let one = host_machine(key, host);
+        machine = match (machine, one) {
+            (Stated::Nothing, one) => one,
+            (known, Stated::Nothing) => known,
+            (Stated::Is(a), Stated::Is(b)) if a != b => {
+                Stated::Unusable("AdditionalFields name two machines".to_owned())
+            }
+            (known, _) => known,
+        };
+        set_known(&mut fields, Field::MachineName, owned(&host.host_name));
+    }
+    let (hashes, file) = match (entity, image) {
+        (Entity::Process, Some(image)) => {
+            let file = [
+                (Field::FileName, image.name),
+                (Field::FilePath, image.directory),
+                (Field::FilePublisher, image.publisher),
+                (Field::FileVerdict, image.last_verdict),
+                (Field::FileRemediation, image.last_remediation_state),
+                (Field::FileDetectionStatus, image.detection_status),
+            ];
+            (image.file_hashes, file.to_vec())
+        }
+        (Entity::Process, None) => (OneOrMany::default(), Vec::new()),
+        _ => {
+            let file = [
+                (Field::FileName, body.name),
+                (Field::FilePath, body.directory),
+                (Field::FilePublisher, body.publisher),
+            ];
+            (body.file_hashes, file.to_vec())
+        }
+    };
+    let mut image_fields = Fields::default();
+    for (field, text) in &file {
+        set_known(&mut image_fields, *field, owned(text));
+    }
+    fields.fill(image_fields);
+    Additional { machine, sha1: sha1_of(&hashes.0), fields }
+}
+
+fn owned(text: &Text<'_>) -> Text<'static> {
+    match text {
+        Text::Is(text) => Text::Is(Cow::Owned(text.clone().into_owned())),
+        Text::Missing => Text::Missing,
+        Text::Null => Text::Null,
+        Text::Other => Text::Other,
+    }
+}
+
+fn host_machine(key: &str, host: &Host<'_>) -> Stated {
+    if host.reference != Text::Missing && host.machine_id == Text::Missing {
+        return Stated::Unusable(format!("{key} refers to what is not there"));
+    }
+    stated(&format!("{key}.MachineId"), &host.machine_id, host.host_name.clone().known())
+}
+
+fn stated(key: &str, id: &Text<'_>, name: Option<Cow<'_, str>>) -> Stated {
+    match (id.clone().known(), name) {
+        (Some(_), _) => match read::machine(key, id) {
+            Ok(machine) => Stated::Is(machine),
+            Err(why) => Stated::Unusable(why.0),
+        },
+        // Known by its name, it may be another machine than the only one that has an id.
+        (None, Some(_)) => {
+            Stated::Unusable(format!("{key} is missing, though its host has a name"))
+        }
+        (None, None) => Stated::Nothing,
+    }
+}
+
+fn sha1_of(hashes: &[FileHash<'_>]) -> Text<'static> {
+    let named = |hash: &&FileHash<'_>| {
+        hash.algorithm.clone().known().is_some_and(|name| name.eq_ignore_ascii_case("SHA1"))
+    };
+    let mut found = hashes.iter().filter(named).map(|hash| owned(&hash.value));
+    match (found.next(), found.next()) {
+        (Some(one), None) => one,
+        // Which of two is meant, nobody knows: neither reads as a hash.
+        (Some(_), Some(_)) => Text::Is(Cow::Borrowed("(two)")),
+        (None, _) => Text::Missing,
+    }
+}

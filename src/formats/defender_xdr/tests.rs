@@ -1,0 +1,340 @@
+//! Rows of the stream, in the shapes that are sent.
+
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::domain::ids::MachineId;
+
+const WS1: &str = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
+const WS2: &str = "73e7e2de709dff64ef64b1d0c30e67fab63279db";
+const EVIL: &str = "87662bc3d60e4200ceaf7aae249d1c343f4b83c9";
+const PARENT: &str = "4048488de6ba4bfef9edf103755519f1f762668f";
+
+fn record(table: &str, properties: Json) -> String {
+    json!({
+        "time": "2026-01-13T09:40:52.1578881Z",
+        "tenantId": "11111111-1111-1111-1111-111111111111",
+        "operationName": "Publish",
+        "category": format!("AdvancedHunting-{table}"),
+        "_TimeReceivedBySvc": "2026-01-13T09:40:52.1240000Z",
+        "Tenant": "DefaultTenant",
+        "properties": properties,
+    })
+    .to_string()
+}
+
+fn info() -> String {
+    record(
+        "AlertInfo",
+        json!({
+            "AlertId": "da638720000000000000_-1234567890",
+            "Timestamp": "2026-01-13T09:28:36.2236631Z",
+            "Title": "Malware was seen",
+            "ServiceSource": "Microsoft Defender for Endpoint",
+            "Category": "Malware",
+            "Severity": "High",
+            "DetectionSource": "EDR",
+            "MachineGroup": null,
+            "AttackTechniques": "[\"Masquerading (T1036)\",\"T1059.001\"]",
+        }),
+    )
+}
+
+fn evidence(entity: &str, columns: Json, additional: Option<Json>) -> String {
+    let mut properties = json!({
+        "Timestamp": "2026-01-13T09:28:36.2236631Z",
+        "AlertId": "da638720000000000000_-1234567890",
+        "EntityType": entity,
+        "EvidenceRole": "Related",
+        "SHA1": null, "SHA256": null, "FileName": null, "FolderPath": null, "FileSize": null,
+        "DeviceId": null, "DeviceName": null, "ThreatFamily": null,
+        "AdditionalFields": additional.map(|additional| additional.to_string()),
+    });
+    let all = properties.as_object_mut().unwrap();
+    all.extend(columns.as_object().unwrap().clone());
+    record("AlertEvidence", properties)
+}
+
+fn host(id: &str, machine: &str) -> Json {
+    let enrichment = json!({"MachineId": WS2}).to_string();
+    let metadata = json!({"MachineEnrichmentInfo": enrichment}).to_string();
+    json!({"$id": id, "HostName": "ws1", "MachineId": machine, "MachineIdType": 3, "Type": "host",
+        "Metadata": metadata})
+}
+
+fn hashes(sha1: &str) -> Json {
+    json!([{"$id": "8", "Algorithm": "SHA256", "Value": "0".repeat(64), "Type": "filehash"},
+        {"$id": "9", "Algorithm": "SHA1", "Value": sha1, "Type": "filehash"}])
+}
+
+fn file_fields() -> Json {
+    json!({"$id": "1", "Directory": "C:\\temp", "Name": "evil.dll", "Host": host("2", WS1),
+        "FileHashes": hashes(EVIL), "Type": "file", "IsPe": true, "Publisher": "Nobody",
+        "DetectionStatus": "Detected", "LastVerdict": "Malicious",
+        "LastRemediationState": "Active"})
+}
+
+fn process_fields() -> Json {
+    json!({
+        "$id": "1", "ProcessId": "4242", "CommandLine": "evil.exe /q",
+        "ImageFile": {"$id": "2", "Directory": "C:\\temp", "Name": "evil.exe",
+            "Host": host("3", WS1), "FileHashes": hashes(EVIL), "Type": "file"},
+        "Account": {"$id": "5", "Name": "bob", "Host": {"$ref": "3"}, "Type": "account"},
+        "ParentProcess": {"$id": "6", "ImageFile": {"$id": "7", "Name": "explorer.exe",
+            "FileHashes": hashes(PARENT), "Host": host("10", WS2), "Type": "file"}},
+        "Host": {"$ref": "3"}, "LastVerdict": "Suspicious", "DetectionStatus": "Detected",
+    })
+}
+
+fn file_of(record: &str) -> File {
+    match row(record).unwrap().row.unwrap().part {
+        Part::File(file) => file,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn machine(id: &str) -> Stated {
+    Stated::Is(MachineId::parse(id).unwrap())
+}
+
+fn sha1(hash: &str) -> Result<Sha1, String> {
+    Ok(Sha1::parse(hash).unwrap())
+}
+
+fn unusable(file: &File) -> &str {
+    match &file.machine {
+        Stated::Unusable(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fields(file: &File) -> Json {
+    serde_json::from_str(&file.fields).unwrap()
+}
+
+#[test]
+fn the_alert_itself_is_read() {
+    let info = info();
+    let Streamed { tenant_id, row } = row(&info).unwrap();
+    let row = row.unwrap();
+    assert_eq!(tenant_id.as_deref(), Some("11111111-1111-1111-1111-111111111111"));
+    assert_eq!(row.alert, "da638720000000000000_-1234567890");
+    assert_eq!(row.time, Wall::parse("2026-01-13T09:40:52.1578881Z").unwrap());
+    let Part::Alert { created, fields } = row.part else { panic!() };
+    assert_eq!(created, Wall::parse("2026-01-13T09:28:36.2236631Z"));
+    assert_eq!(
+        serde_json::from_str::<Json>(&fields).unwrap(),
+        json!({
+            "alert.id": "da638720000000000000_-1234567890",
+            "alert.title": "Malware was seen",
+            "alert.severity": "High",
+            "alert.severity_rank": 4,
+            "alert.category": "Malware",
+            "alert.service_source": "MicrosoftDefenderForEndpoint",
+            "alert.detection_source": "WindowsDefenderAtp",
+            "alert.techniques": ["T1036", "T1059.001"],
+            "alert.created": "2026-01-13T09:28:36.2236631Z",
+            "alert.format": "defender-xdr",
+        })
+    );
+}
+
+#[test]
+fn a_file_row_is_read_with_its_nested_machine() {
+    let columns = json!({"SHA1": EVIL.to_uppercase(), "FileName": "evil.dll:ads",
+        "FolderPath": "C:\\temp\\", "FileSize": 1234});
+    let file = file_of(&evidence("File", columns, Some(file_fields())));
+    assert_eq!((&file.machine, &file.sha1), (&machine(WS1), &sha1(EVIL)));
+    assert_eq!(
+        fields(&file),
+        json!({
+            "machine.id": WS1, "machine.name": "ws1",
+            "file.sha1": EVIL, "file.name": "evil.dll:ads", "file.path": "C:\\temp",
+            "file.entity": "File", "file.role": "Related", "file.verdict": "Malicious",
+            "file.remediation": "Active", "file.detection_status": "Detected",
+            "file.created": "2026-01-13T09:28:36.2236631Z", "file.publisher": "Nobody",
+            "file.size": 1234,
+        })
+    );
+}
+
+#[test]
+fn a_process_row_gives_its_image_and_never_its_parent() {
+    let file = file_of(&evidence("Process", json!({}), Some(process_fields())));
+    assert_eq!((&file.machine, &file.sha1), (&machine(WS1), &sha1(EVIL)));
+    let fields = fields(&file);
+    assert_eq!(fields["file.name"], "evil.exe");
+    assert_eq!(fields["file.verdict"], "Suspicious");
+    assert!(!file.fields.contains(PARENT) && !file.fields.contains(WS2), "{}", file.fields);
+    // Without an image of its own there is no hash, whatever the parent has.
+    let mut orphan = process_fields();
+    orphan.as_object_mut().unwrap().remove("ImageFile");
+    let file = file_of(&evidence("Process", json!({}), Some(orphan)));
+    assert_eq!(file.sha1, Err("sha1 is missing".to_owned()));
+    assert_eq!(unusable(&file), "Host refers to what is not there");
+}
+
+#[test]
+fn references_are_followed_wherever_their_object_stands() {
+    let mut additional = process_fields();
+    let parent = additional["ParentProcess"].clone();
+    additional["ImageFile"]["Host"] = json!({"$ref": "10"});
+    additional["Host"] = host("3", WS1);
+    let file = file_of(&evidence("Process", json!({}), Some(additional.clone())));
+    assert_eq!(file.machine, Stated::Unusable("AdditionalFields name two machines".to_owned()));
+    additional["Host"] = json!({"$ref": "10"});
+    let file = file_of(&evidence("Process", json!({}), Some(additional.clone())));
+    assert_eq!(file.machine, machine(WS2));
+    // The same for the image and for hashes.
+    additional["ParentProcess"] =
+        json!({"$id": "6", "Image": additional["ImageFile"], "p": parent});
+    additional["ImageFile"] = json!({"$ref": "2"});
+    let file = file_of(&evidence("Process", json!({}), Some(additional.clone())));
+    assert_eq!((&file.machine, &file.sha1), (&machine(WS2), &sha1(EVIL)));
+    let mut additional = file_fields();
+    additional["Other"] = json!({"$id": "20", "Algorithm": "SHA1", "Value": EVIL});
+    additional["FileHashes"] = json!([{"$ref": "20"}]);
+    let file = file_of(&evidence("File", json!({}), Some(additional.clone())));
+    assert_eq!(file.sha1, sha1(EVIL));
+    // One that leads nowhere, or to either of two, leads to no machine.
+    for wrong in [json!({"$ref": "99"}), json!({"$ref": "1"})] {
+        let mut additional = file_fields();
+        additional["Again"] = json!({"$id": "1", "MachineId": WS2});
+        additional["Host"] = wrong;
+        let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
+        assert_eq!(unusable(&file), "Host refers to what is not there");
+    }
+}
+
+#[test]
+fn columns_alone_do_and_what_differs_is_refused() {
+    let columns = json!({"SHA1": EVIL, "DeviceId": WS1, "DeviceName": "ws1.example.local"});
+    let file = file_of(&evidence("File", columns.clone(), None));
+    assert_eq!((&file.machine, &file.sha1), (&machine(WS1), &sha1(EVIL)));
+    assert_eq!(fields(&file)["machine.name"], "ws1.example.local");
+    let file =
+        file_of(&evidence("File", json!({"SHA1": EVIL, "DeviceId": WS2}), Some(file_fields())));
+    assert_eq!(unusable(&file), "DeviceId and AdditionalFields name different machines");
+    let file = file_of(&evidence("File", json!({"SHA1": PARENT}), Some(file_fields())));
+    let why = "SHA1 and AdditionalFields name different hashes";
+    assert_eq!(file.sha1, Err(why.to_owned()));
+    assert!(fields(&file).get("file.sha1").is_none());
+    // A column of no use is not made up for by what is nested, nor the other way round.
+    let guid = json!({"DeviceId": "6a9f3b52-1111-2222-3333-444455556666", "SHA1": EVIL});
+    let file = file_of(&evidence("File", guid, Some(file_fields())));
+    assert!(unusable(&file).starts_with("DeviceId is a GUID"), "{file:?}");
+    let mut additional = file_fields();
+    additional["Host"]["MachineId"] = json!("ws1");
+    let file = file_of(&evidence("File", columns, Some(additional)));
+    assert!(unusable(&file).starts_with("Host.MachineId is a name"), "{file:?}");
+}
+
+#[test]
+fn a_host_without_an_id_is_not_the_only_machine_there_is() {
+    let mut additional = file_fields();
+    additional["Host"] = json!({"HostName": "ws1"});
+    let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
+    assert_eq!(unusable(&file), "Host.MachineId is missing, though its host has a name");
+    for nowhere in [json!({}), json!({"Host": null}), json!({"Host": {}})] {
+        let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(nowhere)));
+        assert_eq!(file.machine, Stated::Nothing);
+    }
+    for nothing in [json!(null), json!("")] {
+        let file = file_of(&evidence("File", json!({"AdditionalFields": nothing}), None));
+        assert_eq!(file.machine, Stated::Nothing);
+    }
+}
+
+#[test]
+fn additional_fields_that_do_not_read_are_said_and_an_object_reads_too() {
+    for broken in ["{\"Host\": {\"Mach", "[]", "{\"Host\":{},\"Host\":{}}"] {
+        let columns = json!({"SHA1": EVIL, "AdditionalFields": broken});
+        let file = file_of(&evidence("File", columns, None));
+        assert!(unusable(&file).starts_with("AdditionalFields can't be read"), "{file:?}");
+        assert_eq!(file.sha1, sha1(EVIL));
+        // The column alone states the machine.
+        let columns = json!({"SHA1": EVIL, "AdditionalFields": broken, "DeviceId": WS1});
+        assert_eq!(file_of(&evidence("File", columns, None)).machine, machine(WS1));
+    }
+    let file = file_of(&evidence("File", json!({"AdditionalFields": file_fields()}), None));
+    assert_eq!((&file.machine, &file.sha1), (&machine(WS1), &sha1(EVIL)));
+}
+
+#[test]
+fn a_machine_row_names_a_machine() {
+    let of = |columns: Json, additional: Option<Json>| match row(&evidence(
+        "Machine", columns, additional,
+    ))
+    .unwrap()
+    .row
+    .unwrap()
+    .part
+    {
+        Part::Machine { machine, .. } => machine,
+        other => panic!("{other:?}"),
+    };
+    let ws1 = Ok(MachineId::parse(WS1).unwrap());
+    assert_eq!(of(json!({"DeviceId": WS1}), None), ws1);
+    assert_eq!(of(json!({}), Some(host("1", WS1))), ws1);
+    assert!(of(json!({"DeviceId": WS2}), Some(host("1", WS1))).is_err());
+    assert!(of(json!({"DeviceId": "ws1"}), None).is_err());
+    assert!(of(json!({}), None).is_err());
+}
+
+#[test]
+fn everything_else_is_passed_over() {
+    let noise = json!({"DeviceId": WS1, "SHA1": EVIL, "InitiatingProcessSHA1": PARENT});
+    for table in ["DeviceProcessEvents", "DeviceFileEvents", "EmailEvents", "AlertInfoX"] {
+        assert_eq!(row(&record(table, noise.clone())).unwrap().row, None, "{table}");
+    }
+    // One of these rows was seen with a hash.
+    for entity in ["User", "Mailbox", "MailMessage", "Url", "Ip", "RegistryKey", "Unheard", ""] {
+        let columns = json!({"SHA1": EVIL, "FileName": "x.exe", "DeviceId": WS1});
+        assert_eq!(row(&evidence(entity, columns, None)).unwrap().row, None, "{entity}");
+    }
+}
+
+#[test]
+fn a_row_alone_reads_and_a_row_without_its_alert_does_not() {
+    let whole: Json = serde_json::from_str(&info()).unwrap();
+    let alone = whole["properties"].to_string();
+    assert!(matches!(row(&alone).unwrap().row.unwrap().part, Part::Alert { .. }));
+    let whole: Json = serde_json::from_str(&evidence("File", json!({"SHA1": EVIL}), None)).unwrap();
+    assert!(matches!(
+        row(&whole["properties"].to_string()).unwrap().row.unwrap().part,
+        Part::File(_)
+    ));
+    for wrong in [
+        evidence("File", json!({"AlertId": null}), None),
+        record("AlertInfo", json!({"Title": "x"})),
+        record("AlertInfo", json!(null)),
+        record("AlertInfo", json!([1])),
+        "7".to_owned(),
+        info().replacen("\"category\"", "\"tenantId\":\"x\",\"category\"", 1),
+        info().replacen("\"Severity\"", "\"Severity\":\"Low\",\"Severity\"", 1),
+    ] {
+        assert!(row(&wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_sample_is_the_rows_of_one_alert() {
+    let sample = format!(
+        "{{\"records\":[{},{},{}]}}",
+        evidence("File", json!({"SHA1": EVIL}), Some(file_fields())),
+        evidence("Machine", json!({"DeviceId": WS1}), None),
+        info()
+    );
+    let alert = decode(&sample).unwrap();
+    assert_eq!(alert.candidates.len(), 1);
+    assert_eq!(alert.candidates[0].machine, Ok(MachineId::parse(WS1).unwrap()));
+    assert_eq!(alert.created, Wall::parse("2026-01-13T09:28:36.2236631Z"));
+    let lines = format!("{}\n{}\n", info(), evidence("File", json!({}), Some(file_fields())));
+    assert_eq!(decode(&lines).unwrap().candidates.len(), 1);
+    let other = info().replace("da638720000000000000", "da7");
+    let two = decode(&format!("{}\n{other}", info())).unwrap_err();
+    assert!(two.0.contains("rows of several alerts"), "{two}");
+    let lacks = decode(&evidence("File", json!({}), Some(file_fields()))).unwrap();
+    let lacks = lacks.candidates[0].machine.as_ref().unwrap_err();
+    assert!(lacks.0.contains("AlertInfo"), "{lacks}");
+}
