@@ -10,6 +10,7 @@ mod csv;
 mod demo;
 mod doctor;
 mod formats;
+mod generate;
 mod notify;
 mod pause;
 mod recall;
@@ -72,6 +73,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Signs an alert and posts it as a sender would
     Send(send::Args),
+    /// Makes up alert traffic, and the calls it must lead to, for tests
+    Generate(generate::Args),
 }
 
 /// What was asked for could not be done: wrong usage or configuration (exit code 2), or the check
@@ -157,6 +160,7 @@ impl Cli {
             Command::Simulate(args) => runtime(2)
                 .and_then(|runtime| runtime.block_on(simulate::run(args)).map_err(Failure::usage)),
             Command::Send(args) => send::run(args),
+            Command::Generate(args) => generate::run(args),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

@@ -5,8 +5,7 @@
 //! signature is checked, an alert becomes candidates, rules judge them, what is decided becomes an
 //! action, and the dispatcher turns actions into attempts.
 
-#[cfg(test)]
-mod dice;
+pub(crate) mod dice;
 
 pub mod time;
 

@@ -62,3 +62,6 @@ pub mod cli;
 
 // A strict Defender on loopback.
 pub mod simulator;
+
+// Made-up alerts, and the calls they must lead to.
+pub mod traffic;

@@ -1,4 +1,5 @@
-//! Randomness for tests and simulations: the same seed gives the same run.
+//! Randomness for tests, simulations and made-up traffic: the same seed gives the same run.
+//! Nothing that decides asks for it.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ impl Dice {
     }
 
     pub fn between(&mut self, from: Duration, to: Duration) -> Duration {
-        let span = u64::try_from((to - from).as_micros()).expect("a span of a test");
+        let span = u64::try_from((to - from).as_micros()).expect("a span of less than ages");
         from + Duration::from_micros(self.below(span + 1))
     }
 }
