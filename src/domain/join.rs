@@ -38,6 +38,9 @@ pub enum Part {
         machine: Result<MachineId, String>,
         fields: String,
     },
+    /// A machine that other evidence names in passing. It gives no file its machine, but there is
+    /// another one.
+    Mention(Result<MachineId, String>),
     File(File),
 }
 
@@ -94,7 +97,8 @@ struct Head {
 struct Machine {
     time: Wall,
     machine: Result<MachineId, String>,
-    fields: String,
+    /// Of its own row; `None` while it is only mentioned.
+    fields: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,8 +152,9 @@ impl Partial {
         match row.part {
             Part::Alert { created, fields } => self.add_alert(Head { time, created, fields }),
             Part::Machine { machine, fields } => {
-                self.add_machine(Machine { time, machine, fields })
+                self.add_machine(Machine { time, machine, fields: Some(fields) })
             }
+            Part::Mention(machine) => self.add_machine(Machine { time, machine, fields: None }),
             Part::File(file) => self.add_file(time, file),
         }
     }
@@ -180,16 +185,24 @@ impl Partial {
 
     fn add_machine(&mut self, machine: Machine) -> Added {
         if let Some(known) = self.machines.iter_mut().find(|one| one.machine == machine.machine) {
-            if (machine.time, &machine.fields) <= (known.time, &known.fields) {
-                return Added::Nothing;
+            let (is_row, newer) = (machine.fields.is_some(), machine.time > known.time);
+            let newer = newer || (machine.time == known.time && machine.fields > known.fields);
+            match known.fields {
+                Some(_) if is_row && newer => {
+                    *known = machine;
+                    return Added::Noted;
+                }
+                None if is_row => *known = machine,
+                _ => return Added::Nothing,
             }
-            *known = machine;
+        } else if self.machines.len() >= JOIN_FILES_PER_ALERT {
+            return Added::TooMany;
+        } else {
+            self.machines.push(machine);
+        }
+        if !self.has_machine_row() {
             return Added::Noted;
         }
-        if self.machines.len() >= JOIN_FILES_PER_ALERT {
-            return Added::TooMany;
-        }
-        self.machines.push(machine);
         for file in &mut self.files {
             if file.told == Told::WithoutMachine {
                 file.told = Told::Waits;
@@ -227,7 +240,12 @@ impl Partial {
     /// Whether something has not been told yet.
     pub fn waits(&self) -> bool {
         let untold = |file: &Held| file.told == Told::Waits;
-        self.files.iter().any(untold) || (self.files.is_empty() && !self.empty_told)
+        let is_told_of = self.alert.is_some() || self.has_machine_row();
+        self.files.iter().any(untold) || (self.files.is_empty() && is_told_of && !self.empty_told)
+    }
+
+    fn has_machine_row(&self) -> bool {
+        self.machines.iter().any(|machine| machine.fields.is_some())
     }
 
     /// When there is something to [`end`](Partial::end): `opened` is when it began to wait,
@@ -241,7 +259,7 @@ impl Partial {
         for file in self.files.iter().filter(|file| file.told == Told::Waits) {
             due = match (&self.alert, &file.machine) {
                 (Some(_), Stated::Is(_) | Stated::Unusable(_)) => return Some(opened),
-                (Some(_), Stated::Nothing) if !self.machines.is_empty() => {
+                (Some(_), Stated::Nothing) if self.has_machine_row() => {
                     due.min(touched + waits.settle)
                 }
                 _ => due,
@@ -271,7 +289,7 @@ impl Partial {
         let expired = now >= opened + waits.expire;
         let settled = expired || now >= touched + waits.settle;
         let has_alert = self.alert.is_some();
-        let has_machine = !self.machines.is_empty();
+        let has_machine = self.has_machine_row();
         let mut ends = Vec::new();
         for (at, file) in self.files.iter_mut().enumerate() {
             if file.told != Told::Waits {
@@ -324,7 +342,8 @@ impl Partial {
         let mut fields = Fields::from_snapshot(&file.fields, Wall(0)).unwrap_or_default();
         let row = self.machines.iter().find(|row| row.machine == machine);
         if let (Ok(_), Some(row)) = (&machine, row)
-            && let Some(told) = Fields::from_snapshot(&row.fields, Wall(0))
+            && let Some(told) = row.fields.as_deref()
+            && let Some(told) = Fields::from_snapshot(told, Wall(0))
         {
             fields.fill(told);
         }
@@ -350,13 +369,13 @@ impl Partial {
         });
         let told = self.machines.iter().map(|row| row.machine.as_ref().map(|id| *id));
         let all: HashSet<Result<MachineId, &String>> = told.chain(stated).collect();
-        match (self.machines.is_empty(), all.len()) {
-            (true, _) => {
+        match (self.has_machine_row(), all.len()) {
+            (false, _) => {
                 let span = show_span(waits.expire);
                 Err(format!("its row names no machine, and no Machine row came within {span}"))
             }
-            (false, 1) => all.into_iter().next().expect("one").map_err(Clone::clone),
-            (false, several) => {
+            (true, 1) => all.into_iter().next().expect("one").map_err(Clone::clone),
+            (true, several) => {
                 let why = format!("its row names no machine, and its alert has {several}");
                 Err(why)
             }

@@ -3,7 +3,8 @@
 //!
 //! A record is `{time, tenantId, category, properties}`; a row alone, without them, reads too. Rows
 //! of `AlertInfo` and `AlertEvidence` are for the join ([`crate::domain::join`]); those of other
-//! tables, and evidence that is neither a file nor a machine, are passed over.
+//! tables are passed over. Of evidence that is neither a file nor a machine only its machine is kept:
+//! a file whose row names none could be there.
 //!
 //! A file's own hash and machine stand in its columns, or in `AdditionalFields`: JSON in a text,
 //! which names an object by `$id` once and by `$ref` again. They are read at fixed places only,
@@ -161,10 +162,16 @@ pub(super) fn row(text: &str) -> Result<Streamed<'_>, Unreadable> {
         Some(entity) if entity.eq_ignore_ascii_case("File") => Entity::File,
         Some(entity) if entity.eq_ignore_ascii_case("Process") => Entity::Process,
         Some(entity) if entity.eq_ignore_ascii_case("Machine") => Entity::Machine,
-        _ => return passed(tenant_id),
+        _ => match properties.device_id.clone().known() {
+            Some(_) if read::id(properties.alert_id.clone()).is_ok() => Entity::Other,
+            _ => return passed(tenant_id),
+        },
     };
     let alert = read::id(properties.alert_id.clone())?.into_owned();
     let part = match entity {
+        Entity::Other => {
+            Part::Mention(read::machine("DeviceId", &properties.device_id).map_err(|why| why.0))
+        }
         Entity::Machine => machine(properties),
         entity => Part::File(file(entity, properties)),
     };
@@ -176,6 +183,8 @@ enum Entity {
     File,
     Process,
     Machine,
+    /// Users, mailboxes, addresses and the like: no file, but perhaps on a machine.
+    Other,
 }
 
 impl Entity {
@@ -184,6 +193,7 @@ impl Entity {
             Entity::File => "File",
             Entity::Process => "Process",
             Entity::Machine => "Machine",
+            Entity::Other => "Other",
         }
     }
 }

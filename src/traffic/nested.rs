@@ -91,13 +91,13 @@ fn host(id: &str, machine: Option<&Machine>, at: Duration, dice: &mut Dice) -> V
     });
     let mut host = json!({
         "$id": id,
-        "HostName": machine.map_or("unknown", |machine| machine.name.as_str()),
         "OSFamily": "Windows",
         "IsDomainJoined": true,
         "Metadata": {"MachineEnrichmentInfo": enrichment.to_string()},
         "Type": "host",
     });
     if let Some(machine) = machine {
+        host["HostName"] = machine.name.clone().into();
         host["MachineId"] = machine.id.clone().into();
         host["MachineIdType"] = 3.into();
     }

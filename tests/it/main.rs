@@ -14,6 +14,7 @@ mod notify;
 mod readme;
 mod recall;
 mod rules;
+mod streams;
 mod tidy;
 mod webhook;
 mod world;

@@ -146,7 +146,8 @@ fn a_file_that_names_no_machine_gets_the_only_one_once_the_rows_have_settled() {
 
 #[test]
 fn with_two_machines_nobody_can_tell_which() {
-    for other in [machine_row(8), file_row(2, on(8))] {
+    let mention = at(0, Part::Mention(Ok(machine(8))));
+    for other in [machine_row(8), file_row(2, on(8)), mention] {
         let mut world = World::new();
         for row in [alert_row("High"), machine_row(7), file_row(1, Stated::Nothing)] {
             world.comes(row);
@@ -156,6 +157,22 @@ fn with_two_machines_nobody_can_tell_which() {
         let why = "its row names no machine, and its alert has 2".to_owned();
         assert_eq!(told, [Err(why)]);
     }
+}
+
+#[test]
+fn a_machine_that_is_only_mentioned_is_no_files_machine() {
+    let mention = || at(0, Part::Mention(Ok(machine(7))));
+    let mut world = World::new();
+    world.comes(mention());
+    assert!(!world.partial.waits(), "it tells of no file");
+    world.comes(alert_row("High"));
+    world.comes(file_row(1, Stated::Nothing));
+    assert!(world.passes(WAITS.settle).is_empty());
+    assert!(world.passes(WAITS.expire)[0].as_ref().unwrap_err().contains("no Machine row"));
+    // Its own row makes it one, and being mentioned again changes nothing.
+    world.comes(machine_row(7));
+    world.comes(mention());
+    assert_eq!(pairs(world.passes(WAITS.settle)), [(machine(7), sha1(1))]);
 }
 
 #[test]
@@ -286,7 +303,9 @@ fn the_order_of_arrival_does_not_matter() {
         let mut dice = Dice::new(seed);
         let mut rows = vec![alert_row("High")];
         for _ in 0..dice.below(3) {
-            rows.push(machine_row(u8::try_from(7 + dice.below(2)).unwrap()));
+            let number = u8::try_from(7 + dice.below(2)).unwrap();
+            let mention = at(0, Part::Mention(Ok(machine(number))));
+            rows.push(if dice.chance(300) { mention } else { machine_row(number) });
         }
         for file in 0..1 + dice.below(4) {
             let stated = match dice.below(4) {

@@ -289,8 +289,12 @@ fn everything_else_is_passed_over() {
     }
     // One of these rows was seen with a hash.
     for entity in ["User", "Mailbox", "MailMessage", "Url", "Ip", "RegistryKey", "Unheard", ""] {
-        let columns = json!({"SHA1": EVIL, "FileName": "x.exe", "DeviceId": WS1});
+        let columns = json!({"SHA1": EVIL, "FileName": "x.exe"});
         assert_eq!(row(&evidence(entity, columns, None)).unwrap().row, None, "{entity}");
+        // Where it is on a machine, only that is kept.
+        let columns = json!({"SHA1": EVIL, "FileName": "x.exe", "DeviceId": WS1});
+        let kept = row(&evidence(entity, columns, None)).unwrap().row.unwrap().part;
+        assert_eq!(kept, Part::Mention(Ok(MachineId::parse(WS1).unwrap())), "{entity}");
     }
 }
 
