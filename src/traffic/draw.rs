@@ -101,7 +101,7 @@ impl Incidents {
             evidence_has_severity: !dice.chance(300),
             machines: if alone { Vec::new() } else { self.shown(dice, &cast) },
             files: if without_files { Vec::new() } else { self.files(dice, &cast, at, again) },
-            others: if alone { Vec::new() } else { self.others(dice, &cast) },
+            others: if alone { Vec::new() } else { self.others(dice, &cast, tenant_number) },
         };
         // An alert of the Defender for Endpoint API has one machine and no other way to tell it.
         if self.settings.shape != Shape::DefenderAlert {
@@ -234,7 +234,7 @@ impl Incidents {
         }
     }
 
-    fn others(&self, dice: &mut Dice, cast: &[Machine]) -> Vec<Other> {
+    fn others(&self, dice: &mut Dice, cast: &[Machine], tenant_number: u64) -> Vec<Other> {
         let count = dice.below(5);
         let other = |_| {
             let kind = pick_one(
@@ -252,7 +252,10 @@ impl Incidents {
             let names = self.settings.shape == Shape::DefenderXdr
                 && matches!(kind, OtherKind::Ip | OtherKind::RegistryKey)
                 && dice.chance(400);
-            let machine = names.then(|| pick_one(dice, cast));
+            let machine = names.then(|| match dice.chance(300) {
+                true => self.machine(dice, tenant_number),
+                false => pick_one(dice, cast),
+            });
             Other { kind, machine, seed: dice.roll() }
         };
         (0..count).map(other).collect()

@@ -217,10 +217,17 @@ pub(super) fn kinds(alert: &Alert) -> Vec<&'static str> {
         OtherKind::Mailbox => "mailbox with a hash",
         _ => "evidence of another kind",
     }));
+    let elsewhere = |other: &Other| {
+        let is = |machine| Some(machine) == other.machine.as_ref();
+        let files = alert.files.iter().map(|met| &met.machine);
+        other.machine.is_some() && !alert.machines.iter().chain(files).any(is)
+    };
+    let named_by_others = alert.others.iter().any(elsewhere);
     let several = alert.machines.len() > 1;
     let alone = alert.files.is_empty() && alert.machines.is_empty() && alert.others.is_empty();
     for (is, kind) in [
         (several, "several machines"),
+        (named_by_others, "machine named by other evidence alone"),
         (alone, "alert without evidence"),
         (alert.files.is_empty() && !alone, "alert without files"),
         (!alert.has_info, "alert without AlertInfo"),
