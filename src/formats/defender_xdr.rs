@@ -3,8 +3,8 @@
 //!
 //! A record is `{time, tenantId, category, properties}`; a row alone, without them, reads too. Rows
 //! of `AlertInfo` and `AlertEvidence` are for the join ([`crate::domain::join`]); those of other
-//! tables are passed over. Of evidence that is neither a file nor a machine only its machine is kept:
-//! a file whose row names none could be there.
+//! tables are passed over. Of evidence that is neither a file nor a machine only its machine is
+//! kept: a file whose row names none could be there.
 //!
 //! A file's own hash and machine stand in its columns, or in `AdditionalFields`: JSON in a text,
 //! which names an object by `$id` once and by `$ref` again. They are read at fixed places only,
