@@ -14,6 +14,7 @@ mod start;
 mod watch;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,17 @@ pub struct App {
 pub fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
     SqliteStore::open(&config.store.sqlite, config.limits.queue)
         .map_err(|why| StartError::new("the store", why))
+}
+
+/// The directory of the rules as it can be named from anywhere: in what other processes, or people
+/// elsewhere, read.
+fn rules_dir(config: &Config) -> PathBuf {
+    std::path::absolute(&config.rules).unwrap_or_else(|_| config.rules.clone())
+}
+
+/// That there is no rule of this id in the directory, and how to see those that are.
+pub fn no_rule(id: &str, dir: &Path) -> String {
+    format!("there is no rule {id}; to go on: lazaret rules list {}", dir.display())
 }
 
 /// Judges actions again by the rules on disk, for a person who works on the store itself.

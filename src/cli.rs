@@ -13,6 +13,7 @@ mod formats;
 mod generate;
 mod notify;
 mod pause;
+mod place;
 mod recall;
 mod rules;
 mod run;

@@ -74,7 +74,7 @@ pub(super) fn watch(
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
     let mut reload = Reload {
-        dir: config.rules.clone(),
+        dir: super::rules_dir(config),
         rules: parts.rules.clone(),
         named: settings::named_formats(config),
         refused: parts.refused.clone(),
@@ -189,13 +189,19 @@ impl Reload {
         self.known.again = Some(self.clock.now().wall + RULES_AGAIN);
         let is_new = self.refused.load().as_deref() != Some(&why);
         if is_new || asked {
-            tracing::error!(why, "the rules on disk are refused; the set before stays in force");
+            let check = format!("lazaret rules check {}", self.dir.display());
+            tracing::error!(
+                why,
+                check,
+                "the rules on disk are refused; the set before stays in force"
+            );
         }
         if !is_new {
             return;
         }
         self.refused.store(Some(Arc::new(why.clone())));
-        self.note(why, What::RulesRefused).await;
+        let dir = self.dir.display().to_string();
+        self.note(why, What::RulesRefused { dir }).await;
     }
 
     async fn note(&self, reason: String, what: What) {

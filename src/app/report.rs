@@ -60,7 +60,7 @@ impl Reporter {
             stop_file: config.store.sqlite.join(STOP_FILE),
             started: parts.clock.now().wall,
             rules: parts.rules.clone(),
-            rules_dir: config.rules.clone(),
+            rules_dir: super::rules_dir(config),
             refused: parts.refused.clone(),
             store: parts.store.clone(),
             clock: parts.clock.clone(),

@@ -221,7 +221,7 @@ pub(super) fn admin(
 ) -> JoinHandle<()> {
     let (nudges, cancellers) = (relays.nudges.clone(), relays.cancellers.clone());
     let resumed = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::resumed));
-    let rules = parts.rules.clone();
+    let (rules, rules_dir) = (parts.rules.clone(), super::rules_dir(config));
     let admin = Admin {
         store: parts.store.clone(),
         clock: parts.clock.clone(),
@@ -233,7 +233,10 @@ pub(super) fn admin(
         }),
         resumed,
         guard: parts.guard.clone(),
-        has_rule: Arc::new(move |id| rules.load().ruleset.mode(id).is_some()),
+        no_rule: Arc::new(move |id| {
+            let is_none = rules.load().ruleset.mode(id).is_none();
+            is_none.then(|| super::no_rule(id, &rules_dir))
+        }),
         recalls: parts.store.clone(),
         recalled: Arc::new(move || cancellers.iter().for_each(crate::relay::Nudge::work)),
         tenants: config.tenants.iter().map(|tenant| TenantName::new(&tenant.name)).collect(),

@@ -14,11 +14,14 @@ use crate::app::LOCAL_TOKEN_FILE;
 use crate::config::Config;
 use crate::domain::audit::Role;
 
+/// The configuration where none is named.
+pub const CONFIG_FILE: &str = "lazaret.yaml";
+
 /// The option that commands on a service share.
 #[derive(Debug, Args)]
 pub struct ConfigArg {
     /// The configuration file of the service
-    #[arg(long, short, default_value = "lazaret.yaml", env = "LAZARET_CONFIG")]
+    #[arg(long, short, default_value = CONFIG_FILE, env = "LAZARET_CONFIG")]
     pub config: PathBuf,
     /// A file with your own token, for what is asked of a running service; also as the variable
     /// LAZARET_TOKEN. Default: the token in the data directory

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::rules::{counted, outcome, say, trials, verdict};
+use super::place::{DirArg, NamedBy};
+use super::rules::{counted, located, outcome, say, trials, verdict};
 use super::style::{beside, clean};
 use super::{Failure, Outcome};
 use crate::domain::candidate::{Candidate, Field, Value};
@@ -26,23 +27,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say everything that is wrong with the formats, with file, line and column
-    Check {
-        /// Directory of rules; the formats are in its directory formats
-        #[arg(default_value = "./rules")]
-        dir: PathBuf,
-    },
+    Check(DirArg),
     /// Run the tests inside the format files
-    Test {
-        /// Directory of rules; the formats are in its directory formats
-        #[arg(default_value = "./rules")]
-        dir: PathBuf,
-    },
+    Test(DirArg),
     /// Show the formats that a source can name
-    List {
-        /// Directory of rules; the formats are in its directory formats
-        #[arg(default_value = "./rules")]
-        dir: PathBuf,
-    },
+    List(DirArg),
     /// Show what a format reads of an alert, from where, and what it does not read
     Try {
         /// Name of the format
@@ -51,38 +40,43 @@ enum Command {
         /// File with one or more alerts
         #[arg(long)]
         file: PathBuf,
-        /// Directory of rules; the formats are in its directory formats
-        #[arg(long, value_name = "DIR", default_value = "./rules")]
-        rules: PathBuf,
+        /// Directory of rules. Default: the one that the configuration names, or ./rules where
+        /// there is no configuration
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
+        #[command(flatten)]
+        config: NamedBy,
     },
 }
 
 /// Exit code 0: all is well; 1: a format or an alert is wrong; 2: there is no such directory,
 /// format or file.
 pub fn run(args: Args) -> Outcome {
-    let (Command::Check { dir }
-    | Command::Test { dir }
-    | Command::List { dir }
-    | Command::Try { rules: dir, .. }) = &args.command;
+    let dir = &match &args.command {
+        Command::Check(dir) | Command::Test(dir) | Command::List(dir) => dir.resolve()?,
+        Command::Try { rules, config, .. } => config.resolve(rules.as_deref())?,
+    };
+    let of_formats = &dir.join("formats");
     let checked = rules::check_formats(dir, SystemClock::new().now().wall);
     let (of, problems) = (&checked.trials, &checked.problems);
     match &args.command {
-        Command::Check { .. } => {
-            say(problems.iter(), &verdict(checked.listed.len(), "format", of, problems))?;
+        Command::Check(_) => {
+            let count = checked.listed.len();
+            say(problems.iter(), &verdict(count, "format", of, problems, of_formats))?;
         }
-        Command::Test { .. } => {
+        Command::Test(_) => {
             // The list of the tests says what came out of each.
             let told = problems.iter().filter(|problem| !problem.is_failed_test);
-            say(told, &trials(of, problems))?;
+            say(told, &trials(of, problems, of_formats))?;
         }
-        Command::List { .. } => say(problems.iter(), &table(&checked))?,
+        Command::List(_) => say(problems.iter(), &table(&checked, of_formats))?,
         Command::Try { format, file, .. } => return attempt(&checked, dir, format, file),
     }
     outcome(dir, checked.is_sound())
 }
 
 /// The formats by name, each with what it is for.
-fn table(checked: &CheckedFormats) -> String {
+fn table(checked: &CheckedFormats, dir: &Path) -> String {
     let mut rows: Vec<(String, String, String)> = Format::ALL
         .iter()
         .map(|format| (format.as_str().to_owned(), "built in".to_owned(), about(*format)))
@@ -96,6 +90,8 @@ fn table(checked: &CheckedFormats) -> String {
         let _ = writeln!(text, "{name:32}  {tests}");
         text.push_str(&beside("  ", 2, &clean(&description)));
     }
+    let said = format!("{} built in, {}", Format::ALL.len(), checked.listed.len());
+    text.push_str(&located(&said, dir));
     text
 }
 
@@ -290,7 +286,8 @@ mod tests {
 
     #[test]
     fn all_formats_show_as_a_table_that_fits_80_columns() {
-        let shown = table(&shipped());
+        let shown = table(&shipped(), Path::new("./rules/formats"));
+        assert!(shown.ends_with("\n2 built in, 7 in ./rules/formats\n"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
         assert!(shown.starts_with("FORMAT "), "{shown}");
         assert_eq!(

@@ -89,8 +89,7 @@ async fn on_the_store(
     if let (Scope::Rule(rule), Direction::Pause) = (&scope, direction)
         && !rules::check(&config.rules, at).rules.iter().any(|listed| listed.id == *rule)
     {
-        let why = format!("there is no rule {rule}: lazaret rules list shows their ids");
-        return Err(Failure::usage(why));
+        return Err(Failure::usage(app::no_rule(rule, &config.rules)));
     }
     if direction == Direction::Pause {
         let store = app::open_store(config).map_err(Failure::usage)?;

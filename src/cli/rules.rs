@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::style::beside;
+use super::place::DirArg;
+use super::style::{beside, clean};
 use super::{Failure, Outcome};
 use crate::domain::rule::Response;
 use crate::io::Clock as _;
@@ -24,22 +25,13 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say everything that is wrong with the rules, with file, line and column
-    Check {
-        /// Directory of *.yml rule files
-        #[arg(default_value = "./rules")]
-        dir: PathBuf,
-    },
+    Check(DirArg),
     /// Run the tests inside the rule files
-    Test {
-        /// Directory of *.yml rule files
-        #[arg(default_value = "./rules")]
-        dir: PathBuf,
-    },
+    Test(DirArg),
     /// Show the rules: what each does, and how far it may go
     List {
-        /// Directory of *.yml rule files
-        #[arg(default_value = "./rules")]
-        dir: PathBuf,
+        #[command(flatten)]
+        dir: DirArg,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -48,19 +40,19 @@ enum Command {
 
 /// Exit code 0: all is well; 1: a rule is wrong; 2: there is no such directory.
 pub fn run(args: Args) -> Outcome {
-    let (Command::Check { dir } | Command::Test { dir } | Command::List { dir, .. }) =
-        &args.command;
+    let (Command::Check(dir) | Command::Test(dir) | Command::List { dir, .. }) = &args.command;
+    let dir = &dir.resolve()?;
     let checked = rules::check(dir, SystemClock::new().now().wall);
     let stdout = match &args.command {
-        Command::Check { .. } => {
-            verdict(checked.rules.len(), "rule", &checked.trials, &checked.problems)
+        Command::Check(_) => {
+            verdict(checked.rules.len(), "rule", &checked.trials, &checked.problems, dir)
         }
-        Command::Test { .. } => trials(&checked.trials, &checked.problems),
+        Command::Test(_) => trials(&checked.trials, &checked.problems, dir),
         Command::List { json: true, .. } => json(&checked.rules),
-        Command::List { json: false, .. } => table(&checked.rules),
+        Command::List { json: false, .. } => table(&checked.rules, dir),
     };
     // The list of the tests says what came out of each.
-    let listed = matches!(args.command, Command::Test { .. });
+    let listed = matches!(args.command, Command::Test(_));
     let told = checked.problems.iter().filter(|problem| !(listed && problem.is_failed_test));
     say(told, &stdout)?;
     outcome(dir, checked.is_sound())
@@ -81,7 +73,9 @@ pub(super) fn say<'p>(told: impl Iterator<Item = &'p Problem>, stdout: &str) -> 
 /// What is wrong has been said already.
 pub(super) fn outcome(dir: &Path, is_sound: bool) -> Outcome {
     if !dir.is_dir() {
-        Err(Failure::usage(format!("there is no directory {}", dir.display())))
+        let dir = dir.display();
+        let how = "name the one of your rules, or run it where your lazaret.yaml is";
+        Err(Failure::usage(format!("there is no directory {dir}: {how}")))
     } else if is_sound {
         Ok(())
     } else {
@@ -97,16 +91,28 @@ fn problems<'p>(problems: impl Iterator<Item = &'p Problem>, look: Look) -> Stri
     })
 }
 
-/// One line that says how it went.
-pub(super) fn verdict(n: usize, what: &str, trials: &[Trial], problems: &[Problem]) -> String {
+/// One line that says how it went, and where.
+pub(super) fn verdict(
+    n: usize,
+    what: &str,
+    trials: &[Trial],
+    problems: &[Problem],
+    dir: &Path,
+) -> String {
     let count = |severity| mistakes(problems, |problem| problem.severity == severity);
-    format!(
-        "{}, {}, {}, {}\n",
+    let said = format!(
+        "{}, {}, {}, {}",
         counted(n, what),
         counted(trials.len(), "test"),
         counted(count(Severity::Error), "error"),
         counted(count(Severity::Warning), "warning"),
-    )
+    );
+    located(&said, dir)
+}
+
+/// A summary, and the directory that it is of.
+pub(super) fn located(said: &str, dir: &Path) -> String {
+    beside("", 0, &clean(&format!("{said} in {}", dir.display())))
 }
 
 fn mistakes(problems: &[Problem], of: impl Fn(&Problem) -> bool) -> usize {
@@ -119,7 +125,7 @@ pub(super) fn counted(n: usize, what: &str) -> String {
 
 /// Each test by its file, and what came out of those that failed. Errors are those besides: a rule
 /// that does not read well has tests that could not be run.
-pub(super) fn trials(trials: &[Trial], problems: &[Problem]) -> String {
+pub(super) fn trials(trials: &[Trial], problems: &[Problem], dir: &Path) -> String {
     let mut text = String::new();
     let mut file = "";
     for trial in trials {
@@ -127,18 +133,17 @@ pub(super) fn trials(trials: &[Trial], problems: &[Problem]) -> String {
             file = &trial.file;
             let _ = writeln!(text, "{file}");
         }
-        let name = trial.name.replace(char::is_control, "\u{fffd}");
-        let _ = match &trial.outcome {
-            Ok(()) => writeln!(text, "  ok      {name}"),
-            Err(why) => {
-                writeln!(text, "  FAILED  {name}: {}", why.replace(char::is_control, "\u{fffd}"))
-            }
+        let (mark, said) = match &trial.outcome {
+            Ok(()) => ("ok    ", trial.name.clone()),
+            Err(why) => ("FAILED", format!("{}: {why}", trial.name)),
         };
+        text.push_str(&beside(&format!("  {mark}  "), 10, &clean(&said)));
     }
     let failed = trials.iter().filter(|trial| trial.outcome.is_err()).count();
     let error = |problem: &Problem| problem.severity == Severity::Error && !problem.is_failed_test;
     let errors = counted(mistakes(problems, error), "error");
-    let _ = writeln!(text, "{} passed, {failed} failed, {errors}", trials.len() - failed);
+    let said = format!("{} passed, {failed} failed, {errors}", trials.len() - failed);
+    text.push_str(&located(&said, dir));
     text
 }
 
@@ -154,7 +159,7 @@ fn shown(rule: &Listed) -> (&'static str, &'static str, Option<Duration>) {
 }
 
 /// A table of the rules that read well: each one's title stands below its whole id.
-fn table(rules: &[Listed]) -> String {
+fn table(rules: &[Listed], dir: &Path) -> String {
     let mut text =
         format!("{:36}  {:7}  {:7}  {:6}  {:5}\n", "ID", "MODE", "UNKNOWN", "WINDOW", "TESTS");
     for rule in rules {
@@ -162,8 +167,9 @@ fn table(rules: &[Listed]) -> String {
         let window = window.map_or_else(|| "-".to_owned(), duration);
         let _ =
             writeln!(text, "{:36}  {mode:7}  {unknown:7}  {window:6}  {:5}", rule.id, rule.tests,);
-        text.push_str(&beside("  ", 2, &rule.title.replace(char::is_control, "\u{fffd}")));
+        text.push_str(&beside("  ", 2, &clean(&rule.title)));
     }
+    text.push_str(&located(&counted(rules.len(), "rule"), dir));
     text
 }
 
@@ -210,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_shipped_rules_show_as_a_table() {
-        let shown = table(&shipped().rules);
+        let shown = table(&shipped().rules, Path::new("./rules"));
         let lines: Vec<&str> = shown.lines().collect();
         let id = &shipped().rules[0].id;
         let head = format!("{:36}  MODE     UNKNOWN  WINDOW  TESTS", "ID");
@@ -220,7 +226,7 @@ mod tests {
         let id = &shipped().rules[5].id;
         assert_eq!(lines[11], format!("{id}  observe  hold     24h        15"));
         assert_eq!(lines[12], "  Quarantine active malware files");
-        assert_eq!(lines.len(), 17);
+        assert_eq!(lines[17..], ["8 rules in ./rules"]);
         let json: serde_json::Value = serde_json::from_str(&json(&shipped().rules)).unwrap();
         let of = |rule: usize| (json[rule]["action"].clone(), json[rule]["mode"].clone());
         assert_eq!(of(0), ("deny".into(), serde_json::Value::Null));
@@ -231,7 +237,7 @@ mod tests {
     fn a_table_fits_80_columns_whatever_the_titles() {
         let mut rules = shipped().rules;
         rules[0].title = "word ".repeat(40);
-        let shown = table(&rules);
+        let shown = table(&rules, Path::new("./rules"));
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     }
 
@@ -242,13 +248,13 @@ mod tests {
         let passed = rules::Trial { name: "y".to_owned(), outcome: Ok(()), ..trial.clone() };
         let checked = Checked { trials: vec![trial, passed], ..Checked::default() };
         assert_eq!(
-            trials(&checked.trials, &checked.problems),
-            "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed, 0 errors\n"
+            trials(&checked.trials, &checked.problems, Path::new("r")),
+            "a.yml\n  FAILED  x: it acts on []\n  ok      y\n1 passed, 1 failed, 0 errors in r\n"
         );
         let of = shipped();
         assert_eq!(
-            verdict(of.rules.len(), "rule", &of.trials, &of.problems),
-            "8 rules, 51 tests, 0 errors, 0 warnings\n"
+            verdict(of.rules.len(), "rule", &of.trials, &of.problems, Path::new("r")),
+            "8 rules, 51 tests, 0 errors, 0 warnings in r\n"
         );
     }
 
@@ -262,8 +268,8 @@ mod tests {
         std::fs::write(dir.path().join("b.yml"), "title: [").unwrap();
         let checked = rules::check(dir.path(), Wall(0));
         let tests = checked.rules[0].tests;
-        let shown = trials(&checked.trials, &checked.problems);
-        assert_eq!(shown, format!("0 passed, 0 failed, {} errors\n", tests + 1));
+        let shown = trials(&checked.trials, &checked.problems, Path::new("r"));
+        assert_eq!(shown, format!("0 passed, 0 failed, {} errors in r\n", tests + 1));
     }
 
     #[test]

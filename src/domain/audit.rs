@@ -108,8 +108,11 @@ pub enum What {
         #[serde(default)]
         removed: Vec<String>,
     },
-    /// The set before stays in force.
-    RulesRefused,
+    /// Those of this directory; the set before stays in force.
+    RulesRefused {
+        #[serde(default)]
+        dir: String,
+    },
     /// SHA-256, in hex, of the configuration's text.
     ConfigLoaded {
         hash: String,

@@ -83,7 +83,7 @@ impl Notice {
                 notice.detail = format!("{rules} rules, {}", words::brief(hash));
                 Kind::RulesLoaded
             }
-            What::RulesRefused => Kind::RulesRefused,
+            What::RulesRefused { dir } => notice.refused(dir),
             What::SignInRefused { from, times } => {
                 notice.detail = format!("{times} from {}", words::brief(from));
                 Kind::SignInRefused
@@ -114,6 +114,11 @@ impl Notice {
             | What::SignedIn { .. } => return None,
         };
         Some(notice)
+    }
+
+    fn refused(&mut self, dir: &str) -> Kind {
+        self.option = format!(" {}", words::brief(dir));
+        Kind::RulesRefused
     }
 
     fn tripped(&mut self, breaker: Breaker, scope: &Scope) -> Kind {

@@ -37,6 +37,9 @@ pub use sign_in::note_refused;
 /// Makes the report of the moment: the composition root knows all the parts.
 pub type Reporter = Arc<dyn Fn() -> BoxFuture<'static, Result<Report, StoreError>> + Send + Sync>;
 
+/// Says how to go on where there is no rule of this id.
+pub type NoRule = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What the admin listener answers from.
 #[derive(Clone)]
 pub struct Admin {
@@ -49,9 +52,7 @@ pub struct Admin {
     pub resumed: Arc<dyn Fn() + Send + Sync>,
     /// Judges again what a person releases.
     pub guard: Arc<dyn Guard>,
-    /// Whether the rule set has a rule of this id.
-    pub has_rule: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-
+    pub no_rule: NoRule,
     pub recalls: Arc<dyn RecallStore>,
     /// Tells those who cancel that there may be something to cancel.
     pub recalled: Arc<dyn Fn() + Send + Sync>,

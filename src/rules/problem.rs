@@ -161,14 +161,15 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Problems {
-    /// The first error in one line, and how many more there are.
+    /// The first error in one line, and how many more there are. Whoever shows it says how all are
+    /// seen: where the rules stand is not known here.
     pub fn brief(&self) -> String {
         let errors = self.0.iter().filter(|problem| problem.severity == Severity::Error);
         let first = errors.clone().next().map(Problem::title).unwrap_or_default();
         match errors.map(|problem| problem.count).sum::<usize>() {
             0 | 1 => first,
-            2 => format!("{first}; and 1 more error: `lazaret rules check` shows both"),
-            all => format!("{first}; and {} more errors: `lazaret rules check` shows all", all - 1),
+            2 => format!("{first}; and 1 more error"),
+            all => format!("{first}; and {} more errors", all - 1),
         }
     }
 }

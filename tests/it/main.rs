@@ -7,6 +7,7 @@ mod audit;
 mod broker;
 mod campaign;
 mod compose;
+mod configuration;
 mod dependencies;
 mod kafka;
 mod line;

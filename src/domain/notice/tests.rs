@@ -110,7 +110,11 @@ fn each_kind_says_what_happened_and_how_to_go_on() {
             Kind::SourceSilent,
             ["source siem is silent: because", "lazaret doctor"],
         ),
-        (change(What::RulesRefused), Kind::RulesRefused, ["stay in force: because", "rules check"]),
+        (
+            change(What::RulesRefused { dir: "/etc/rules".to_owned() }),
+            Kind::RulesRefused,
+            ["stay in force: because", "; lazaret rules check /etc/rules"],
+        ),
     ] {
         let messages = told(&[change]);
         assert_eq!((messages.len(), messages[0].kind), (1, kind));

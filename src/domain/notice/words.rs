@@ -81,7 +81,7 @@ pub(super) fn next(first: &Notice) -> String {
         | Kind::Cancelled
         | Kind::Expired => format!("lazaret actions list --state {}{tenant}", first.kind),
         Kind::SourceSilent | Kind::CredentialExpiring => "lazaret doctor".to_owned(),
-        Kind::RulesRefused => "lazaret rules check".to_owned(),
+        Kind::RulesRefused => format!("lazaret rules check{}", first.option),
         Kind::RulesLoaded => "lazaret rules list".to_owned(),
         Kind::Anchor => "lazaret audit verify --anchor FILE".to_owned(),
         Kind::Resumed

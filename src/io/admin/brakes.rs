@@ -75,10 +75,10 @@ impl Admin {
             Scope::Tenant(name) if !may_be_gone && !self.tenants.contains(name) => {
                 Err(self.no_tenant(name.as_str()))
             }
-            Scope::Rule(rule) if !may_be_gone && !(self.has_rule)(rule) => {
-                let why = format!("there is no rule {rule}: lazaret rules list shows their ids");
-                no(StatusCode::NOT_FOUND, why)
-            }
+            Scope::Rule(rule) if !may_be_gone => match (self.no_rule)(rule) {
+                Some(why) => no(StatusCode::NOT_FOUND, why),
+                None => Ok(scope),
+            },
             _ => Ok(scope),
         }
     }

@@ -23,7 +23,7 @@ fn listener(dir: &std::path::Path) -> Router {
         tokens: Arc::new(Tokens::new(vec![Token::new("alice", Role::Admin, &"s3cret".into())])),
         report: Arc::new(|| Box::pin(async { Err(StoreError::Closed) })),
         guard: Arc::new(crate::domain::guard::NoGuard),
-        has_rule: Arc::new(|_| false),
+        no_rule: Arc::new(|rule| Some(format!("there is no rule {rule}"))),
         resumed: Arc::new(|| ()),
         tenants: Arc::new([TenantName::new("contoso")]),
     })
@@ -139,7 +139,7 @@ fn people(dir: &std::path::Path) -> (Router, Admin) {
         report: Arc::new(|| Box::pin(async { Err(StoreError::Closed) })),
         resumed: Arc::new(|| ()),
         guard: Arc::new(crate::domain::guard::NoGuard),
-        has_rule: Arc::new(|_| false),
+        no_rule: Arc::new(|rule| Some(format!("there is no rule {rule}"))),
         tenants: Arc::new([TenantName::new("contoso")]),
     };
     (router(admin.clone()), admin)
