@@ -275,7 +275,7 @@ pub trait Store: Send + Sync {
         now: Now,
     ) -> BoxFuture<'static, Result<u64, StoreError>>;
 
-    fn summary(&self, now: Wall) -> BoxFuture<'static, Result<Summary, StoreError>>;
+    fn summary(&self) -> BoxFuture<'static, Result<Summary, StoreError>>;
 
     fn actions(
         &self,

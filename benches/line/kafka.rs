@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use lazaret::io::Clock as _;
-use lazaret::io::clock::SystemClock;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -109,9 +107,8 @@ fn take(broker: &Broker, messages: usize, round: usize) -> f64 {
         });
         site.pause().await;
         let app = site.start().await;
-        let clock = SystemClock::new();
         let taken = async || {
-            let summary = app.store().summary(clock.now().wall).await.expect("a summary");
+            let summary = app.store().summary().await.expect("a summary");
             summary.received.iter().map(|(_, count)| *count).sum::<u64>() as usize
         };
         let (mut first, mut began) = (0, Instant::now());

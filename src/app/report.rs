@@ -86,7 +86,7 @@ impl Reporter {
             store_trouble: from.store.trouble(),
             started: from.started,
             now,
-            summary: from.store.summary(now).await?,
+            summary: from.store.summary().await?,
             relays: from.relays.iter().map(|(tenant, status)| relay(tenant, status)).collect(),
             kafka: from.kafka.iter().map(|(source, status)| kafka(source, status, now)).collect(),
             channels: from.channels.iter().map(|channel| channel.line()).collect(),

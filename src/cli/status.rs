@@ -74,7 +74,7 @@ pub fn run(args: Args) -> Outcome {
             Service::Stopped => {
                 let store = app::open_store(&config).map_err(Failure::usage)?;
                 let now = SystemClock::new().now().wall;
-                let summary = store.summary(now).await.map_err(Failure::wrong)?;
+                let summary = store.summary().await.map_err(Failure::wrong)?;
                 let stopped = Stopped::new(&config, now, summary);
                 if args.json {
                     print_json(&stopped);

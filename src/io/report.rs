@@ -165,12 +165,13 @@ impl Summary {
                 ));
             }
         }
-        for (source, noted) in &self.silent {
+        for (source, _) in &self.silent {
             let newest = self.last_received.iter().find(|(name, _)| name == source);
-            let since = newest.map_or(noted, |(_, at)| at);
-            problems.push(format!(
-                "source {source} is silent: nothing has come since {since}; lazaret doctor"
-            ));
+            let since = match newest {
+                Some((_, at)) => format!("nothing has come since {at}"),
+                None => "no alert has come from it yet".to_owned(),
+            };
+            problems.push(format!("source {source} is silent: {since}; to go on: lazaret doctor"));
         }
         problems
     }
@@ -320,6 +321,20 @@ pub struct ReceiptLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_silent_source_is_told_with_its_newest_alert_or_that_there_was_none() {
+        let mut summary =
+            Summary { silent: vec![("siem".to_owned(), Wall(9))], ..Summary::default() };
+        let told = "source siem is silent: no alert has come from it yet; to go on: lazaret doctor";
+        assert_eq!(summary.problems(), [told]);
+        summary.last_received = vec![("siem".to_owned(), Wall(1))];
+        let told = format!(
+            "source siem is silent: nothing has come since {}; to go on: lazaret doctor",
+            Wall(1)
+        );
+        assert_eq!(summary.problems(), [told]);
+    }
 
     #[test]
     fn without_a_token_nobody_learns_reasons_people_paths_or_members() {

@@ -288,7 +288,7 @@ impl Store for SqliteStore {
         self.write(move |db| attempts::unsent(db, &scope, clocks, now))
     }
 
-    fn summary(&self, _now: Wall) -> BoxFuture<'static, Result<Summary, StoreError>> {
+    fn summary(&self) -> BoxFuture<'static, Result<Summary, StoreError>> {
         self.read_at_once(report::summary)
     }
 

@@ -262,7 +262,7 @@ impl Store for World {
         unimplemented!("for who pauses")
     }
 
-    fn summary(&self, _: Wall) -> BoxFuture<'static, Result<Summary, StoreError>> {
+    fn summary(&self) -> BoxFuture<'static, Result<Summary, StoreError>> {
         unimplemented!("for people")
     }
 

@@ -45,9 +45,13 @@ pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
                WHERE state = 'queued' AND aside > 0 GROUP BY tenant";
     let aside = all(db, sql, |row| Ok((row.get(0)?, counted(row, 1)?)))?;
     let (pauses, trips) = (pauses::all(db)?, breakers::tripped(db)?);
+    // One that was heard since is silent no more, though that is not on the record yet.
+    let heard = |source: &str, noted: Wall| {
+        last_received.iter().any(|(name, newest)| name == source && *newest > noted)
+    };
     let silent = feed::noted(db)?.into_iter().filter_map(|(noted, at)| match noted {
-        Noted::Silent(source) => Some((source, at)),
-        Noted::Expiring(_) => None,
+        Noted::Silent(source) if !heard(&source, at) => Some((source, at)),
+        Noted::Silent(_) | Noted::Expiring(_) => None,
     });
     let silent = silent.collect();
     Ok(Summary {

@@ -69,3 +69,18 @@ fn what_is_noted_is_kept_with_its_change() {
     let noted = feed::noted(&world.db.connection).unwrap();
     assert_eq!(noted, [(Noted::Expiring(contoso()), wall())]);
 }
+
+#[test]
+fn a_source_that_was_heard_since_is_not_silent_in_the_summary_of_that_moment() {
+    let mut world = World::new();
+    let silent = |source: &str| note(What::SourceSilent { source: source.to_owned() });
+    let gone = brings(acts(1, effect(1, 1)));
+    let source = gone.source.to_string();
+    world.db.apply(None, &[silent(&source), silent("other")]).unwrap();
+    let shown = |world: &mut World| world.db.summary().unwrap().silent;
+    let never_heard = ("other".to_owned(), wall());
+    assert_eq!(shown(&mut world), [never_heard.clone(), (source, wall())]);
+    world.take(later(MINUTE, gone));
+    assert_eq!(world.db.summary().unwrap().last_received[0].1, wall() + MINUTE);
+    assert_eq!(shown(&mut world), [never_heard], "before it is noted that it was heard");
+}

@@ -155,7 +155,7 @@ fn the_handle_does_what_the_store_does() {
         let listed = store.actions(ActionFilter { limit: 10, ..Default::default() }).await;
         assert_eq!(listed.unwrap()[0].state.name(), StateName::InFlight);
         store.close().await;
-        assert_eq!(store.summary(wall()).await, Err(StoreError::Closed));
+        assert_eq!(store.summary().await, Err(StoreError::Closed));
         assert_eq!(store.intake(Vec::new()).await, Err(StoreError::Closed));
 
         let store = SqliteStore::open(dir.path(), 1000).unwrap();
