@@ -4,6 +4,7 @@
 //! with file, line and column. Paths are relative to the file that names them.
 
 mod notify;
+mod origin;
 mod source;
 mod tenant;
 mod tokens;
@@ -15,11 +16,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::domain::rule::Mode;
 
 pub use notify::{Body, Channel, MessageRate, Receiver, ReceiverUrl, Target, Topic};
+pub use origin::Origin;
 pub use source::{
     HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start, Verify, Webhook,
 };
@@ -56,9 +57,9 @@ pub struct Config {
     pub dedupe: Dedupe,
     #[serde(default)]
     pub retention: RetentionConfig,
-    /// SHA-256, in hex, of the file's text: which configuration it was, for the record.
+    /// Which configuration it was.
     #[serde(skip)]
-    pub hash: String,
+    pub origin: Origin,
     /// The token of the person at the command line, where one is given; never from the file.
     #[serde(skip)]
     pub personal: Option<SecretString>,
@@ -249,7 +250,9 @@ impl Config {
                 _ => format!("cannot read the configuration {path}: {why}"),
             })
         })?;
-        Self::parse(&text, path)
+        let mut config = Self::parse(&text, path)?;
+        config.origin.read_from(path);
+        Ok(config)
     }
 
     /// Parses `text` as if it stood in the file `path`.
@@ -260,7 +263,7 @@ impl Config {
         config.check(path)?;
         let base = path.parent().unwrap_or(Path::new("."));
         config.resolve_paths(base);
-        config.hash = hex::encode(Sha256::digest(text));
+        config.origin = Origin::new(text);
         Ok(config)
     }
 

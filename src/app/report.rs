@@ -9,7 +9,7 @@ use super::Parts;
 use super::reload::Refused;
 use super::start::Relays;
 use super::watch::Watch;
-use crate::config::Config;
+use crate::config::{Config, Origin};
 use crate::domain::ids::TenantName;
 use crate::domain::time::Wall;
 use crate::intake::InForce;
@@ -33,6 +33,7 @@ struct Sources {
     mode: &'static str,
     queue: u64,
     stop_file: PathBuf,
+    origin: Origin,
     started: Wall,
     rules: Arc<ArcSwap<InForce>>,
     rules_dir: PathBuf,
@@ -58,6 +59,7 @@ impl Reporter {
             mode: config.mode.0.as_str(),
             queue: config.limits.queue,
             stop_file: config.store.sqlite.join(STOP_FILE),
+            origin: config.origin.clone(),
             started: parts.clock.now().wall,
             rules: parts.rules.clone(),
             rules_dir: super::rules_dir(config),
@@ -97,6 +99,9 @@ impl Reporter {
         report.problems.extend(stop_file(&from.stop_file));
         report.problems.extend(problems(&report));
         report.problems.extend(from.watch.problems(now));
+        let origin = from.origin.clone();
+        let changed = tokio::task::spawn_blocking(move || origin.changed()).await;
+        report.problems.extend(changed.unwrap_or_default());
         if let Some(why) = &report.rules_refused {
             let what = "the rules on disk are refused, the set before stays in force";
             let how = format!("lazaret rules check {}", from.rules_dir.display());

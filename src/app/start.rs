@@ -348,7 +348,7 @@ pub(super) async fn note_start(config: &Config, parts: &Parts) -> Started<()> {
     let rules::Difference { added, changed, removed } = parts.known.contents.since(&before);
     let (hash, count) = (rules.hash().to_owned(), rules.len());
     let loaded = What::RulesLoaded { hash, rules: count, added, changed, removed };
-    let read = What::ConfigLoaded { hash: config.hash.clone() };
+    let read = What::ConfigLoaded { hash: config.origin.hash.clone() };
     let changes = [What::Started { version, mode }, read, loaded];
     let changes = changes.map(|what| note(&parts.clock, what));
     let hashes = parts.known.contents.0.clone();

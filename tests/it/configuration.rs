@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::world::{Setting, World};
+use crate::world::{self, Setting, World, json};
 
 /// Runs the program in a directory, with or without `LAZARET_CONFIG`.
 fn run(there: &Path, config: Option<&Path>, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -67,4 +67,38 @@ async fn rules_and_formats_are_those_of_the_configuration_and_their_directory_is
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{command:?}: {said}");
         assert!(said.contains("lazaret.yaml:1:"), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_differs_from_what_runs_is_told_until_it_is_as_it_was() {
+    let mut world = World::new(Setting::default()).await;
+    world.start().await;
+    let said = "lazaret.yaml was changed since the start: restart to apply";
+    let status = async |world: &World| {
+        let output = world::run(world, &["status"]).await;
+        let screen = String::from_utf8(output.stdout).unwrap();
+        assert!(screen.lines().all(|line| line.chars().count() <= 80 || !line.contains(' ')));
+        let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+        (output.status.code(), words)
+    };
+    let as_it_runs = std::fs::read_to_string(world.config()).unwrap();
+    assert_eq!(status(&world).await.0, Some(0));
+
+    let turned_down = as_it_runs.replace("mode: enforce", "mode: observe");
+    assert_ne!(turned_down, as_it_runs);
+    std::fs::write(world.config(), turned_down).unwrap();
+    let (code, screen) = status(&world).await;
+    assert!(code == Some(1) && screen.contains(said), "{screen}");
+    assert_eq!(world.report().await.mode, "enforce", "what runs is what was read");
+    let doctor = json(&world::run(&world, &["doctor", "--json"]).await);
+    let mut findings = doctor.as_array().unwrap().iter();
+    let told = |finding: &&serde_json::Value| finding["text"].to_string().contains(said);
+    let finding = findings.find(told).unwrap_or_else(|| panic!("{doctor}"));
+    assert_eq!(finding["health"], "warn");
+
+    // Written again, with the content that runs.
+    std::fs::write(world.config(), as_it_runs).unwrap();
+    let (code, screen) = status(&world).await;
+    assert!(code == Some(0) && !screen.contains("was changed"), "{screen}");
+    world.stop();
 }
