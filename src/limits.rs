@@ -237,9 +237,9 @@ pub const ALLOWED_RATE: u32 = 6000;
 /// Origins that one webhook source may list: a source is one sender.
 pub const ORIGINS_PER_SOURCE: usize = 8;
 
-/// Between two log lines about refused signatures: anyone can cause one, and the metric counts
-/// them all.
-pub const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(1);
+/// Between two log lines about what one source refused for one cause, since anyone can cause one.
+/// The next says how many there were.
+pub const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a Kafka source waits for room before it pauses its partitions. A pause throws away
 /// what was fetched ahead, so short waits are better waited out.

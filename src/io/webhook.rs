@@ -11,13 +11,15 @@ mod handshake;
 
 mod media;
 
+mod refusals;
+
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -30,13 +32,14 @@ use crate::domain::action::Coordinates;
 use crate::domain::decision::Replay;
 use crate::domain::ids::SourceName;
 use crate::domain::signature::{self, Scheme, Seal, Verified};
-use crate::domain::time::{Boot, Now};
+use crate::domain::time::Now;
 use crate::limits;
 use crate::metrics::{Metrics, RefusalLabels, RequestLabels, SecretLabels};
 use crate::serve::body::{self, BodyLimits, Held, Shares};
 use crate::serve::{self, BindError, Certificate, Peer};
 use answer::Refusal;
 use handshake::Asked;
+use refusals::{Asking, LOGGED_CHARS, Refusals, Refused};
 
 /// What the listener is made of.
 pub struct Settings {
@@ -116,9 +119,9 @@ impl Webhooks {
     pub async fn serve(self, deliveries: mpsc::Sender<Delivery>, shutdown: CancellationToken) {
         let Self { listening, sources, body, memory, clock, metrics } = self;
         let shares = Shares::new(limits::BODIES_OF_ONE_HOST.max(body.bytes_max));
-        let refusal_logged = AtomicI64::new(i64::MIN);
+        let refusals = Refusals::default();
         let receiver =
-            Receiver { sources, body, memory, shares, deliveries, clock, metrics, refusal_logged };
+            Receiver { sources, body, memory, shares, deliveries, clock, metrics, refusals };
         let router = Router::new()
             .route("/webhooks/{source}", post(receive).options(ask).fallback(wrong_method))
             .fallback(wrong_path)
@@ -136,17 +139,14 @@ struct Receiver {
     deliveries: mpsc::Sender<Delivery>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    /// When a refusal was last logged.
-    refusal_logged: AtomicI64,
+    refusals: Refusals,
 }
 
 async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
-    // The path as it came: an encoded name is another name.
-    let name = request.uri().path().strip_prefix("/webhooks/").unwrap_or_default();
-    let source = receiver.sources.get(name);
+    let (source, asking) = (receiver.named(&request), Asking::of(&request));
     let began = receiver.clock.now().boot;
-    let response = receiver.receive(source, request).await.unwrap_or_else(Refusal::into_response);
-    receiver.count(source, &response);
+    let answer = receiver.receive(source, request).await;
+    let response = receiver.answer(source, &asking, answer);
     if let Some(source) = source {
         let took = receiver.clock.now().boot.since(began);
         receiver.metrics.latency.webhook(source.name.as_str(), took);
@@ -156,49 +156,48 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
 
 /// A sender of CloudEvents asks whether it may deliver.
 async fn ask(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
-    let name = request.uri().path().strip_prefix("/webhooks/").unwrap_or_default();
-    let source = receiver.sources.get(name);
-    let (parts, _) = request.into_parts();
-    let response = receiver.permit(source, &parts).unwrap_or_else(Refusal::into_response);
-    receiver.count(source, &response);
-    response
+    let answer = receiver.permit(receiver.named(&request), request.headers());
+    receiver.answer(receiver.named(&request), &Asking::of(&request), answer)
 }
 
-async fn wrong_method(State(receiver): State<Arc<Receiver>>) -> Response {
-    let response = Refusal::WrongMethod.into_response();
-    receiver.count(None, &response);
-    response
+async fn wrong_method(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
+    receiver.answer(None, &Asking::of(&request), Err(Refusal::WrongMethod.into()))
 }
 
-async fn wrong_path(State(receiver): State<Arc<Receiver>>) -> Response {
-    let response = Refusal::WrongPath.into_response();
-    receiver.count(None, &response);
-    response
+async fn wrong_path(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
+    receiver.answer(None, &Asking::of(&request), Err(Refusal::WrongPath.into()))
 }
 
 impl Receiver {
+    /// By the path as it came: an encoded name is another name.
+    fn named(&self, request: &Request) -> Option<&Source> {
+        let name = request.uri().path().strip_prefix("/webhooks/").unwrap_or_default();
+        self.sources.get(name)
+    }
+
     async fn receive(
         &self,
         source: Option<&Source>,
         request: Request,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, Refused> {
         let (parts, body) = request.into_parts();
         media::check(&parts.headers)?;
         let peer = parts.extensions.get::<Peer>();
         let share = self.shares.of(peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip()));
-        let held = body::read(body, self.body, [&self.memory, &share]).await?;
+        let held = body::read(body, self.body, [&self.memory, &share]).await;
+        let held = held.map_err(Refusal::from)?;
         let now = self.clock.now();
         let (source, replay) = self.verify(source, &parts, &held.bytes, now)?;
         if handshake::is_validation(&parts.headers) {
-            return handshake::code(&held.bytes).map(|code| answer::validated(&code));
+            return Ok(answer::validated(&handshake::code(&held.bytes)?));
         }
-        self.hand_over(source, replay, held, now).await.map(answer::acknowledged)
+        Ok(answer::acknowledged(self.hand_over(source, replay, held, now).await?))
     }
 
     /// Sources that don't exist, that list no origin, and that list others, get the same answer.
-    fn permit(&self, source: Option<&Source>, parts: &Parts) -> Result<Response, Refusal> {
-        let why = match (handshake::asked(&parts.headers), source) {
-            (Asked::Nothing, _) => return Err(Refusal::WrongMethod),
+    fn permit(&self, source: Option<&Source>, headers: &HeaderMap) -> Result<Response, Refused> {
+        let why = match (handshake::asked(headers), source) {
+            (Asked::Nothing, _) => return Err(Refusal::WrongMethod.into()),
             (_, None) => "unknown source".to_owned(),
             (Asked::Origins, _) => "several origins in one request".to_owned(),
             (Asked::Origin(origin), Some(source)) => {
@@ -209,9 +208,7 @@ impl Receiver {
                 format!("origin {origin} is not in the source's option webhook.origins")
             }
         };
-        let path: String = parts.uri.path().chars().take(LOGGED_CHARS).collect();
-        self.refused("refused an origin that asked to deliver", &path, &why, parts);
-        Err(Refusal::Origin)
+        Err(Refused { why, ..Refusal::Origin.into() })
     }
 
     /// Sources that don't exist, and signatures that are missing or wrong, cost the same work and
@@ -222,15 +219,14 @@ impl Receiver {
         parts: &Parts,
         body: &[u8],
         now: Now,
-    ) -> Result<(&'a Source, Option<Replay>), Refusal> {
+    ) -> Result<(&'a Source, Option<Replay>), Refused> {
         // By what the request says of itself, so that it tells nothing of the source.
         let by_grid = handshake::by_event_grid(&parts.headers);
-        let refusal = if by_grid { Refusal::UnauthenticGrid } else { Refusal::Unauthentic };
+        let answer = if by_grid { Refusal::UnauthenticGrid } else { Refusal::Unauthentic };
         let Some(source) = source else {
             signature::refuse(body);
-            let path: String = parts.uri.path().chars().take(LOGGED_CHARS).collect();
-            self.refused(UNAUTHENTIC, &path, "unknown source", parts);
-            return Err(refusal);
+            let cause = "unknown_source";
+            return Err(Refused { answer, cause, why: "no source has this name".to_owned() });
         };
         let headers: Vec<(&str, &[u8])> =
             parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
@@ -244,14 +240,13 @@ impl Receiver {
                 Ok((source, replay))
             }
             Err(why) => {
-                let mut said = why.to_string();
-                if by_grid && !handshake::fits_event_grid(source.seal.scheme()) {
-                    said += "; Event Grid signs nothing: give the source the scheme bearer";
-                }
-                self.refused(UNAUTHENTIC, parts.uri.path(), &said, parts);
                 let labels = RefusalLabels { source: name, reason: why.reason() };
                 self.metrics.webhook.signatures_refused.get_or_create(&labels).inc();
-                Err(refusal)
+                let (cause, mut why) = (why.reason(), why.to_string());
+                if by_grid && !handshake::fits_event_grid(source.seal.scheme()) {
+                    why += "; Event Grid signs nothing: give the source the scheme bearer";
+                }
+                Err(Refused { answer, cause, why })
             }
         }
     }
@@ -296,25 +291,20 @@ impl Receiver {
         }
     }
 
-    /// One line a second at most: strangers must not be able to fill the log.
-    fn refused(&self, what: &'static str, path: &str, why: &str, parts: &Parts) {
-        let now = self.clock.now().boot;
-        let last = self.refusal_logged.load(Ordering::Relaxed);
-        if now.since(Boot(last)) >= limits::REFUSAL_LOGGED_EVERY {
-            self.refusal_logged.store(now.0, Ordering::Relaxed);
-            let peer = parts.extensions.get::<Peer>().map(|Peer(address)| *address);
-            tracing::warn!(?path, why, ?peer, "{what}");
-        }
-    }
-
-    fn count(&self, source: Option<&Source>, response: &Response) {
+    /// Counts what is answered, and logs what is refused.
+    fn answer(
+        &self,
+        source: Option<&Source>,
+        asking: &Asking,
+        answer: Result<Response, Refused>,
+    ) -> Response {
         let source = source.map(|source| source.name.to_string()).unwrap_or_default();
+        let response = answer.unwrap_or_else(|refused| {
+            self.refusals.log(&source, asking, &refused, self.clock.now().boot);
+            refused.answer.into_response()
+        });
         let labels = RequestLabels { source, status: response.status().as_u16() };
         self.metrics.webhook.requests.get_or_create(&labels).inc();
+        response
     }
 }
-
-const UNAUTHENTIC: &str = "refused a delivery that is not authentic";
-
-/// Of a path or an origin that is not known: enough to see a mistyped name.
-const LOGGED_CHARS: usize = 80;

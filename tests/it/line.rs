@@ -181,3 +181,39 @@ async fn the_demo_shows_the_call_and_ends_well() {
     assert!(!said.contains('\u{1b}'), "plain when piped");
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_each_cause_of_a_refusal_though_another_was_just_logged() {
+    let mut world = World::new(Setting::default()).await;
+    world.start().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let post = async |name: &str, kind: &str| {
+        let url = format!("http://127.0.0.1:{}/webhooks/{name}", world.webhooks);
+        let request = http.post(url).header("content-type", kind).body("{}");
+        request.send().await.unwrap().status().as_u16()
+    };
+    for _ in 0..2 {
+        assert_eq!(post("siem", "application/json").await, 401);
+        assert_eq!(post("siem", "text/plain").await, 415);
+        assert_eq!(post("other", "application/json").await, 401);
+        let (status, _) = world.post("msg_1", "sesame{").await.unwrap();
+        assert_eq!(status, 400);
+    }
+    world.stop();
+    let log = world.log();
+    let lines: Vec<Value> =
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let refused = lines.iter().filter(|line| line["message"] == "refused a request");
+    let refused: Vec<_> = refused
+        .map(|line| (line["source"].clone(), line["status"].clone(), line["cause"].clone()))
+        .collect();
+    let wanted = [
+        ("siem", 401, "missing"),
+        ("siem", 415, "media_type"),
+        ("", 401, "unknown_source"),
+        ("siem", 400, "not_json"),
+    ];
+    let wanted = wanted.map(|(source, status, cause)| (source.into(), status.into(), cause.into()));
+    assert_eq!(refused, wanted, "each once in ten seconds: {log}");
+    assert!(!log.contains("sesame"), "nothing of a body: {log}");
+}

@@ -67,7 +67,24 @@ impl From<BodyError> for Refusal {
 }
 
 impl Refusal {
-    fn status(&self) -> StatusCode {
+    /// In a word or two, for the log.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Refusal::WrongPath => "path",
+            Refusal::WrongMethod => "method",
+            Refusal::MediaType(_) => "media_type",
+            Refusal::TooLarge => "too_large",
+            Refusal::TooSlow => "too_slow",
+            Refusal::BrokenOff => "broken_off",
+            Refusal::Unauthentic | Refusal::UnauthenticGrid => "not_authentic",
+            Refusal::Origin => "origin",
+            Refusal::NoValidation => "no_validation",
+            Refusal::NotJson(_) => "not_json",
+            Refusal::Busy => "busy",
+        }
+    }
+
+    pub fn status(&self) -> StatusCode {
         match self {
             Refusal::WrongPath => StatusCode::NOT_FOUND,
             Refusal::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -83,7 +100,7 @@ impl Refusal {
         }
     }
 
-    fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         match self {
             Refusal::WrongPath => "no such path; deliveries go to /webhooks/SOURCE",
             Refusal::WrongMethod => "deliveries are sent with POST",
