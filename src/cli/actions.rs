@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::client::{self, ConfigArg, Service};
-use super::style::{Style, beside, clean, print_json, table};
+use super::style::{Style, beside, clean, counted, print_json, table};
 use super::votes::{self, FilterArg};
 use super::{Failure, Outcome, runtime};
 use crate::app;
@@ -59,7 +59,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Lets held actions go on: singly, or all that fit a filter
+    /// Lets held actions go on: singly, or all that fit a filter. What a deny rule covers is
+    /// rejected for good instead
     Approve(votes::Args),
     /// Ends held and queued actions: singly, or all that fit a filter
     Reject(votes::Args),
@@ -210,16 +211,16 @@ fn receipt_listing(lines: &[ReceiptLine]) -> String {
     if lines.is_empty() {
         return "no alerts\n".into();
     }
-    let head = ["received", "fate", "alert", "why"].map(String::from).to_vec();
-    let rows = lines.iter().map(|line| {
-        vec![
-            format!("{:.19}", line.at.to_string()),
-            line.fate.as_str().replace('_', " "),
-            shortened(&line.alert, 26),
-            line.reason.clone(),
-        ]
-    });
-    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+    let mut text = format!("{:19}  {:14}  alert\n", "received", "fate");
+    for line in lines {
+        let (at, fate) = (line.at.to_string(), line.fate.as_str().replace('_', " "));
+        let alert = clean(&shortened(&line.alert, 43));
+        text.push_str(&format!("{at:.19}  {fate:14}  {alert}\n"));
+        if !line.reason.is_empty() {
+            text.push_str(&beside("  ", 2, &clean(&line.reason)));
+        }
+    }
+    text
 }
 
 fn page(style: Style, report: &ActionReport) -> String {
@@ -281,7 +282,8 @@ fn neighbours(style: Style, report: &ActionReport) -> String {
         }
     }
     if !report.of_file.is_empty() {
-        let all = format!("that file elsewhere ({} actions)", report.of_file_in_all);
+        let all = usize::try_from(report.of_file_in_all).unwrap_or(usize::MAX);
+        let all = format!("that file elsewhere ({})", counted(all, "action"));
         text.push_str(&format!("{}\n", style.bold(all)));
         for line in &report.of_file {
             let what = format!("machine {}, {}", line.key.machine, state_text(&line.state));
@@ -358,4 +360,33 @@ fn change_text(change: &Change) -> String {
         return format!("{what}{by}");
     }
     format!("{what}{by} ({})", change.reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Wall;
+
+    #[test]
+    fn receipts_fit_80_columns_whatever_their_reasons() {
+        let line = ReceiptLine {
+            at: Wall(1),
+            source: "siem".to_owned(),
+            tenant: None,
+            alert: "da637292082891366787_322129023-".repeat(3),
+            fate: Fate::UnknownTenant,
+            reason: "a reason of many words, ".repeat(10),
+            delivery: Coordinates::Webhook { source: "siem".to_owned(), id: None },
+            candidates: serde_json::Value::Null,
+            head: None,
+        };
+        let shown = receipt_listing(&[line.clone(), ReceiptLine { reason: String::new(), ..line }]);
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(
+            shown.starts_with("received             fate            alert\n1970-01-01"),
+            "{shown}"
+        );
+        assert_eq!(shown.matches(" words,").count(), 10, "whole: {shown}");
+        assert_eq!(shown.matches("unknown tenant").count(), 2);
+    }
 }

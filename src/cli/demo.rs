@@ -197,7 +197,10 @@ impl Show {
         println!("It goes on running. In another terminal, with your own alert:\n");
         let program = std::env::args().next().unwrap_or_else(|| "lazaret".into());
         println!("  {}", style.bold(format!("export LAZARET_CONFIG={config}")));
-        println!("  {}", style.bold(format!("{program} send --source demo --file alert.json")));
+        println!(
+            "  {}",
+            style.bold(format!("{program} send --source demo --file alert.json --now"))
+        );
         println!("  {}", style.bold(format!("{program} actions list")));
         println!("  {}", style.bold(format!("{program} status")));
         println!("\nThe sample alert is {}/rules/samples/demo-alert.json.", stage.home().display());

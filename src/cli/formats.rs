@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::place::{DirArg, NamedBy};
-use super::rules::{counted, located, outcome, say, trials, verdict};
-use super::style::{beside, clean};
+use super::rules::{located, outcome, say, trials, verdict};
+use super::style::{beside, clean, counted};
 use super::{Failure, Outcome};
 use crate::domain::candidate::{Candidate, Field, Value};
 use crate::formats::mapped::{Explained, Told};

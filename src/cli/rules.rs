@@ -8,9 +8,10 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::place::DirArg;
-use super::style::{beside, clean};
+use super::style::{COLUMNS, beside, clean, counted, wrap};
 use super::{Failure, Outcome};
 use crate::domain::rule::Response;
+use crate::domain::time::written_span;
 use crate::io::Clock as _;
 use crate::io::clock::SystemClock;
 use crate::rules::{self, Listed, Look, Problem, Severity, Trial};
@@ -83,10 +84,12 @@ pub(super) fn outcome(dir: &Path, is_sound: bool) -> Outcome {
     }
 }
 
-/// Problems, each with its line and a caret.
+/// Problems, each with its line and a caret. What is said fits, the line stays as it is.
 fn problems<'p>(problems: impl Iterator<Item = &'p Problem>, look: Look) -> String {
     problems.fold(String::new(), |mut text, problem| {
-        let _ = writeln!(text, "{}\n", problem.render(look));
+        let shown = problem.render(look);
+        let (title, place) = shown.split_at(shown.find('\n').unwrap_or(shown.len()));
+        let _ = writeln!(text, "{}{place}\n", wrap(title, COLUMNS).join("\n"));
         text
     })
 }
@@ -117,10 +120,6 @@ pub(super) fn located(said: &str, dir: &Path) -> String {
 
 fn mistakes(problems: &[Problem], of: impl Fn(&Problem) -> bool) -> usize {
     problems.iter().filter(|problem| of(problem)).map(|problem| problem.count).sum()
-}
-
-pub(super) fn counted(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Each test by its file, and what came out of those that failed. Errors are those besides: a rule
@@ -164,24 +163,13 @@ fn table(rules: &[Listed], dir: &Path) -> String {
         format!("{:36}  {:7}  {:7}  {:6}  {:5}\n", "ID", "MODE", "UNKNOWN", "WINDOW", "TESTS");
     for rule in rules {
         let (mode, unknown, window) = shown(rule);
-        let window = window.map_or_else(|| "-".to_owned(), duration);
+        let window = window.map_or_else(|| "-".to_owned(), written_span);
         let _ =
             writeln!(text, "{:36}  {mode:7}  {unknown:7}  {window:6}  {:5}", rule.id, rule.tests,);
         text.push_str(&beside("  ", 2, &clean(&rule.title)));
     }
     text.push_str(&located(&counted(rules.len(), "rule"), dir));
     text
-}
-
-/// In the largest unit that is exact, as a rule writes it.
-fn duration(span: Duration) -> String {
-    let seconds = span.as_secs();
-    for (unit, length) in [('d', 24 * 3600), ('h', 3600), ('m', 60)] {
-        if seconds.is_multiple_of(length) && (seconds > length || unit != 'd') && seconds > 0 {
-            return format!("{}{unit}", seconds / length);
-        }
-    }
-    format!("{seconds}s")
 }
 
 fn json(rules: &[Listed]) -> String {
@@ -242,6 +230,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_failed_test_says_fits_80_columns_in_a_check_and_in_a_list_of_tests() {
+        let dir = tempfile::tempdir().unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+        std::fs::create_dir(dir.path().join("samples")).unwrap();
+        let sample = "samples/defender-ransomware.json";
+        std::fs::copy(shipped.join(sample), dir.path().join(sample)).unwrap();
+        let text = std::fs::read_to_string(shipped.join("quarantine-ransomware.yml")).unwrap();
+        let (detection, selected) = ("  condition: ", "  never: {file.name: never.exe}\n");
+        let text = text.replacen(detection, &format!("{selected}{detection}never and "), 1);
+        std::fs::write(dir.path().join("r.yml"), text).unwrap();
+        let checked = rules::check(dir.path(), Wall(0));
+        assert!(checked.problems.iter().any(|problem| problem.is_failed_test));
+        let listed = trials(&checked.trials, &checked.problems, Path::new("r"));
+        let told = problems(checked.problems.iter(), Look::Plain);
+        assert!(listed.contains("it should act on") && told.contains("it should act on"), "{told}");
+        let of_file =
+            |line: &&str| line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(" | ");
+        let said = told.lines().filter(|line| !of_file(line));
+        for line in listed.lines().chain(said) {
+            let is_caret = line.trim_start().starts_with('|');
+            assert!(is_caret || line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
     fn tests_show_by_file_and_a_failure_says_what_came_out() {
         let outcome = Err("it acts on []".to_owned());
         let trial = rules::Trial { file: "a.yml".to_owned(), name: "x".to_owned(), outcome };
@@ -270,12 +283,5 @@ mod tests {
         let tests = checked.rules[0].tests;
         let shown = trials(&checked.trials, &checked.problems, Path::new("r"));
         assert_eq!(shown, format!("0 passed, 0 failed, {} errors in r\n", tests + 1));
-    }
-
-    #[test]
-    fn a_span_shows_as_a_rule_writes_it() {
-        for (seconds, shown) in [(86_400, "24h"), (604_800, "7d"), (1800, "30m"), (90, "90s")] {
-            assert_eq!(duration(Duration::from_secs(seconds)), shown);
-        }
     }
 }

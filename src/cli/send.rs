@@ -7,9 +7,11 @@ use clap::Args as ClapArgs;
 use serde_json::Value;
 
 use super::client::ConfigArg;
+use super::style::prose;
 use super::{Failure, Outcome, runtime};
 use crate::app::settings;
 use crate::config::{Config, Kind, Webhook};
+use crate::domain::decision::{Answered, Fate};
 use crate::domain::signature::Message;
 use crate::domain::time::Wall;
 use crate::io::Clock as _;
@@ -59,7 +61,23 @@ pub fn run(args: Args) -> Outcome {
         post(webhook, &url, body, ca).await
     })?;
     println!("{status}\n{}", pretty(&answer));
+    if !args.now && is_too_old(&answer) {
+        let (source, file) = (&args.source, args.file.display());
+        let why = "what is too old leads to nothing, as samples in a file soon are; to try it";
+        eprint!("{}", prose(&format!("{why}; to go on: {}", now(source, &file))));
+    }
     if status.is_success() { Ok(()) } else { Err(Failure::wrong("the alert was not taken")) }
+}
+
+/// The command that sends it as if it had been made just now.
+fn now(source: &str, file: &dyn std::fmt::Display) -> String {
+    format!("lazaret send --source {source} --file {file} --now")
+}
+
+/// Whether the answer says it of any alert.
+fn is_too_old(answer: &str) -> bool {
+    let answer = serde_json::from_str::<Answered>(answer);
+    answer.is_ok_and(|answer| answer.alerts.iter().any(|alert| alert.fate == Fate::TooOld))
 }
 
 /// The times of an alert and its evidence that say how old they are. Those of what happened on the
@@ -85,7 +103,8 @@ fn made_now(body: &[u8], now: Wall) -> Result<Vec<u8>, Failure> {
         made.push(b'\n');
     }
     if set == 0 {
-        let why = "--now: the file has no alertCreationTime or createdDateTime to set";
+        let why = "--now: the file has no alertCreationTime or createdDateTime to set, as alerts \
+                   of Defender and Graph have; in others, write the present time yourself";
         return Err(Failure::usage(why));
     }
     Ok(made)
@@ -241,5 +260,13 @@ mod tests {
         let sent = post(find(&config, "siem").unwrap(), &url, b"{}".to_vec(), None);
         let why = runtime(1).unwrap().block_on(sent).unwrap_err().to_string();
         assert!(why.contains("refused") && why.contains("`lazaret run`"), "{why}");
+    }
+
+    #[test]
+    fn an_answer_that_says_too_old_names_the_way_to_try_it() {
+        let answer = |fate: &str| format!(r#"{{"alerts": [{{"alert": "a", "fate": "{fate}"}}]}}"#);
+        assert!(is_too_old(&answer("too_old")));
+        assert!(!is_too_old(&answer("no_match")) && !is_too_old("busy"));
+        assert_eq!(now("siem", &"a.json"), "lazaret send --source siem --file a.json --now");
     }
 }

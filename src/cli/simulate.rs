@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 
+use super::style::beside;
+use crate::domain::ids::MachineId;
 use crate::simulator::{
     BindError, Busy, Call, Endpoint, Limit, Reckoning, SameFile, Settings, Simulator,
     UnknownMachines,
@@ -31,7 +33,7 @@ All of the control interface: curl http://127.0.0.1:9980/_simulator"#;
 /// Runs a strict Defender simulator: token endpoint, StopAndQuarantineFile, machine actions.
 ///
 /// What the real Defender refuses it refuses: wrong body names, unknown hashes, missing roles,
-/// calls over the budget. It prints one line for each call. Faults can be scripted and the record
+/// calls over the budget. It prints each call. Faults can be scripted and the record
 /// of all calls read under /_simulator while it runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = CONTROL)]
@@ -121,7 +123,7 @@ pub async fn run(args: Args) -> Result<(), SimulateError> {
     loop {
         tokio::select! {
             call = calls.recv() => match call {
-                Ok(call) => print(&line(&call))?,
+                Ok(call) => print(shown(&call).trim_end())?,
                 Err(RecvError::Lagged(missed)) => print(&format!("… {missed} calls not shown"))?,
                 Err(RecvError::Closed) => return Ok(()),
             },
@@ -154,20 +156,33 @@ Ctrl-C ends it.
     )
 }
 
-/// One call in one line: when, status, what.
-fn line(call: &Call) -> String {
+/// One call: when, status, and what, with machines by the start of their ids. The record has all.
+fn shown(call: &Call) -> String {
     let time = call.time.get(11..23).unwrap_or(&call.time);
     let status = call.status.map_or("cut".to_owned(), |status| status.to_string());
     let what = match call.endpoint {
         Endpoint::Token => format!("token for {}", call.target),
-        _ => format!("{} {}", call.method, call.target),
+        _ => format!("{} {}", call.method, brief(&call.target)),
     };
     let made = call.machine_action.as_deref().map(|id| format!(" -> {id}")).unwrap_or_default();
-    let body = if call.body.is_empty() { String::new() } else { format!("  {}", call.body) };
+    // JSON without spaces could not be cut into lines.
+    let spaced = |json: &str| format!("  {}", json.replace("\",\"", "\", \""));
+    let body = if call.body.is_empty() { String::new() } else { spaced(&call.body) };
     let refused = call.status.is_some_and(|status| status >= 400);
-    let answer = if refused { format!("  {}", call.answer) } else { String::new() };
-    let line = format!("{time}  {status}  {what}{made}{body}{answer}");
-    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let answer = if refused { spaced(&call.answer) } else { String::new() };
+    let said = format!("{what}{made}{body}{answer}");
+    let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let head = format!("{time}  {status}  ");
+    beside(&head, head.chars().count(), &said)
+}
+
+/// A path with the first digits of the machine ids in it.
+fn brief(path: &str) -> String {
+    let short = |part: &str| match MachineId::parse(part) {
+        Ok(_) => format!("{part:.8}…"),
+        Err(_) => part.to_owned(),
+    };
+    path.split('/').map(short).collect::<Vec<_>>().join("/")
 }
 
 fn limit(text: &str) -> Result<Limit, String> {
@@ -267,26 +282,41 @@ mod tests {
         simulator.stop();
     }
 
-    #[test]
-    fn a_call_is_one_line_whatever_it_holds() {
-        let call = Call {
+    fn call(target: &str, body: &str, answer: &str) -> Call {
+        Call {
             seq: 7,
             at_us: 1,
             time: "2026-01-02T03:04:05.1234567Z".to_owned(),
             endpoint: Endpoint::Quarantine,
             method: "POST".to_owned(),
-            target: "/api/machines/1e5b/StopAndQuarantineFile".to_owned(),
+            target: target.to_owned(),
             headers: Vec::new(),
-            body: "{\n\u{1b}[31m}".to_owned(),
+            body: body.to_owned(),
             caller: None,
             status: Some(429),
-            answer: "{\"error\": …}".to_owned(),
+            answer: answer.to_owned(),
             machine_action: None,
-        };
-        assert_eq!(
-            line(&call),
-            "03:04:05.123  429  POST /api/machines/1e5b/StopAndQuarantineFile  { \u{20}[31m}  \
-             {\"error\": …}"
-        );
+        }
+    }
+
+    #[test]
+    fn a_call_steers_no_terminal() {
+        let call = call("/api/machines/1e5b/x", "{\n\u{1b}[31m}", "{\"error\": …}");
+        let told = "03:04:05.123  429  POST /api/machines/1e5b/x  {  [31m}  {\"error\": …}\n";
+        assert_eq!(shown(&call), told);
+    }
+
+    #[test]
+    fn a_call_fits_80_columns() {
+        let (machine, sha1) = ("1e5bc9d7e413ddd7902c2932e418702b84d0cc07", "c4".repeat(20));
+        let comment = "Stop and quarantine file due to alert da637292082891366787_32212";
+        let body = format!(r#"{{"Comment":"{comment}","Sha1":"{sha1}"}}"#);
+        let target = format!("/api/machines/{machine}/StopAndQuarantineFile");
+        let said = "Maximum calls allowed exceeded; try again after the given number of seconds";
+        let answer = format!(r#"{{"error":{{"code":"TooManyRequests","message":"{said}"}}}}"#);
+        let shown = shown(&call(&target, &body, &answer));
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(shown.starts_with("03:04:05.123  429  POST /api/machines/1e5bc9d7…/Stop"));
+        assert!(shown.contains(&sha1), "the file stands there whole: {shown}");
     }
 }

@@ -172,14 +172,9 @@ pub fn clean(text: &str) -> String {
     text.chars().map(crate::domain::rule::harmless).collect()
 }
 
-/// A length of time as people say it: `45 s`, `12 min`, `3 h`, `2 d`.
-pub fn ago(span: std::time::Duration) -> String {
-    match span.as_secs() {
-        s @ 0..120 => format!("{s} s"),
-        s @ 120..7200 => format!("{} min", s / 60),
-        s @ 7200..172_800 => format!("{} h", s / 3600),
-        s => format!("{} d", s / 86_400),
-    }
+/// `1 rule`, `2 rules`.
+pub fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

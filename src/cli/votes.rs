@@ -213,7 +213,10 @@ pub fn tally(lines: &[VoteLine]) -> String {
         (count(|v| matches!(v, Voted::Released)), "released"),
         (count(|v| matches!(v, Voted::Counted { .. })), "wait for another yes"),
         (count(|v| matches!(v, Voted::Rejected)), "rejected"),
-        (count(|v| matches!(v, Voted::Protected { .. })), "protected by a deny rule"),
+        (
+            count(|v| matches!(v, Voted::Protected { .. })),
+            "rejected for good, since a deny rule covers them",
+        ),
         (count(|v| matches!(v, Voted::CountedBefore)), "had your yes before"),
         (count(|v| matches!(v, Voted::NotPersonal)), "need a token of your own"),
         (count(|v| matches!(v, Voted::Stands { .. })), "do not wait any more"),
@@ -247,7 +250,8 @@ fn said(voted: &Voted) -> String {
         Voted::Counted { given, of } => format!("counted: {given} of {of} have said yes"),
         Voted::Rejected => "rejected".to_owned(),
         Voted::Protected { by } => {
-            format!("not released but rejected: protected by rule {}", by.join(", "))
+            let by = by.join(", ");
+            format!("not released but rejected for good, since a deny rule covers it: rule {by}")
         }
         Voted::CountedBefore => "you have said yes before: somebody else has to".to_owned(),
         Voted::NotPersonal => {
@@ -255,5 +259,27 @@ fn said(voted: &Voted) -> String {
         }
         Voted::Stands { state } => format!("nothing done: it is {state}"),
         Voted::Expired { at } => format!("nothing done: its time was over at {at}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
+
+    #[test]
+    fn a_yes_to_what_a_deny_rule_covers_says_that_it_has_ended_for_good() {
+        let id = ActionId(uuid::Uuid::from_u128(1));
+        let voted = Voted::Protected { by: vec!["3f0b5c61-7a9e-4d52-8c1f-d4e6a2907b18".into()] };
+        let (machine, sha1) = (MachineId::from_bytes([1; 20]), Sha1::from_bytes([2; 20]));
+        let key = EffectKey { tenant: TenantName::new("contoso"), machine, sha1 };
+        let lines = [VoteLine { id, key, voted, passed: Vec::new() }];
+        for many in [false, true] {
+            let shown = outcome(&lines, many);
+            let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+            let why = "rejected for good, since a deny rule covers";
+            assert!(words.contains(why), "{words}");
+            assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        }
     }
 }

@@ -70,7 +70,7 @@ fn a_share_of_the_fleet_is_a_number_of_machines() {
     let config = parsed("    region: eu ", breakers);
     let breakers = config.tenants[0].breakers();
     let said = (breakers.actions.to_string(), breakers.fleet.unwrap().to_string());
-    assert_eq!(said, ("50/30m".to_owned(), "25/1d".to_owned()));
+    assert_eq!(said, ("50/30m".to_owned(), "25/24h".to_owned()));
     let default = parsed("    region: eu ", "    fleet: 1010 ").tenants[0].breakers();
     assert_eq!((default.actions.to_string().as_str(), default.fleet), ("1000/1h", None));
 }

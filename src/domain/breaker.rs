@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{EffectKey, MachineId, TenantName};
 use super::scope::Scope;
-use super::time::{Wall, parse_span};
+use super::time::{Wall, parse_span, written_span};
 
 /// So many within such a time: `25/1h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,11 +37,7 @@ impl Rate {
 /// As it is written: `25/1h`, `25/90m`.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.per.as_secs();
-        let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
-        let fits = |(size, _): &&(u64, char)| seconds.is_multiple_of(*size);
-        let (size, unit) = units.iter().find(fits).unwrap_or(&(1, 's'));
-        write!(f, "{}/{}{unit}", self.count, seconds / size)
+        write!(f, "{}/{}", self.count, written_span(self.per))
     }
 }
 
@@ -233,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_a_number_and_a_time() {
-        for good in ["25/1h", "200/90m", "1/1d", "1000000/7d"] {
+        for good in ["25/1h", "200/90m", "1/24h", "1000000/7d"] {
             assert_eq!(Rate::parse(good).unwrap().to_string(), good);
         }
         assert_eq!(Rate::parse("25/60m").unwrap().to_string(), "25/1h");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::Alert;
 use super::candidate::{Candidate, Field, Fields, Incomplete};
 use super::ids::{MachineId, Sha1};
-use super::time::{Wall, show_span};
+use super::time::{Wall, written_span};
 use crate::limits::JOIN_FILES_PER_ALERT;
 
 /// One row of a stream about one alert.
@@ -309,7 +309,7 @@ impl Partial {
             self.empty_told = true;
         }
         let lacks = (!has_alert).then(|| {
-            let span = show_span(waits.expire);
+            let span = written_span(waits.expire);
             format!("the row of the alert itself (AlertInfo) did not come within {span}")
         });
         Some(Ended { alert: self.assembled(id, &ends, waits), lacks })
@@ -371,7 +371,7 @@ impl Partial {
         let all: HashSet<Result<MachineId, &String>> = told.chain(stated).collect();
         match (self.has_machine_row(), all.len()) {
             (false, _) => {
-                let span = show_span(waits.expire);
+                let span = written_span(waits.expire);
                 Err(format!("its row names no machine, and no Machine row came within {span}"))
             }
             (true, 1) => all.into_iter().next().expect("one").map_err(Clone::clone),

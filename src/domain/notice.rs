@@ -80,7 +80,9 @@ impl Notice {
                 if *there { Kind::Paused } else { Kind::Resumed }
             }
             What::RulesLoaded { hash, rules, .. } => {
-                notice.detail = format!("{rules} rules, {}", words::brief(hash));
+                let rules =
+                    if *rules == 1 { "1 rule".to_owned() } else { format!("{rules} rules") };
+                notice.detail = format!("{rules}, {}", words::brief(hash));
                 Kind::RulesLoaded
             }
             What::RulesRefused { dir } => notice.refused(dir),

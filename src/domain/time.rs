@@ -112,14 +112,28 @@ pub fn parse_span(text: &str) -> Option<Duration> {
     fits.then_some(span)
 }
 
-/// A span in its largest unit that is whole, as [`parse_span`] reads it: `30m`, `90s`.
-pub fn show_span(span: Duration) -> String {
-    let (millis, seconds) = (span.as_millis(), span.as_secs());
-    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
-    let whole = |(unit, _): &&(u64, char)| seconds > 0 && seconds.is_multiple_of(*unit);
-    match units.iter().find(whole).filter(|_| millis.is_multiple_of(1000)) {
-        Some((unit, letter)) => format!("{}{letter}", seconds / unit),
-        None => format!("{millis}ms"),
+/// A span as [`parse_span`] reads it, exactly, in the largest unit that does: `24h`, `7d`, `90s`.
+pub fn written_span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    if span.subsec_millis() > 0 {
+        return format!("{}ms", span.as_millis());
+    }
+    for (unit, length) in [('d', 86_400), ('h', 3600), ('m', 60)] {
+        if seconds.is_multiple_of(length) && (seconds > length || unit != 'd') && seconds > 0 {
+            return format!("{}{unit}", seconds / length);
+        }
+    }
+    format!("{seconds}s")
+}
+
+/// About how long, rounded down to the largest unit of which there are two: `45s`, `12m`, `26h`,
+/// `3d`.
+pub fn rough_span(span: Duration) -> String {
+    match span.as_secs() {
+        s @ 0..120 => format!("{s}s"),
+        s @ 120..7200 => format!("{}m", s / 60),
+        s @ 7200..172_800 => format!("{}h", s / 3600),
+        s => format!("{}d", s / 86_400),
     }
 }
 
@@ -174,6 +188,24 @@ mod tests {
         assert_eq!(at.to_string(), "2021-01-26T20:33:57.722Z");
         assert_eq!(Wall::parse("2021-01-26T20:33:57.7220239"), Some(at));
         assert_eq!(Wall::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn a_span_is_written_as_it_is_read_or_about() {
+        for (seconds, written, rough) in [
+            (86_400, "24h", "24h"),
+            (604_800, "7d", "7d"),
+            (1800, "30m", "30m"),
+            (90, "90s", "90s"),
+            (93_784, "93784s", "26h"),
+            (176_400, "49h", "2d"),
+            (60, "1m", "60s"),
+        ] {
+            let span = Duration::from_secs(seconds);
+            assert_eq!((written_span(span), rough_span(span)), (written.into(), rough.into()));
+            assert_eq!(parse_span(written), Some(span));
+        }
+        assert_eq!(written_span(Duration::from_millis(1500)), "1500ms");
     }
 
     #[test]

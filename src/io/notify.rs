@@ -168,6 +168,7 @@ impl Channel {
                 let (urgent, rest): (BTreeSet<Kind>, BTreeSet<Kind>) =
                     kinds.iter().partition(|kind| kind.is_urgent());
                 let lane = |suffix: &str, kinds| Lane {
+                    channel: &self.name,
                     cursor: format!("{}{suffix}", self.name),
                     kinds,
                     at_once: suffix == URGENT,

@@ -158,10 +158,11 @@ impl Summary {
         }
         for of in &self.states {
             if of.state == StateName::Held && of.count > 0 {
+                let (count, tenant) = (of.count, &of.tenant);
+                let (actions, are) = if count == 1 { ("action", "is") } else { ("actions", "are") };
                 problems.push(format!(
-                    "{} actions of tenant {} are held for a person; to go on: lazaret actions list \
-                     --held",
-                    of.count, of.tenant
+                    "{count} {actions} of tenant {tenant} {are} held for a person; to go on: \
+                     lazaret actions list --held"
                 ));
             }
         }

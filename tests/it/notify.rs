@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::broker::Broker;
-use crate::world::{Setting, World, alert};
+use crate::world::{Setting, World, alert, run};
 
 const SECRET: &str = "whsec_b3VyIG93biBzZWNyZXQgb2YgMzIgYnl0ZXMgISE=";
 
@@ -285,6 +285,22 @@ async fn what_is_refused_for_good_is_given_up_and_the_next_gets_through() {
     assert!(world.log().contains("a message was given up"));
     world.stop();
     assert!(!world.log().contains("url-secret") && !world.log().contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_urgent_is_logged_under_the_name_of_its_channel() {
+    let receiver = Receiver::start().await;
+    receiver.answers(&[(307, "")]);
+    let mut world = world(&receiver, "").await;
+    world.start().await;
+    assert!(run(&world, &["pause", "--reason", "a drill"]).await.status.success());
+    let given_up = "a message was given up";
+    world.until("it is given up", async |world| world.log().contains(given_up)).await;
+    world.stop();
+    let log = world.log();
+    let line = log.lines().find(|line| line.contains(given_up)).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["channel"], &line["kind"]), (&"soc".into(), &"paused".into()), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

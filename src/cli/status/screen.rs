@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::STOPPED;
-use crate::cli::style::{COLUMNS, Style, ago, beside, clean};
+use crate::cli::style::{COLUMNS, Style, beside, clean, counted};
 use crate::domain::action::StateName;
-use crate::domain::time::Wall;
+use crate::domain::time::{Wall, rough_span};
 use crate::io::{BY_FILE, Pause, RelayLine, Report, Summary, paused};
 
 /// Columns of a question, and of what is said beside it.
@@ -19,13 +19,13 @@ const HELD: &str = "lazaret actions list --held";
 
 pub(super) fn running(style: Style, report: &Report) -> String {
     let mut text = format!(
-        "{} {} on {}, up {}; mode {}, {} rules ({})\n",
+        "{} {} on {}, up {}; mode {}, {} ({})\n",
         style.bold("lazaret"),
         report.version,
         clean(&report.node),
-        ago(report.now.since(report.started)),
+        rough_span(report.now.since(report.started)),
         style.bold(&report.mode),
-        report.rules,
+        counted(report.rules, "rule"),
         &report.ruleset[..report.ruleset.len().min(12)],
     );
     let screen = Screen { style, summary: &report.summary, relays: &report.relays };
@@ -36,8 +36,10 @@ pub(super) fn running(style: Style, report: &Report) -> String {
     text.push_str(&screen.is_a_source_silent(report.now));
     for source in &report.kafka {
         let lag = format!(
-            "kafka {}: {} partitions, lag {}",
-            source.source, source.partitions, source.lag
+            "kafka {}: {}, lag {}",
+            source.source,
+            counted(source.partitions, "partition"),
+            source.lag
         );
         text.push_str(&screen.more(&lag));
     }
@@ -170,7 +172,7 @@ impl Screen<'_> {
                 (None, wait) if wait < Duration::from_secs(120) => {
                     "done within two minutes".to_owned()
                 }
-                (None, wait) => format!("done in about {}", ago(wait)),
+                (None, wait) => format!("done in about {}", rough_span(wait)),
             };
             text.push_str(&self.more(&format!(
                 "{}: {done}; budget used: {}",
@@ -247,8 +249,8 @@ impl Screen<'_> {
         let mut text = String::new();
         for (at, (source, count)) in received.iter().enumerate() {
             let last = last_received.iter().find(|(name, _)| name == source);
-            let last =
-                last.map_or("never".into(), |(_, at)| format!("{} ago", ago(now.since(*at))));
+            let last = last
+                .map_or("never".into(), |(_, at)| format!("{} ago", rough_span(now.since(*at))));
             let fates: Vec<_> = fates
                 .iter()
                 .filter(|f| f.source == *source && f.count > 0)

@@ -18,6 +18,8 @@ use crate::io::{Clock, Cursor, Record, StoreError};
 use crate::limits;
 
 pub(super) struct Lane<'a> {
+    /// The name of its channel, for people.
+    pub(super) channel: &'a str,
     /// The name of its cursor.
     pub(super) cursor: String,
     pub(super) kinds: BTreeSet<Kind>,
@@ -39,7 +41,7 @@ impl Lane<'_> {
             return;
         }
         while let Err(why) = self.batches().await {
-            if !store_failed(&self.cursor, &why, self.stop).await {
+            if !store_failed(self.channel, &why, self.stop).await {
                 return;
             }
         }
@@ -152,7 +154,7 @@ impl Lane<'_> {
         loop {
             let posted = self.webhook.post(message).await;
             let said = &posted.said;
-            let (now, channel, kind) = (self.clock.now(), &self.cursor, message.kind);
+            let (now, channel, kind) = (self.clock.now(), self.channel, message.kind);
             match posted.sent {
                 Sent::Delivered => {
                     self.status.delivered(1, now.wall);

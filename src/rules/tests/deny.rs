@@ -132,7 +132,7 @@ fn a_response_says_who_approves_and_what_breaks() {
     let is = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(rates("mode: approve"), is("25/1h", "200/1h"));
     assert_eq!(rates("breakers: {actions: 3/90m}"), is("25/1h", "3/90m"));
-    assert_eq!(rates("breakers: {machines_per_file: 7/1d}"), is("7/1d", "200/1h"));
+    assert_eq!(rates("breakers: {machines_per_file: 7/1d}"), is("7/24h", "200/1h"));
 }
 
 #[test]
