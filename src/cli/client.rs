@@ -126,6 +126,11 @@ fn token(config: &Config, role: Role) -> Result<SecretString, Failure> {
 }
 
 impl Client {
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
     pub async fn get<T: DeserializeOwned>(
         &self,
         path: &str,

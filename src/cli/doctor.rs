@@ -98,7 +98,7 @@ notify:
             ("notify fits", Health::Ok, "notify test --channel fits"),
             ("notify plain", Health::Fail, "use https://"),
             ("notify short", Health::Fail, "shorter than 24 bytes"),
-            ("notify gone", Health::Fail, "cannot read the secret file"),
+            ("notify gone", Health::Fail, "there is no file"),
             ("notify open", Health::Warn, "chmod 600"),
             ("notify topic", Health::Ok, "topic"),
         ];
@@ -109,6 +109,64 @@ notify:
             let tries = finding.text.contains("`lazaret notify test --channel");
             assert!(tries || health == Health::Warn, "{finding:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_missing_secret_is_told_once_with_how_to_make_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = include_str!("../../lazaret.example.yaml");
+        let tls = "    tls: {certificate: tls.crt, key: tls.key}";
+        let parsed = |text: &str| Config::parse(text, &dir.path().join("lazaret.yaml")).unwrap();
+        let certificate = checks::webhooks(&parsed(text)).unwrap().text;
+        assert!(certificate.contains("; certificate and key are PEM files"), "{certificate}");
+        let config = parsed(&text.replace(tls, "").replace("0.0.0.0:8443", "127.0.0.1:8443"));
+        let mut findings = checks::secrets(&config);
+        let named = |findings: &[Finding], file: &str| {
+            let path = dir.path().join("secrets").join(file);
+            let place = format!("there is no file {}: ", path.display());
+            let made = format!("`install -D -m 600 /dev/stdin {}`", path.display());
+            let told = findings.iter().filter(|finding| finding.text.contains(&place));
+            let told: Vec<_> = told.filter(|finding| finding.text.contains(&made)).collect();
+            assert_eq!(told.len(), 1, "{file}: {findings:?}");
+            told[0].text.clone()
+        };
+        findings.extend(checks::webhooks(&config));
+        findings.push(checks::token(&config.tenants[0]).await);
+        assert!(named(&findings, "siem").contains("openssl rand -base64 32 | sed s/^/whsec_/"));
+        assert!(named(&findings, "contoso").contains("client secret of the application in Entra"));
+        let how = "`lazaret token new --name dashboard --role ROLE`";
+        assert!(named(&findings, "dashboard").contains(how));
+        let [.., webhooks, token] = &findings[..] else { panic!("{findings:?}") };
+        for other in [webhooks, token] {
+            assert_eq!(other.health, Health::Warn, "{other:?}");
+            assert!(other.text.contains("a secret that fails above"), "{other:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_and_where_senders_post_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let text = include_str!("../../lazaret.example.yaml")
+            .replace("    tls: {certificate: tls.crt, key: tls.key}", "   ")
+            .replace("0.0.0.0:8443", "127.0.0.1:8443")
+            .replace(
+                "    # login: https://login.microsoftonline.com ",
+                &format!("    login: http://{closed} #"),
+            );
+        let config = Config::parse(&text, &dir.path().join("lazaret.yaml")).unwrap();
+        std::fs::create_dir(dir.path().join("secrets")).unwrap();
+        let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        for secret in ["siem", "soar", "soar-next", "contoso"] {
+            std::fs::write(dir.path().join("secrets").join(secret), key).unwrap();
+        }
+        let webhooks = checks::webhooks(&config).unwrap();
+        let posted = "senders post to http://127.0.0.1:8443/webhooks/SOURCE";
+        assert!(webhooks.text.ends_with(posted), "{webhooks:?}");
+        let token = checks::token(&config.tenants[0]).await;
+        assert_eq!(token.health, Health::Fail, "{token:?}");
+        let asked = format!("asked of http://{closed}, for calls to https://");
+        assert!(token.text.contains(&asked), "{token:?}");
     }
 
     #[test]

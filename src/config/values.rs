@@ -139,6 +139,11 @@ pub struct SecretError {
 
 #[derive(Debug, thiserror::Error)]
 enum SecretFlaw {
+    #[error(
+        "there is no file {0}: put the secret there; `install -D -m 600 /dev/stdin {0}` makes it \
+         of what you paste and end with Ctrl-D"
+    )]
+    Missing(PathBuf),
     #[error("cannot read the secret file {0}: {1}")]
     Unreadable(PathBuf, std::io::Error),
     #[error("the environment variable {0} is not set, or is not UTF-8")]
@@ -150,6 +155,15 @@ enum SecretFlaw {
          one (openssl rand -base64 32), put it there, and give it to whoever sends it"
     )]
     Short(String, usize),
+}
+
+impl SecretFlaw {
+    fn of_file(path: PathBuf, why: std::io::Error) -> Self {
+        match why.kind() {
+            std::io::ErrorKind::NotFound => SecretFlaw::Missing(path),
+            _ => SecretFlaw::Unreadable(path, why),
+        }
+    }
 }
 
 /// The text of a regular file: a device or a pipe could go on for ever.
@@ -172,7 +186,7 @@ impl Secret {
     fn text(&self) -> Result<SecretString, SecretFlaw> {
         let text = match &self.place {
             Place::File(path) => {
-                read_bounded(path).map_err(|why| SecretFlaw::Unreadable(path.clone(), why))?
+                read_bounded(path).map_err(|why| SecretFlaw::of_file(path.clone(), why))?
             }
             Place::Env(name) => std::env::var(name).map_err(|_| SecretFlaw::Unset(name.clone()))?,
         };

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::client::{self, Service};
+use super::super::style::counted;
 use super::{Finding, Health};
 use crate::app::{self, settings};
-use crate::config::{Channel, Config, Kind, Secret, Target, Tenant};
+use crate::config::{Channel, Config, Kind, Secret, Target, Tenant, Verify};
 use crate::domain::audit::Role;
 use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
@@ -61,14 +62,54 @@ pub(super) fn channels(config: &Config) -> Vec<Finding> {
     config.notify.iter().map(finding).collect()
 }
 
-fn secrets(config: &Config) -> Vec<Finding> {
-    let webhooks = config.sources.iter().flat_map(|source| match source.kind() {
-        Kind::Webhook(webhook) => webhook.verify.secrets().to_vec(),
-        Kind::Kafka(kafka) => kafka.security.password.iter().cloned().collect(),
-    });
-    let tenants = config.tenants.iter().map(|tenant| tenant.credential.secret.clone());
-    let tokens = config.listen.admin.tokens.iter().filter_map(|token| token.secret().cloned());
-    webhooks.chain(tenants).chain(tokens).map(|secret| check_secret(&secret)).collect()
+/// Every secret, with where one comes from that is missing.
+pub(super) fn secrets(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in &config.sources {
+        findings.extend(match source.kind() {
+            Kind::Webhook(webhook) => webhook
+                .verify
+                .secrets()
+                .iter()
+                .map(|secret| check_secret(secret, new_secret(&webhook.verify)))
+                .collect::<Vec<_>>(),
+            Kind::Kafka(kafka) => {
+                let password = kafka.security.password.iter();
+                password
+                    .map(|secret| check_secret(secret, "the broker's operator has it"))
+                    .collect()
+            }
+        });
+    }
+    let tenants = config.tenants.iter().map(|tenant| &tenant.credential.secret);
+    let of_entra = "it is a client secret of the application in Entra";
+    findings.extend(tenants.map(|secret| check_secret(secret, of_entra)));
+    for token in &config.listen.admin.tokens {
+        let how = format!("`lazaret token new --name {} --role ROLE` makes one", token.name);
+        findings.extend(token.secret().map(|secret| check_secret(secret, &how)));
+    }
+    findings
+}
+
+/// How to make a secret that sender and service are to share, or whose it is.
+fn new_secret(verify: &Verify) -> &'static str {
+    match verify {
+        Verify::StandardWebhooks { .. } => {
+            "the sender has it, or `openssl rand -base64 32 | sed s/^/whsec_/` makes one for both"
+        }
+        Verify::Slack { .. } | Verify::Stripe { .. } => "the sender shows it",
+        _ => "the sender has it, or `openssl rand -base64 32` makes one for both",
+    }
+}
+
+/// Whether one of these has been told already.
+fn is_unread<'s>(mut secrets: impl Iterator<Item = &'s Secret>) -> bool {
+    secrets.any(|secret| secret.read().is_err())
+}
+
+/// Where a check needs a secret that can't be read, which is told once.
+fn not_asked(check: &str, what: &str) -> Finding {
+    Finding::new(check, Health::Warn, format!("{what}: it needs a secret that fails above"))
 }
 
 /// Tokens that have expired, or will within this time.
@@ -85,9 +126,12 @@ fn expiring(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn check_secret(secret: &Secret) -> Finding {
+/// `origin` says where one comes from that is missing.
+fn check_secret(secret: &Secret, origin: &str) -> Finding {
     if let Err(why) = secret.read() {
-        return Finding::new("secret", Health::Fail, why);
+        let is_missing = secret.file().is_none_or(|path| !path.exists());
+        let origin = if is_missing { format!("; {origin}") } else { String::new() };
+        return Finding::new("secret", Health::Fail, format!("{why}{origin}"));
     }
     match open_to_others(secret) {
         Some(text) => Finding::new("secret", Health::Warn, text),
@@ -103,23 +147,41 @@ fn open_to_others(secret: &Secret) -> Option<String> {
 }
 
 /// What `run` would refuse at the webhook listener: secrets that do not fit, certificates.
-fn webhooks(config: &Config) -> Option<Finding> {
+pub(super) fn webhooks(config: &Config) -> Option<Finding> {
     let listen = config.listen.webhooks.as_ref()?;
-    if let Err(why) = settings::webhooks(config) {
+    let secrets = config.sources.iter().filter_map(|source| match source.kind() {
+        Kind::Webhook(webhook) => Some(webhook.verify.secrets()),
+        Kind::Kafka(_) => None,
+    });
+    let unread = is_unread(secrets.flatten());
+    if let Err(why) = settings::webhooks(config)
+        && !unread
+    {
         return Some(Finding::new("webhooks", Health::Fail, why));
     }
     let tls = [listen.tls.as_ref(), config.listen.admin.tls.as_ref()];
     for tls in tls.into_iter().flatten() {
         let files = CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() };
+        let is_missing = !(tls.certificate.exists() && tls.key.exists());
         if let Err(why) = Certificate::load(files) {
-            return Some(Finding::new("webhooks", Health::Fail, why));
+            let how = match is_missing {
+                true => "; certificate and key are PEM files that your certificate authority gives",
+                false => "",
+            };
+            return Some(Finding::new("webhooks", Health::Fail, format!("{why}{how}")));
         }
     }
     if listen.tls.is_none() && !listen.address.ip().is_loopback() {
         let text = "served without TLS beyond loopback: put TLS before it, or name a certificate";
         return Some(Finding::new("webhooks", Health::Warn, text));
     }
-    Some(Finding::new("webhooks", Health::Ok, "every secret fits its scheme"))
+    if unread {
+        return Some(not_asked("webhooks", "not known whether every secret fits its scheme"));
+    }
+    let scheme = if listen.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}/webhooks/SOURCE", listen.address);
+    let text = format!("every secret fits its scheme; senders post to {url}");
+    Some(Finding::new("webhooks", Health::Ok, text))
 }
 
 fn rules(config: &Config) -> Finding {
@@ -138,11 +200,15 @@ fn rules(config: &Config) -> Finding {
         Ok(rules) => Finding::new(
             "rules",
             Health::Ok,
-            format!("{}: {} in force, their tests pass", config.rules.display(), rules.len()),
+            format!(
+                "{}: {}, whose tests pass",
+                config.rules.display(),
+                counted(rules.len(), "rule")
+            ),
         ),
         Err(problems) => {
-            let check = format!("run `lazaret rules check {}`", config.rules.display());
-            Finding::new("rules", Health::Fail, format!("{check}: {}", problems.brief()))
+            let check = format!("`lazaret rules check {}` shows all", config.rules.display());
+            Finding::new("rules", Health::Fail, format!("{}; {check}", problems.brief()))
         }
     }
 }
@@ -162,7 +228,8 @@ async fn store(config: &Config) -> Vec<Finding> {
             let report: Result<Report, _> = service.get("/status", client::NO_QUERY).await;
             match report {
                 Ok(report) if report.problems.is_empty() => {
-                    return vec![Finding::new("service", Health::Ok, "running, no problems")];
+                    let text = format!("running at {}, no problems", service.url());
+                    return vec![Finding::new("service", Health::Ok, text)];
                 }
                 Ok(report) => {
                     let warn = |text| Finding::new("service", Health::Warn, text);
@@ -218,17 +285,23 @@ fn sync_time(config: &Config) -> Finding {
     }
 }
 
-async fn token(tenant: &Tenant) -> Finding {
+pub(super) async fn token(tenant: &Tenant) -> Finding {
     let check = format!("tenant {}", tenant.name);
-    let api = settings::defender(tenant, Arc::new(SystemClock::new()))
-        .and_then(|settings| DefenderApi::new(settings).map_err(|why| why.to_string()));
-    let api = match api {
+    if is_unread(std::iter::once(&tenant.credential.secret)) {
+        return not_asked(&check, "no token was asked for");
+    }
+    let settings = match settings::defender(tenant, Arc::new(SystemClock::new())) {
+        Ok(settings) => settings,
+        Err(why) => return Finding::new(&check, Health::Fail, why),
+    };
+    let urls = format!("of {}, for calls to {}", settings.login, settings.api);
+    let api = match DefenderApi::new(settings) {
         Ok(api) => api,
         Err(why) => return Finding::new(&check, Health::Fail, why),
     };
     let roles = match api.roles().await {
         Ok(roles) => roles,
-        Err(why) => return Finding::new(&check, Health::Fail, why),
+        Err(why) => return Finding::new(&check, Health::Fail, format!("{why}; asked {urls}")),
     };
     let has = |role: &str| roles.iter().any(|r| r == role);
     if !has(QUARANTINE) {
@@ -239,7 +312,7 @@ async fn token(tenant: &Tenant) -> Finding {
         let text = format!("the token lacks {} or {}: grant one", READ[0], READ[1]);
         return Finding::new(&check, Health::Fail, text);
     }
-    Finding::new(&check, Health::Ok, "a token with the roles that are needed")
+    Finding::new(&check, Health::Ok, format!("a token with the roles that are needed, {urls}"))
 }
 
 async fn kafka_sources(config: &Config) -> Vec<Finding> {
@@ -247,6 +320,10 @@ async fn kafka_sources(config: &Config) -> Vec<Finding> {
     for source in &config.sources {
         let Kind::Kafka(kafka) = source.kind() else { continue };
         let check = format!("kafka {}", source.name);
+        if is_unread(kafka.security.password.iter()) {
+            findings.push(not_asked(&check, "the brokers were not asked"));
+            continue;
+        }
         let settings = match settings::kafka(config, source, kafka) {
             Ok(settings) => settings,
             Err(why) => {
