@@ -52,6 +52,7 @@ pub use problem::{Look, Problem, Problems, Severity};
 use file::RuleFile;
 use list::Lists;
 use problem::Source;
+use yaml::At;
 
 /// Rules that may judge.
 pub struct Loaded {
@@ -189,6 +190,14 @@ pub fn check_formats(dir: &Path, now: Wall) -> CheckedFormats {
 /// Reads a sample by its path.
 type Sample<'s> = &'s dyn Fn(&str) -> Result<String, String>;
 
+/// The text of the sample that a test of this file names, or that it can't be read.
+fn text_of(source: &Source, alert: &At<String>, sample: Sample<'_>) -> Result<String, Problem> {
+    sample(&alert.value).map_err(|why| {
+        let why = format!("{} can't be read: {why}", alert.value);
+        Problem::new(Severity::Error, source, Some(alert.place.clone()), why)
+    })
+}
+
 fn check_sources(
     sources: Vec<Source>,
     lists: &Lists,
@@ -260,11 +269,10 @@ impl Checked {
             }
         };
         for case in &file.cases {
-            let text = match sample(&case.alert.value) {
+            let text = match text_of(source, &case.alert, sample) {
                 Ok(text) => text,
-                Err(why) => {
-                    let why = format!("{} can't be read: {why}", case.alert.value);
-                    self.refuse(source, Some(case.alert.place.clone()), &why);
+                Err(problem) => {
+                    self.problems.push(problem);
                     continue;
                 }
             };
@@ -274,13 +282,10 @@ impl Checked {
                 true => format!("{why}; lists count as they stand on disk: a new entry may match"),
                 false => why,
             });
-            if let Err(why) = &outcome {
-                let why = format!("test {:?} fails: {why}", case.name);
-                let place = Some(case.place.clone());
-                let mut problem = Problem::new(Severity::Error, source, place, why);
-                problem.is_failed_test = true;
-                self.problems.push(problem);
-            }
+            let failed = outcome.as_ref().err();
+            self.problems.extend(
+                failed.map(|why| Problem::failed_test(source, case.place.clone(), &case.name, why)),
+            );
             let (file, name) = (source.name.to_string(), case.name.clone());
             self.trials.push(Trial { file, name, outcome });
         }

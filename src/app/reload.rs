@@ -22,12 +22,35 @@ use crate::io::{Clock as _, Store as _};
 use crate::limits::{RULES_AGAIN, RULES_EVERY};
 use crate::rules::{self, Contents, Kept, Loaded};
 
+/// A set of rules as the record knows it.
+#[derive(Clone)]
+pub(super) struct Set {
+    hash: String,
+    rules: usize,
+    pub contents: Contents,
+}
+
+impl Set {
+    fn of(loaded: &Loaded) -> Self {
+        let Loaded { ruleset, contents, .. } = loaded;
+        let (hash, rules) = (ruleset.hash().to_owned(), ruleset.len());
+        Self { hash, rules, contents: contents.clone() }
+    }
+
+    /// That it is in force, and how it differs from what was before.
+    pub fn loaded(&self, before: &Contents) -> What {
+        let rules::Difference { added, changed, removed } = self.contents.since(before);
+        What::RulesLoaded { hash: self.hash.clone(), rules: self.rules, added, changed, removed }
+    }
+}
+
 /// What is known of the directory since it was last read, and of the rules in force.
 #[derive(Clone)]
 pub(super) struct Known {
     fingerprint: u64,
     read_at: Wall,
-    pub contents: Contents,
+    /// In force.
+    pub set: Set,
     kept: Kept,
     /// When an entry of a list in force expires.
     expiry: Option<Wall>,
@@ -44,11 +67,17 @@ pub(super) fn first(config: &Config, now: Wall) -> Result<(InForce, Known), Star
     // Before the files are read, so that what changes meanwhile is seen later.
     let fingerprint = rules::fingerprint(&config.rules);
     let loaded = settings::rules(config, now).map_err(|why| StartError::new("the rules", why))?;
-    let Loaded { ruleset, formats, contents, next_expiry: expiry, kept, .. } = loaded;
-    settings::check_formats(&settings::named_formats(config), &formats)
+    settings::check_formats(&settings::named_formats(config), &loaded.formats)
         .map_err(|why| StartError::new("the sources", why))?;
-    let in_force = InForce { ruleset, formats };
-    Ok((in_force, Known { fingerprint, read_at: now, contents, kept, expiry, again: None }))
+    Ok(in_force(loaded, fingerprint, now))
+}
+
+/// A set that was read, parted into what judges and what is known of it.
+fn in_force(loaded: Loaded, fingerprint: u64, now: Wall) -> (InForce, Known) {
+    let set = Set::of(&loaded);
+    let Loaded { ruleset, formats, next_expiry: expiry, kept, .. } = loaded;
+    let known = Known { fingerprint, read_at: now, set, kept, expiry, again: None };
+    (InForce { ruleset, formats }, known)
 }
 
 struct Reload {
@@ -60,8 +89,8 @@ struct Reload {
     store: Arc<SqliteStore>,
     clock: Arc<SystemClock>,
     known: Known,
-    /// What the record says is in force, with its hash: behind `known` while the store can't write.
-    recorded: (String, Contents),
+    /// What the record says is in force: behind what is while the store can't write.
+    recorded: Set,
     /// How the files looked when they last differed from what was read: they may be being written.
     seen: u64,
 }
@@ -81,7 +110,7 @@ pub(super) fn watch(
         store: parts.store.clone(),
         clock: parts.clock.clone(),
         known: parts.known.clone(),
-        recorded: (parts.rules.load().ruleset.hash().to_owned(), parts.known.contents.clone()),
+        recorded: parts.known.set.clone(),
         seen: parts.known.fingerprint,
     };
     let stop = stop.clone();
@@ -151,35 +180,32 @@ impl Reload {
 
     async fn take(&mut self, loaded: Loaded) {
         settings::tell(&loaded.warnings);
-        self.known.contents = loaded.contents;
-        self.known.kept = loaded.kept;
-        self.known.expiry = loaded.next_expiry;
-        if self.rules.load().ruleset.hash() == loaded.ruleset.hash() {
+        let before = self.known.set.hash.clone();
+        let Known { fingerprint, read_at, again, .. } = self.known;
+        let (in_force, known) = in_force(loaded, fingerprint, read_at);
+        self.known = Known { again, ..known };
+        if self.known.set.hash == before {
             tracing::info!("the rules were read again, and say what they said");
             return;
         }
         // First in force, then on the record: protection does not wait for a disk.
-        let Loaded { ruleset, formats, .. } = loaded;
-        self.rules.store(Arc::new(InForce { ruleset, formats }));
+        self.rules.store(Arc::new(in_force));
         self.record().await;
     }
 
     /// Puts on the record what is in force by now; where that fails, at the next look.
     async fn record(&mut self) {
-        let contents = self.known.contents.clone();
-        let in_force = self.rules.load();
-        let rules = &in_force.ruleset;
-        let (hash, count) = (rules.hash().to_owned(), rules.len());
-        if hash == self.recorded.0 {
+        let set = self.known.set.clone();
+        if set.hash == self.recorded.hash {
             return;
         }
-        let rules::Difference { added, changed, removed } = contents.since(&self.recorded.1);
-        tracing::info!(hash, count, ?added, ?changed, ?removed, "other rules are in force");
-        let loaded = hash.clone();
-        let what = What::RulesLoaded { hash, rules: count, added, changed, removed };
+        let what = set.loaded(&self.recorded.contents);
+        if let What::RulesLoaded { hash, rules: count, added, changed, removed } = &what {
+            tracing::info!(hash, count, ?added, ?changed, ?removed, "other rules are in force");
+        }
         let changes = vec![start::note(&self.clock, what)];
-        match self.store.rules_in_force(contents.0.clone(), changes).await {
-            Ok(()) => self.recorded = (loaded, contents),
+        match self.store.rules_in_force(set.contents.0.clone(), changes).await {
+            Ok(()) => self.recorded = set,
             Err(why) => tracing::error!(%why, "that could not be put on the record yet"),
         }
     }

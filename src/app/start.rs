@@ -28,7 +28,7 @@ use crate::io::{
 };
 use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
 use crate::relay::{Canceller, Ports, Relay, RelayStatus};
-use crate::rules::{self, Contents};
+use crate::rules::Contents;
 use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
 
 type Started<T> = Result<T, StartError>;
@@ -339,18 +339,14 @@ pub(super) fn note(clock: &SystemClock, what: What) -> Change {
 /// The start goes on the record, with the configuration, the rules in force and how they differ
 /// from those of the last run.
 pub(super) async fn note_start(config: &Config, parts: &Parts) -> Started<()> {
-    let in_force = parts.rules.load();
-    let rules = &in_force.ruleset;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mode = config.mode.0.as_str().to_owned();
     let failed = |why| StartError::new("the start could not be noted", why);
     let before = Contents(parts.store.rules_before().await.map_err(failed)?);
-    let rules::Difference { added, changed, removed } = parts.known.contents.since(&before);
-    let (hash, count) = (rules.hash().to_owned(), rules.len());
-    let loaded = What::RulesLoaded { hash, rules: count, added, changed, removed };
+    let set = &parts.known.set;
     let read = What::ConfigLoaded { hash: config.origin.hash.clone() };
-    let changes = [What::Started { version, mode }, read, loaded];
+    let changes = [What::Started { version, mode }, read, set.loaded(&before)];
     let changes = changes.map(|what| note(&parts.clock, what));
-    let hashes = parts.known.contents.0.clone();
+    let hashes = set.contents.0.clone();
     parts.store.rules_in_force(hashes, changes.to_vec()).await.map_err(failed)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::notes::{Entries, Notes, find};
+use super::notes::{Notes, find};
 use super::suggest::did_you_mean;
 use super::yaml::{At, Node};
 use crate::domain::candidate::{Field, Value};
@@ -68,14 +68,15 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Opt
             notes.unknown_key(key, "a test", &KEYS);
         }
     }
-    let name = required(notes, node, entries, "name").and_then(|n| {
+    let name = notes.required(node, entries, "the test", "name").and_then(|n| {
         let name = notes.text(n, "name")?;
         if name.chars().any(char::is_control) {
             notes.error(&n.place, "the name has control characters");
         }
         Some(name)
     });
-    let alert = required(notes, node, entries, "alert").and_then(|n| read_path(notes, n));
+    let alert =
+        notes.required(node, entries, "the test", "alert").and_then(|n| read_path(notes, n));
     let format = find(entries, "format").and_then(|node| read_format(notes, node));
     let mut set = Vec::new();
     if let Some(node) = find(entries, "set") {
@@ -92,7 +93,8 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Opt
             set.push((field, Set::Absent));
         }
     }
-    let expect = required(notes, node, entries, "expect")
+    let expect = notes
+        .required(node, entries, "the test", "expect")
         .and_then(|n| read_expect(notes, n, selections).map(|expect| (expect, n.place.clone())));
     let (expect, place) = expect?;
     Some(Case { name: name?.to_owned(), alert: alert?, format, set, expect, place })
@@ -117,19 +119,6 @@ pub(super) fn shown(value: &Value<'_>) -> String {
         Value::Number(number) => number.to_string(),
         Value::List(list) => format!("{list:?}"),
     }
-}
-
-fn required<'n>(
-    notes: &mut Notes<'_>,
-    node: &At<Node>,
-    entries: &'n Entries,
-    key: &str,
-) -> Option<&'n At<Node>> {
-    let found = find(entries, key);
-    if found.is_none() {
-        notes.error(&node.place, format!("the test has no {key}"));
-    }
-    found
 }
 
 /// A relative path that stays below the rules: a rule file comes from elsewhere as often as not.
@@ -243,9 +232,11 @@ fn read_target(notes: &mut Notes<'_>, node: &At<Node>, what: &str) -> Option<(Ma
             notes.unknown_key(key, what, &["machine", "sha1"]);
         }
     }
-    let machine = required(notes, node, entries, "machine")
+    let machine = notes
+        .required(node, entries, "the test", "machine")
         .and_then(|n| notes.text(n, "machine").map(|text| (n, MachineId::parse(text))));
-    let sha1 = required(notes, node, entries, "sha1")
+    let sha1 = notes
+        .required(node, entries, "the test", "sha1")
         .and_then(|n| notes.text(n, "sha1").map(|text| (n, Sha1::parse(text))));
     for (node, what, why) in [
         machine.as_ref().and_then(|(n, m)| Some((*n, "machine", m.as_ref().err()?))),

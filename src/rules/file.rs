@@ -94,7 +94,7 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
     check_described(notes, entries);
     let level = find(entries, "level").and_then(|node| notes.one_of(node, "level", &LEVELS));
     // All sections are read before any gives up, so that one run tells all.
-    let title = required(notes, root, entries, "title").and_then(|node| {
+    let title = notes.required(root, entries, "the rule", "title").and_then(|node| {
         let title = notes.text(node, "title")?;
         if title.chars().count() > TITLE_CHARS {
             notes.error(&node.place, format!("the title is longer than {TITLE_CHARS} characters"));
@@ -104,14 +104,15 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
         }
         Some((title, node.place.clone()))
     });
-    let id = required(notes, root, entries, "id").and_then(|node| read_id(notes, node));
-    if let Some(node) = required(notes, root, entries, "logsource") {
+    let id = notes.required(root, entries, "the rule", "id").and_then(|node| read_id(notes, node));
+    if let Some(node) = notes.required(root, entries, "the rule", "logsource") {
         check_logsource(notes, node);
     }
-    let detection_node = required(notes, root, entries, "detection");
+    let detection_node = notes.required(root, entries, "the rule", "detection");
     let detections = detection_node.and_then(|node| detection::read(notes, node));
-    let response =
-        required(notes, root, entries, "response").and_then(|node| response::read(notes, node));
+    let response = notes
+        .required(root, entries, "the rule", "response")
+        .and_then(|node| response::read(notes, node));
     let names: Vec<&str> = detections.iter().flat_map(|d| d.named.keys().map(|k| &**k)).collect();
     let cases = find(entries, "tests").map(|node| case::read(notes, node, &names));
     if find(entries, "tests").is_none_or(|node| node.value == Node::List(Vec::new())) {
@@ -130,24 +131,6 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
             detection: detection_node?.place.clone(),
         },
     })
-}
-
-fn required<'n>(
-    notes: &mut Notes<'_>,
-    root: &At<Node>,
-    entries: &'n Entries,
-    key: &str,
-) -> Option<&'n At<Node>> {
-    let found = find(entries, key);
-    if found.is_none() {
-        let how = match key {
-            "id" => "; make one with uuidgen",
-            "response" => "; it says what to do, such as action: StopAndQuarantineFile",
-            _ => "",
-        };
-        notes.error(&root.place, format!("the rule has no {key}{how}"));
-    }
-    found
 }
 
 fn read_id(notes: &mut Notes<'_>, node: &At<Node>) -> Option<(String, Range<usize>)> {

@@ -7,7 +7,7 @@ use super::list::{self, Lists};
 use super::notes::{Entries, Notes, find};
 use super::problem::{self, Problem, Severity, Source};
 use super::yaml::{self, At, Node};
-use super::{Sample, Trial};
+use super::{Sample, Trial, text_of};
 use crate::domain::ids::MachineId;
 use crate::formats::mapped::{Hosts, Mapped, Words};
 use crate::formats::{Format, Formats};
@@ -90,23 +90,15 @@ pub(super) fn check(
 
 impl CheckedFormats {
     fn trial(&mut self, source: &Source, mapped: &Mapped, case: &Case, sample: Sample<'_>) {
-        let text = match sample(&case.alert.value) {
+        let text = match text_of(source, &case.alert, sample) {
             Ok(text) => text,
-            Err(why) => {
-                let why = format!("{} can't be read: {why}", case.alert.value);
-                let place = Some(case.alert.place.clone());
-                self.problems.push(Problem::new(Severity::Error, source, place, why));
-                return;
-            }
+            Err(problem) => return self.problems.push(problem),
         };
         let outcome = trial::run(mapped, case, &text);
-        if let Err(why) = &outcome {
-            let why = format!("test {:?} fails: {why}", case.name);
-            let place = Some(case.place.clone());
-            let mut problem = Problem::new(Severity::Error, source, place, why);
-            problem.is_failed_test = true;
-            self.problems.push(problem);
-        }
+        let failed = outcome.as_ref().err();
+        self.problems.extend(
+            failed.map(|why| Problem::failed_test(source, case.place.clone(), &case.name, why)),
+        );
         let (file, name) = (source.name.to_string(), case.name.clone());
         self.trials.push(Trial { file, name, outcome });
     }
@@ -134,14 +126,16 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>, name: &str) -> Option<Forma
             notes.unknown_key(key, "a format", &KEYS);
         }
     }
-    if let Some(node) = required(notes, root, entries, "format") {
+    if let Some(node) = notes.required(root, entries, "the format", "format") {
         check_name(notes, node, name);
     }
     let description = find(entries, "description");
     let description = description.and_then(|node| notes.text(node, "description"));
     // All sections are read before any gives up, so that one run tells all.
-    let alert = required(notes, root, entries, "alert").and_then(|node| fields::alert(notes, node));
-    let candidates = required(notes, root, entries, "candidates");
+    let alert = notes
+        .required(root, entries, "the format", "alert")
+        .and_then(|node| fields::alert(notes, node));
+    let candidates = notes.required(root, entries, "the format", "candidates");
     let candidates = candidates.map(|node| pairs::read(notes, node));
     let words = read_words(notes, entries);
     let hosts = find(entries, "machine").and_then(|node| read_hosts(notes, node));
@@ -161,24 +155,6 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>, name: &str) -> Option<Forma
     };
     let description = description.unwrap_or_default().trim().to_owned();
     Some(FormatFile { mapped, description, cases })
-}
-
-fn required<'n>(
-    notes: &mut Notes<'_>,
-    root: &At<Node>,
-    entries: &'n Entries,
-    key: &str,
-) -> Option<&'n At<Node>> {
-    let found = find(entries, key);
-    if found.is_none() {
-        let how = match key {
-            "format" => "; it is the file's name, without .yml",
-            "alert" => "; it says where the alert's fields stand, such as id: $.id",
-            _ => "; it says where files and their machines stand",
-        };
-        notes.error(&root.place, format!("the format has no {key}{how}"));
-    }
-    found
 }
 
 fn check_name(notes: &mut Notes<'_>, node: &At<Node>, name: &str) {

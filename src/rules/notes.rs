@@ -95,6 +95,33 @@ impl<'s> Notes<'s> {
         }
     }
 
+    /// The value of a key that `what`, the mapping at `node`, has to have.
+    pub fn required<'n>(
+        &mut self,
+        node: &At<Node>,
+        entries: &'n Entries,
+        what: &str,
+        key: &str,
+    ) -> Option<&'n At<Node>> {
+        let found = find(entries, key);
+        if found.is_none() {
+            let how = match (what, key) {
+                ("the rule", "id") => "; make one with uuidgen",
+                ("the rule", "response") => {
+                    "; it says what to do, such as action: StopAndQuarantineFile"
+                }
+                ("the format", "format") => "; it is the file's name, without .yml",
+                ("the format", "alert") => {
+                    "; it says where the alert's fields stand, such as id: $.id"
+                }
+                ("the format", "candidates") => "; it says where files and their machines stand",
+                _ => "",
+            };
+            self.error(&node.place, format!("{what} has no {key}{how}"));
+        }
+        found
+    }
+
     /// Tells of the entries that no leaf of the rule could take: one list may hold hashes and
     /// names, each for a leaf of its own.
     pub fn refuse_left(&mut self) {

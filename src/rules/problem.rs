@@ -82,6 +82,13 @@ impl Problem {
         }
     }
 
+    /// That the test of this name, at this place, came out like this instead.
+    pub(super) fn failed_test(source: &Source, place: Range<usize>, name: &str, why: &str) -> Self {
+        let message = format!("test {name:?} fails: {why}");
+        let problem = Self::new(Severity::Error, source, Some(place), message);
+        Self { is_failed_test: true, ..problem }
+    }
+
     /// `file:line:column: error: message`, then the line with a caret. Columns count characters.
     pub fn render(&self, look: Look) -> String {
         let title = self.title();

@@ -54,26 +54,16 @@ impl World {
         }
         let loaded = rules::load(rules.path(), now).unwrap();
         let store = Arc::new(SqliteStore::open(&data.path().join("data"), 10).unwrap());
-        let recorded = (loaded.ruleset.hash().to_owned(), loaded.contents.clone());
+        let (in_force, known) = in_force(loaded, rules::fingerprint(rules.path()), now);
         let reload = Reload {
             dir: rules.path().to_owned(),
-            rules: Arc::new(ArcSwap::from_pointee(InForce {
-                ruleset: loaded.ruleset,
-                formats: loaded.formats,
-            })),
+            rules: Arc::new(ArcSwap::from_pointee(in_force)),
             named: Vec::new(),
             refused: Refused::default(),
             store,
             clock: Arc::new(SystemClock::new()),
-            known: Known {
-                fingerprint: rules::fingerprint(rules.path()),
-                read_at: now,
-                contents: loaded.contents.clone(),
-                kept: loaded.kept,
-                expiry: loaded.next_expiry,
-                again: None,
-            },
-            recorded,
+            recorded: known.set.clone(),
+            known,
             seen: rules::fingerprint(rules.path()),
         };
         Self { _data: data, rules, reload }

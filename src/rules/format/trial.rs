@@ -50,13 +50,8 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Case> {
             notes.unknown_key(key, "a test", &KEYS);
         }
     }
-    let [name, alert, expect] = ["name", "alert", "expect"].map(|key| {
-        let found = find(entries, key);
-        if found.is_none() {
-            notes.error(&node.place, format!("the test has no {key}"));
-        }
-        found
-    });
+    let [name, alert, expect] =
+        ["name", "alert", "expect"].map(|key| notes.required(node, entries, "the test", key));
     let name = name.and_then(|node| notes.text(node, "name"));
     let alert = alert.and_then(|node| case::read_path(notes, node));
     let mut machines = Vec::new();

@@ -364,3 +364,20 @@ fn the_example_of_the_documentation_is_right() {
     let checked = check_formats(dir(&files).path(), Wall(0));
     assert_eq!(checked.trials.len(), 4, "of acme three, of own one");
 }
+
+#[test]
+fn a_key_that_has_to_be_there_is_told_with_what_to_write() {
+    let told = told(&[("r.yml", "title: T\n"), ("formats/own.yml", "tests: [{expect: []}]\n")]);
+    for wanted in [
+        "r.yml:1:1: error: the rule has no id; make one with uuidgen",
+        "r.yml:1:1: error: the rule has no response; it says what to do, such as action: \
+         StopAndQuarantineFile",
+        "r.yml:1:1: error: the rule has no logsource",
+        "own.yml:1:1: error: the format has no format; it is the file's name, without .yml",
+        "own.yml:1:1: error: the format has no candidates; it says where files and their machines \
+         stand",
+        "own.yml:1:9: error: the test has no alert",
+    ] {
+        assert!(told.iter().any(|told| told.ends_with(wanted)), "{wanted}: {told:#?}");
+    }
+}
