@@ -241,7 +241,8 @@ async fn store(config: &Config) -> Vec<Finding> {
         Ok(Service::Stopped) => {}
         Err(why) => return vec![Finding::new("service", Health::Fail, why)],
     }
-    let mut findings = vec![Finding::new("service", Health::Ok, "stopped")];
+    let text = format!("stopped: nothing listens at {}", config.listen.admin.address);
+    let mut findings = vec![Finding::new("service", Health::Ok, text)];
     if !config.store.sqlite.join("lazaret.db").exists() {
         findings.push(Finding::new("store", Health::Ok, "none yet; `lazaret run` makes it"));
         return findings;
