@@ -1,7 +1,7 @@
 //! What the line costs: each figure stands beside a floor or a naive counterpart that is measured in
 //! the same run, in turns with it.
 //!
-//! `cargo bench --bench line` measures everything; `-- decode latency webhook kafka memory` only
+//! `cargo bench --bench line` measures everything; `-- decode latency webhook kafka memory stream` only
 //! those parts; `--quick` a small version that proves nothing but that it runs. The Kafka parts need
 //! `LAZARET_TEST_KAFKA`, which `./test --prepare` prints.
 #![expect(clippy::disallowed_methods, reason = "a load program measures by the system's clock")]
@@ -16,6 +16,7 @@ mod latency;
 mod memory;
 mod naive;
 mod site;
+mod stream;
 mod table;
 mod webhook;
 mod wire;
@@ -32,12 +33,13 @@ pub struct Scale {
 type Part = (&'static str, fn(Scale));
 
 /// In the order of their numbers in the printed result.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("decode", decode::run),
     ("latency", latency::run),
     ("webhook", webhook::run),
     ("kafka", kafka::run),
     ("memory", memory::run),
+    ("stream", stream::run),
 ];
 
 fn main() {

@@ -14,7 +14,7 @@ use crate::domain::decision::{
 };
 use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
 use crate::domain::rule::Judgement;
-use crate::domain::time::Wall;
+use crate::domain::time::{Wall, rough_span, written_span};
 use crate::formats::{self, Cut, Refused, Streamed};
 use crate::io::{Delivery, NotTaken};
 use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
@@ -194,8 +194,8 @@ impl Judging {
         }
         let (age, limit) = (now.since(created), self.shared.settings.alert_age_max);
         (age > limit).then(|| {
-            let (age, limit) = (age.as_secs(), limit.as_secs());
-            Decision::TooOld { why: format!("created {age} s ago; the limit is {limit} s") }
+            let (age, limit) = (rough_span(age), written_span(limit));
+            Decision::TooOld { why: format!("created {age} ago; the limit is {limit}") }
         })
     }
 
