@@ -3,8 +3,9 @@
 //!
 //! It knows nothing of the rest of the program, so that it can't share its mistakes. Facts come
 //! from Microsoft's pages "Stop and quarantine file API", "MachineAction resource type", "List
-//! machineActions API", "Cancel machine action API" and "Common REST API error codes"; where
-//! those are silent, from what clients have observed, or a setting decides.
+//! machineActions API", "Cancel machine action API", "Get alert information by ID API", "List
+//! machines API" and "Common REST API error codes"; where those are silent, from what clients have
+//! observed, or a setting decides.
 
 #![allow(
     clippy::disallowed_methods,
@@ -24,6 +25,8 @@ mod entra;
 mod faults;
 
 mod filter;
+
+mod reads;
 
 mod record;
 
@@ -136,9 +139,20 @@ impl Simulator {
         self.world.lock().faults.push(fault);
     }
 
-    /// Makes or changes a machine. `id` is 40 hex digits, else nothing will find it.
+    /// Makes or changes a machine. `id` is 40 hex digits, else no action will find it.
     pub fn set_machine(&self, id: &str, machine: Machine) {
         self.world.set_machine(id, machine);
+    }
+
+    /// Makes or changes an alert: its JSON object, with its evidence. It goes by this id, whatever
+    /// the object says.
+    ///
+    /// # Panics
+    ///
+    /// Where `alert` is no object.
+    pub fn put_alert(&self, id: &str, alert: serde_json::Value) {
+        let serde_json::Value::Object(alert) = alert else { panic!("no alert: {alert}") };
+        self.world.put_alert(id, alert);
     }
 
     /// Every token issued so far is answered with 401 from now on.
@@ -174,6 +188,7 @@ fn router(world: Arc<World>) -> Router {
         .route("/_simulator/faults", post(control::add_faults))
         .route("/_simulator/faults", delete(control::forget_faults))
         .route("/_simulator/machines/{id}", put(control::set_machine))
+        .route("/_simulator/alerts/{id}", put(control::put_alert))
         .route("/_simulator/tokens", delete(control::revoke_tokens))
         .fallback(api::serve)
         .with_state(world)

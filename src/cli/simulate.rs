@@ -20,7 +20,7 @@ const CONTROL: &str = r#"Faults are scripted while it runs; bodies need the cont
     http://127.0.0.1:9980/_simulator/faults -d '{"endpoint": "quarantine",
     "effect": "none", "trouble": {"answer": {"status": 429}}}'
 
-  endpoint  token, quarantine, list or one; required
+  endpoint  token, quarantine, list, one, cancel, alerts or machines; required
   effect    none (nothing is done) or done (only the answer suffers); required
   trouble   {"answer": {"status": 503}}, "drop", "hang" or
             {"delay": {"millis": 500}}; required. An answer needs status and may
@@ -30,7 +30,8 @@ const CONTROL: &str = r#"Faults are scripted while it runs; bodies need the cont
 
 All of the control interface: curl http://127.0.0.1:9980/_simulator"#;
 
-/// Runs a strict Defender simulator: token endpoint, StopAndQuarantineFile, machine actions.
+/// Runs a strict Defender simulator: token endpoint, StopAndQuarantineFile, machine actions,
+/// alerts, machines.
 ///
 /// What the real Defender refuses it refuses: wrong body names, unknown hashes, missing roles,
 /// calls over the budget. It prints each call. Faults can be scripted and the record
@@ -150,7 +151,7 @@ tenants:
     login: {url}
     credential: {{client_id: 66666666-7777-8888-9999-000000000000, secret: {{env: SECRET}}}}
 
-Faults, machines and the record of all calls: curl {url}/_simulator
+Faults, machines, alerts, the record of calls: curl {url}/_simulator
 Ctrl-C ends it.
 "
     )

@@ -1,6 +1,6 @@
 //! Machines, and the machine actions that wait on them, run and end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::settings::{Busy, SameFile, Settings, UnknownMachines};
 
 /// How a machine behaves. An online one that knows every file, by default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Machine {
     /// Its actions stay `Pending` until it is online again, or time out.
     pub offline: bool,
@@ -19,6 +19,20 @@ pub struct Machine {
     pub ends: Ending,
     /// SHA-1s never seen on it: answered with 404.
     pub lacks: HashSet<String>,
+    /// `simulated-` and the start of its id where left out.
+    pub computer_dns_name: Option<String>,
+    /// `Active`, or `Inactive` for one that is offline, where left out.
+    pub health_status: Option<String>,
+    /// `Onboarded` where left out.
+    pub onboarding_status: Option<String>,
+}
+
+impl Machine {
+    /// Its `computerDnsName`, as that of the machine with this id.
+    pub fn name(&self, id: &str) -> String {
+        let simulated = || format!("simulated-{}", id.get(..8).unwrap_or(id));
+        self.computer_dns_name.clone().unwrap_or_else(simulated)
+    }
 }
 
 /// The last status of a machine action.
@@ -37,6 +51,8 @@ pub struct MachineAction {
     pub id: String,
     pub tenant: String,
     pub machine: String,
+    /// The machine's name when it was made.
+    name: String,
     pub requestor: String,
     pub sha1: String,
     pub comment: String,
@@ -86,7 +102,7 @@ pub struct Wanted<'a> {
 /// All machines and machine actions.
 #[derive(Debug, Default)]
 pub struct Actions {
-    machines: HashMap<String, Machine>,
+    machines: BTreeMap<String, Machine>,
     all: Vec<MachineAction>,
     /// Unfinished ones, by machine.
     open: HashMap<String, Vec<usize>>,
@@ -115,6 +131,7 @@ impl Actions {
         if machine.lacks.contains(wanted.sha1) {
             return Err(NotMade::NoFile);
         }
+        let name = machine.name(wanted.machine);
         let open = self.open.entry(wanted.machine.to_owned()).or_default();
         let same = open.iter().copied().find(|index| self.all[*index].sha1 == wanted.sha1);
         match (same, settings.same_file) {
@@ -130,6 +147,7 @@ impl Actions {
             id: Uuid::now_v7().to_string(),
             tenant: wanted.tenant.to_owned(),
             machine: wanted.machine.to_owned(),
+            name,
             requestor: wanted.requestor.to_owned(),
             sha1: wanted.sha1.to_owned(),
             comment: wanted.comment.to_owned(),
@@ -192,6 +210,11 @@ impl Actions {
         self.all.iter().find(|action| action.id == id)
     }
 
+    /// Every machine there is, by its id.
+    pub fn machines(&self) -> impl Iterator<Item = (&str, &Machine)> {
+        self.machines.iter().map(|(id, machine)| (id.as_str(), machine))
+    }
+
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &MachineAction> {
         self.all.iter()
     }
@@ -244,7 +267,7 @@ impl MachineAction {
             "requestorComment": self.comment,
             "status": self.status(),
             "machineId": self.machine,
-            "computerDnsName": format!("simulated-{}", &self.machine[..8]),
+            "computerDnsName": self.name,
             "creationDateTimeUtc": at(self.created),
             "lastUpdateDateTimeUtc": at(self.updated),
             "cancellationRequestor": cancellation.map(|by| &by.requestor),

@@ -12,6 +12,7 @@ use axum::http::{Method, Response, header};
 use super::defender;
 use super::entra::{self, Bearer};
 use super::faults::{Effect, Fault, Trouble};
+use super::reads;
 use super::record::{Call, Endpoint};
 use super::reply::Reply;
 use super::wire::Cut;
@@ -27,6 +28,8 @@ enum Route<'a> {
     List,
     One { id: &'a str },
     Cancel { id: &'a str },
+    Alert { id: &'a str },
+    Machines,
     Other,
 }
 
@@ -100,7 +103,12 @@ fn admit(
     let mut inner = world.lock();
     let bearer = match endpoint {
         Endpoint::Token | Endpoint::Other => None,
-        Endpoint::Quarantine | Endpoint::List | Endpoint::One | Endpoint::Cancel => {
+        Endpoint::Quarantine
+        | Endpoint::List
+        | Endpoint::One
+        | Endpoint::Cancel
+        | Endpoint::Alerts
+        | Endpoint::Machines => {
             let authorization =
                 parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let bearer = entra::bearer(&inner, authorization, world.now())
@@ -162,6 +170,8 @@ fn perform(
         (Route::Cancel { id }, Some(bearer)) => {
             defender::cancel(world, &mut inner, bearer, id, parts, body)
         }
+        (Route::Alert { id }, Some(bearer)) => reads::alert(&inner, bearer, id, parts),
+        (Route::Machines, Some(bearer)) => reads::machines(&inner, bearer, parts),
         _ => Reply::error(404, "ResourceNotFound", "No such resource"),
     };
     inner.record.update(seq, |call| call.machine_action.clone_from(&reply.machine_action));
@@ -211,6 +221,8 @@ impl<'a> Route<'a> {
             ("GET", ["api", "machineactions"]) => Route::List,
             ("GET", ["api", "machineactions", id]) => Route::One { id },
             ("POST", ["api", "machineactions", id, "cancel"]) => Route::Cancel { id },
+            ("GET", ["api", "alerts", id]) => Route::Alert { id },
+            ("GET", ["api", "machines"]) => Route::Machines,
             _ => Route::Other,
         }
     }
@@ -222,6 +234,8 @@ impl<'a> Route<'a> {
             Route::List => Endpoint::List,
             Route::One { .. } => Endpoint::One,
             Route::Cancel { .. } => Endpoint::Cancel,
+            Route::Alert { .. } => Endpoint::Alerts,
+            Route::Machines => Endpoint::Machines,
             Route::Other => Endpoint::Other,
         }
     }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::actions::Machine;
 use super::faults::Fault;
@@ -25,7 +25,7 @@ POST   /_simulator/faults
        one fault, or an array of them:
        {"endpoint": "quarantine", "effect": "none",
         "trouble": {"answer": {"status": 429, "retry-after": "5"}}}
-       endpoint  token | quarantine | list | one | cancel
+       endpoint  token | quarantine | list | one | cancel | alerts | machines
        machine   only calls for this machine, or for an action on it (optional)
        times     how many calls it strikes (1)
        effect    none: nothing is done | done: only the answer suffers
@@ -35,8 +35,12 @@ GET    /_simulator/faults
        those still to strike
 DELETE /_simulator/faults
 PUT    /_simulator/machines/{id}
-       {"offline": true, "ends": "Failed", "lacks": ["SHA1"]}
+       {"offline": true, "ends": "Failed", "lacks": ["SHA1"],
+        "computerDnsName": "win11.contoso.com", "healthStatus": "Active",
+        "onboardingStatus": "Onboarded"}; each may be left out
        ends      Succeeded | Failed | TimeOut | Cancelled
+PUT    /_simulator/alerts/{id}
+       the alert's JSON object, with its evidence
 DELETE /_simulator/tokens
        every token issued so far is answered with 401
 "#;
@@ -123,6 +127,15 @@ pub async fn set_machine(
     Json(machine): Json<Machine>,
 ) -> StatusCode {
     world.set_machine(&id, machine);
+    StatusCode::NO_CONTENT
+}
+
+pub async fn put_alert(
+    State(world): State<Arc<World>>,
+    Path(id): Path<String>,
+    Json(alert): Json<Map<String, Value>>,
+) -> StatusCode {
+    world.put_alert(&id, alert);
     StatusCode::NO_CONTENT
 }
 

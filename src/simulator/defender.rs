@@ -95,46 +95,56 @@ pub fn list(world: &World, inner: &Inner, bearer: &Bearer, parts: &Parts) -> Rep
     if !bearer.may_read() {
         return forbidden(&entra::READ);
     }
-    let (filter, top, skip) = match list_options(parts.uri.query().unwrap_or_default()) {
+    let query = parts.uri.query().unwrap_or_default();
+    let Options { filter, top, skip } = match Options::parse(query, Filter::parse) {
         Ok(options) => options,
-        Err(text) => {
-            let text = format!("The query specified in the URI is not valid. {text}.");
-            let error = json!({"error": {"code": "", "message": text, "details": []}});
-            return Reply::json(400, &error);
-        }
+        Err(text) => return invalid_query(&text),
     };
-    let wanted = inner
-        .actions
-        .iter()
-        .rev()
-        .filter(|action| action.tenant == bearer.tenant)
-        .filter(|action| filter.matches(action, |at| world.wall(at)));
+    let wanted = inner.actions.iter().rev().filter(|action| action.tenant == bearer.tenant).filter(
+        |action| filter.as_ref().is_none_or(|only| only.matches(action, |at| world.wall(at))),
+    );
     let page: Vec<_> =
         wanted.skip(skip).take(top).map(|action| action.shown(|at| world.shown_time(at))).collect();
     Reply::json(200, &json!({"@odata.context": context(parts), "value": page}))
 }
 
-fn list_options(query: &str) -> Result<(Filter, usize, usize), String> {
-    let mut options = (Filter::default(), PAGE, 0);
-    for (name, value) in pairs(query).ok_or("It can't be decoded")? {
-        let number = || value.parse::<usize>().map_err(|_| format!("{name} has to be a number"));
-        match name.as_str() {
-            "$filter" => options.0 = Filter::parse(&value)?,
-            "$top" => options.1 = number()?,
-            "$skip" => options.2 = number()?,
-            _ if name.starts_with('$') => {
-                return Err(format!(
-                    "Custom query option '{name}' that starts with '$' is not supported"
-                ));
+/// What a query asks for in OData's way.
+pub struct Options<F> {
+    pub filter: Option<F>,
+    pub top: usize,
+    pub skip: usize,
+}
+
+impl<F> Options<F> {
+    /// `filter` reads the `$filter`.
+    pub fn parse(query: &str, filter: impl Fn(&str) -> Result<F, String>) -> Result<Self, String> {
+        let mut options = Self { filter: None, top: PAGE, skip: 0 };
+        for (name, value) in pairs(query).ok_or("It can't be decoded")? {
+            let number =
+                || value.parse::<usize>().map_err(|_| format!("{name} has to be a number"));
+            match name.as_str() {
+                "$filter" => options.filter = Some(filter(&value)?),
+                "$top" => options.top = number()?,
+                "$skip" => options.skip = number()?,
+                _ if name.starts_with('$') => return Err(not_supported(&name)),
+                // Others are the caller's own, as OData has it.
+                _ => {}
             }
-            // Others are the caller's own, as OData has it.
-            _ => {}
         }
+        if options.top > PAGE {
+            return Err(format!("The limit of '{PAGE}' for Top query has been exceeded"));
+        }
+        Ok(options)
     }
-    if options.1 > PAGE {
-        return Err(format!("The limit of '{PAGE}' for Top query has been exceeded"));
-    }
-    Ok(options)
+}
+
+pub fn not_supported(option: &str) -> String {
+    format!("Custom query option '{option}' that starts with '$' is not supported")
+}
+
+pub fn invalid_query(text: &str) -> Reply {
+    let text = format!("The query specified in the URI is not valid. {text}.");
+    Reply::json(400, &json!({"error": {"code": "", "message": text, "details": []}}))
 }
 
 pub fn one(world: &World, inner: &Inner, bearer: &Bearer, id: &str) -> Reply {
@@ -198,7 +208,7 @@ fn unsupported() -> Reply {
     Reply::error(415, "UnsupportedMediaType", "The body has to be application/json")
 }
 
-fn forbidden(roles: &[&str]) -> Reply {
+pub fn forbidden(roles: &[&str]) -> Reply {
     let text = format!(
         "The application does not have any of the required application permissions ({}) to \
          access the resource.",
@@ -208,8 +218,12 @@ fn forbidden(roles: &[&str]) -> Reply {
 }
 
 fn context(parts: &Parts) -> String {
+    context_of("MachineActions", parts)
+}
+
+pub fn context_of(what: &str, parts: &Parts) -> String {
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    format!("http://{}/api/$metadata#MachineActions", host.unwrap_or("localhost"))
+    format!("http://{}/api/$metadata#{what}", host.unwrap_or("localhost"))
 }
 
 /// Decodes a query or a form; of a name that comes twice, the last one counts.

@@ -26,6 +26,10 @@ pub enum Endpoint {
     One,
     /// `POST /api/machineactions/{id}/cancel`
     Cancel,
+    /// `GET /api/alerts/{id}`
+    Alerts,
+    /// `GET /api/machines`
+    Machines,
     /// Anything else: answered with 404.
     Other,
 }

@@ -12,7 +12,8 @@ pub struct Settings {
     pub address: SocketAddr,
     /// Windows of `StopAndQuarantineFile`, for each tenant and application.
     pub quarantine: Vec<Limit>,
-    /// Windows of each other endpoint: the list, one machine action, the cancelling of one.
+    /// Windows of each other endpoint: the list, one machine action, the cancelling of one, alerts,
+    /// machines.
     pub reads: Vec<Limit>,
     pub reckoning: Reckoning,
     /// Who may have a token. With none listed anyone may, with every role.

@@ -288,3 +288,93 @@ async fn a_machine_action_is_cancelled_once_by_its_own_tenant_within_its_own_bud
     assert_eq!(client.get(&format!("/api/machineactions/{id}")).await.1["status"], "Cancelled");
     assert_eq!(client.simulator.calls_to(Endpoint::Cancel).len(), 8);
 }
+
+#[tokio::test]
+async fn an_alert_shows_its_evidence_only_where_it_is_asked_for() {
+    let client = Client::new(Settings::default()).await;
+    let put = async |id: &str, body: &Value| {
+        let url = format!("{}/_simulator/alerts/{id}", client.simulator.url());
+        client.http.put(url).json(body).send().await.unwrap().status().as_u16()
+    };
+    let evidence = json!([{"entityType": "File", "sha1": SHA1}]);
+    assert_eq!(put("da1_1", &json!({"title": "t", "evidence": evidence})).await, 204);
+    assert_eq!(put("da1_2", &json!({"title": "t"})).await, 204);
+    assert_eq!(put("da1_3", &json!([])).await, 422, "no object, no alert");
+    let (status, alert) = client.get("/api/alerts/da1_1?$expand=evidence").await;
+    assert_eq!((status, &alert["id"], &alert["title"]), (200, &json!("da1_1"), &json!("t")));
+    assert_eq!(alert["evidence"], evidence);
+    let context = alert["@odata.context"].as_str().unwrap();
+    assert!(context.ends_with("/api/$metadata#Alerts/$entity"), "{context}");
+    let bare = client.get("/api/alerts/da1_1").await.1;
+    assert_eq!((&bare["title"], &bare["evidence"]), (&json!("t"), &json!([])));
+    let none = client.get("/api/alerts/da1_2?$expand=evidence").await.1;
+    assert_eq!(none["evidence"], json!([]));
+    let unknown = client.get("/api/alerts/da1_3?$expand=evidence").await;
+    assert_eq!(code(&unknown), (404, "ResourceNotFound"));
+    for query in ["$expand=files", "$select=id"] {
+        assert_eq!(code(&client.get(&format!("/api/alerts/da1_1?{query}")).await), (400, ""));
+    }
+    client.simulator.put_alert("da1_1", json!({"title": "u"}));
+    assert_eq!(client.get("/api/alerts/da1_1").await.1["title"], "u");
+    assert_eq!(client.simulator.calls_to(Endpoint::Alerts).len(), 7);
+    let (_, kept) = client.get("/_simulator/calls?endpoint=alerts").await;
+    assert_eq!(kept["calls"].as_array().unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn machines_are_listed_by_the_names_they_were_given() {
+    let reads = vec![Limit { calls: 8, per: Duration::from_secs(60) }];
+    let client = Client::new(Settings { reads, ..Settings::default() }).await;
+    let named = json!({"computerDnsName": "win11.contoso.com", "healthStatus": "NoSensorData",
+        "onboardingStatus": "InsufficientInfo", "offline": true});
+    let url = format!("{}/_simulator/machines/{MACHINE}", client.simulator.url());
+    assert_eq!(client.http.put(url).json(&named).send().await.unwrap().status(), 204);
+    let other = "ab".repeat(20);
+    client.simulator.set_machine(&other, Machine { offline: true, ..Machine::default() });
+    let (_, made) = client.quarantine(MACHINE, &body()).await;
+    assert_eq!(made["computerDnsName"], "win11.contoso.com");
+    let list = async |query: &str| {
+        let (status, answer) = client.get(&format!("/api/machines?{query}")).await;
+        (status, answer["value"].as_array().cloned().unwrap_or_default())
+    };
+    let (status, found) = list("$filter=startswith(computerDnsName,'win11')&$top=1000").await;
+    assert_eq!((status, found.len()), (200, 1));
+    assert_eq!(
+        (&found[0]["id"], &found[0]["computerDnsName"]),
+        (&json!(MACHINE), &json!("win11.contoso.com"))
+    );
+    assert_eq!(found[0]["healthStatus"], "NoSensorData");
+    assert_eq!(found[0]["onboardingStatus"], "InsufficientInfo");
+    let (_, found) = list("$filter=computerDnsName%20eq%20'simulated-abababab'").await;
+    assert_eq!((found[0]["id"].as_str(), found.len()), (Some(other.as_str()), 1));
+    assert_eq!(found[0]["healthStatus"], "Inactive");
+    assert_eq!(found[0]["onboardingStatus"], "Onboarded");
+    assert_eq!(list("$filter=startswith(computerDnsName,'x')").await, (200, Vec::new()));
+    assert_eq!(list("").await.1.len(), 2);
+    assert_eq!(list("$top=1&$skip=1").await.1[0]["id"], other);
+    for query in ["$filter=contains(computerDnsName,'w')", "$top=10001", "$search=w"] {
+        let answer = client.get(&format!("/api/machines?{query}")).await;
+        assert_eq!(code(&answer), (400, ""), "{query}");
+    }
+    assert_eq!(code(&client.get("/api/machines").await), (429, "429"), "the ninth call");
+    assert_eq!(client.get("/api/alerts/a").await.0, 404, "endpoints count apart");
+}
+
+#[tokio::test]
+async fn who_may_quarantine_may_not_read_alerts_or_machines_for_that() {
+    let app = App {
+        tenant: TENANT.to_owned(),
+        client_id: "lazaret".to_owned(),
+        secret: "secret".to_owned(),
+        roles: vec!["Machine.StopAndQuarantine".to_owned()],
+    };
+    let client = Client::new(Settings { apps: vec![app], ..Settings::default() }).await;
+    for (path, roles) in [
+        ("/api/alerts/a?$expand=evidence", "(Alert.Read.All, Alert.ReadWrite.All)"),
+        ("/api/machines", "(Machine.Read.All, Machine.ReadWrite.All)"),
+    ] {
+        let answer = client.get(path).await;
+        assert_eq!(code(&answer), (403, "Forbidden"), "{path}");
+        assert!(answer.1["error"]["message"].as_str().unwrap().contains(roles), "{answer:?}");
+    }
+}

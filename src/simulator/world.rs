@@ -1,11 +1,11 @@
 //! Everything a simulator knows, behind one lock that is held for one step of one call.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::actions::{Actions, Machine};
 use super::entra::Bearer;
@@ -25,6 +25,8 @@ pub struct World {
 #[derive(Default)]
 pub struct Inner {
     pub actions: Actions,
+    /// Alerts by their id.
+    pub alerts: BTreeMap<String, Map<String, Value>>,
     pub faults: Faults,
     pub record: Record,
     /// Valid bearer tokens by their text.
@@ -62,6 +64,12 @@ impl World {
         let mut inner = self.lock();
         inner.actions.advance(&self.settings, now);
         inner.actions.set_machine(id, machine, now);
+    }
+
+    /// The alert goes by this id, whatever it says itself.
+    pub fn put_alert(&self, id: &str, mut alert: Map<String, Value>) {
+        alert.insert("id".to_owned(), id.into());
+        self.lock().alerts.insert(id.to_owned(), alert);
     }
 
     pub fn shown_actions(&self) -> Vec<Value> {
