@@ -32,7 +32,7 @@ use futures_util::future::BoxFuture;
 use crate::domain::action::{
     Begun, Call, Class, ClosedAttempt, Coordinates, Heads, NewAttempt, Resumed, StateName,
 };
-use crate::domain::answer::{Answer, CancelAnswer, ListQuery, Listing};
+use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};
 use crate::domain::audit::Change;
 use crate::domain::decision::{Answered, Judge, JudgedDelivery, Replay};
 use crate::domain::guard::Guard;
@@ -322,4 +322,12 @@ pub trait Api: Send + Sync {
         id: MachineActionId,
         comment: String,
     ) -> BoxFuture<'static, CancelAnswer>;
+
+    /// Reads one alert with its evidence: its JSON object, as text. An id that can stand in no URL
+    /// is refused without a call.
+    fn alert(&self, permit: Permit, id: String) -> BoxFuture<'static, Fetched<String>>;
+
+    /// Reads the machines whose name starts with this label: the part before the first dot, or a
+    /// start of it. A label that is none is refused without a call.
+    fn machines(&self, permit: Permit, label: String) -> BoxFuture<'static, Fetched<Machines>>;
 }

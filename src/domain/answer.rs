@@ -1,11 +1,13 @@
 //! What Defender answered, read from status and body alone. Nothing here touches a socket.
 
 mod cancel;
+mod fetched;
 mod read;
 
 use std::time::Duration;
 
 pub use cancel::CancelAnswer;
+pub use fetched::{Fetched, MACHINES_PAGE, Machine, Machines};
 
 use super::ids::{MachineActionId, MachineId, Sha1};
 use super::time::Wall;

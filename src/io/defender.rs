@@ -10,6 +10,8 @@ mod entra;
 
 mod gate;
 
+mod reads;
+
 mod text;
 
 mod token;
@@ -38,16 +40,13 @@ use self::token::{Bearer, Tokens};
 use self::url::Base;
 use super::{Api, Clock};
 use crate::domain::action::Call;
-use crate::domain::answer::{Answer, CancelAnswer, ListQuery, Listing};
+use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};
 use crate::domain::ids::{MachineActionId, Sha1, TenantName};
 use crate::domain::limiter::Permit;
 use crate::domain::time::Boot;
 
 /// Bytes of the answer to one call. A machine action has one or two thousand.
 const ANSWER_BYTES: usize = 64 * 1024;
-
-/// Bytes of one page of machine actions: 10,000 entries, the most a page has, take about 8 MiB.
-const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A connection that takes longer is none. Longer than a `send by`, so that a slow first
 /// connection is there for the next attempt.
@@ -153,6 +152,16 @@ impl Api for DefenderApi {
         let inner = self.0.clone();
         Box::pin(async move { inner.cancel(permit, &id, &comment).await })
     }
+
+    fn alert(&self, permit: Permit, id: String) -> BoxFuture<'static, Fetched<String>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.alert(permit, &id).await })
+    }
+
+    fn machines(&self, permit: Permit, label: String) -> BoxFuture<'static, Fetched<Machines>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.machines(permit, &label).await })
+    }
 }
 
 /// Exactly what Defender takes: its names are case-sensitive.
@@ -202,26 +211,6 @@ impl Inner {
                 Answer::read(status, retry_after.as_deref(), &body, self.clock.now().wall)
             }
             Err(error) => Answer::Unclear { status: None, text: text::chain(&error.without_url()) },
-        }
-    }
-
-    async fn machine_actions(&self, _spent: Permit, query: ListQuery) -> Listing {
-        let bearer = match self.tokens.bearer(self.timeout).await {
-            Ok(bearer) => bearer,
-            Err(error) => return Listing::Failed { text: error.to_string() },
-        };
-        let ListQuery { since, skip, top } = query;
-        let mut url = self.api.machine_actions();
-        url.set_query(Some(&format!(
-            "$filter=type eq 'StopAndQuarantineFile' and creationDateTimeUtc ge {since}\
-             &$top={top}&$skip={skip}"
-        )));
-        match self.client.get(url).header(AUTHORIZATION, bearer.header()).send().await {
-            Ok(response) => {
-                let (status, retry_after, body) = self.read(response, PAGE_BYTES, &bearer).await;
-                Listing::read(status, retry_after.as_deref(), &body, self.clock.now().wall)
-            }
-            Err(error) => Listing::Failed { text: text::chain(&error.without_url()) },
         }
     }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::action::{Begun, Call, Class, Head, Heads, NewAttempt, Resumed, StateName};
-use crate::domain::answer::{Answer, CancelAnswer, ListQuery, Listing};
+use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};
 use crate::domain::audit::What;
 use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::dispatcher::{Called, NotBegun};
@@ -135,6 +135,14 @@ impl Api for World {
 
     fn cancel(&self, _: Permit, _: MachineActionId, _: String) -> BoxFuture<'static, CancelAnswer> {
         unimplemented!("the relay cancels nothing")
+    }
+
+    fn alert(&self, _: Permit, _: String) -> BoxFuture<'static, Fetched<String>> {
+        unimplemented!("the relay reads no alert")
+    }
+
+    fn machines(&self, _: Permit, _: String) -> BoxFuture<'static, Fetched<Machines>> {
+        unimplemented!("the relay reads no machine")
     }
 }
 

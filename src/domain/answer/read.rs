@@ -67,7 +67,7 @@ impl Listing {
 /// Defender's error envelope, as far as it was there.
 pub(super) struct Failure {
     status: u16,
-    code: String,
+    pub(super) code: String,
     message: String,
     target: String,
 }
@@ -256,7 +256,7 @@ fn one_line_of(body: &[u8]) -> String {
 }
 
 /// Bounded, and without characters that would do something to a terminal or a log.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let safe = |c: char| if c.is_control() { ' ' } else { c };
     text.trim().chars().take(limits::ANSWER_TEXT_CHARS).map(safe).collect()
 }

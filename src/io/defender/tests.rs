@@ -6,6 +6,8 @@ mod answers;
 
 mod cancel;
 
+mod reads;
+
 mod tokens;
 
 mod wire;

@@ -204,9 +204,9 @@ impl Keeper {
     }
 }
 
-/// What the roles lack for Lazaret's work. Both are needed: observed, where Microsoft's page says
-/// "one of".
-pub fn missing_roles(roles: &[String]) -> Vec<&'static str> {
+/// What the roles lack for Lazaret's work. The first two are needed by every call that quarantines:
+/// observed, where Microsoft's page says "one of". The third only where alerts are read.
+pub fn missing_roles(roles: &[String], reads_alerts: bool) -> Vec<&'static str> {
     let has = |wanted: &str| roles.iter().any(|role| role == wanted);
     let mut missing = Vec::new();
     if !has("Machine.StopAndQuarantine") {
@@ -214,6 +214,9 @@ pub fn missing_roles(roles: &[String]) -> Vec<&'static str> {
     }
     if !has("Machine.Read.All") && !has("Machine.ReadWrite.All") {
         missing.push("Machine.Read.All or Machine.ReadWrite.All");
+    }
+    if reads_alerts && !has("Alert.Read.All") && !has("Alert.ReadWrite.All") {
+        missing.push("Alert.Read.All or Alert.ReadWrite.All");
     }
     missing
 }

@@ -60,6 +60,36 @@ impl Base {
         plain.then(|| self.join(&["api", "machineactions", id.as_str(), "cancel"]))
     }
 
+    /// `None` for an id that has anything but letters, digits and `_.:-`, or that is a step in a
+    /// path. Microsoft documents no shape; what is seen is `da637472900382838869_1364969609`.
+    pub fn alert(&self, id: &str) -> Option<Url> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.:-".contains(&b);
+        let fits = (1..=128).contains(&id.len()) && id.bytes().all(plain);
+        if !fits || [".", ".."].contains(&id) {
+            return None;
+        }
+        let mut url = self.join(&["api", "alerts", id]);
+        url.set_query(Some("$expand=evidence"));
+        Some(url)
+    }
+
+    /// Machines whose name starts with this label, at most `top`: as in example 8 of Microsoft's
+    /// page "OData queries with Microsoft Defender for Endpoint". `None` for what is no label of
+    /// letters, digits, `-` and `_`: nothing else may steer a filter.
+    ///
+    /// Asked for in lower case, as Defender shows names: whether the comparison minds it is not
+    /// documented.
+    pub fn machines(&self, label: &str, top: usize) -> Option<Url> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+        if !(1..=63).contains(&label.len()) || !label.bytes().all(plain) {
+            return None;
+        }
+        let label = label.to_ascii_lowercase();
+        let mut url = self.join(&["api", "machines"]);
+        url.set_query(Some(&format!("$filter=startswith(computerDnsName,'{label}')&$top={top}")));
+        Some(url)
+    }
+
     fn join(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
         url.path_segments_mut().expect("an http URL has segments").clear().extend(segments);
@@ -125,6 +155,38 @@ mod tests {
         for steering in ["..", ".", "a/b", "a?b", "a%2e", "a#b", "a\\b"] {
             let id = MachineActionId::parse(steering).unwrap();
             assert_eq!(base.cancel(&id), None, "{steering}");
+        }
+    }
+    #[test]
+    fn an_alert_is_asked_for_by_an_id_that_can_be_one() {
+        let base = Base::parse("https://api.contoso.com").unwrap();
+        let longest = "a".repeat(128);
+        for id in ["da637472900382838869_1364969609", "sn34c87846-505a", "a.b:c", "...", &longest] {
+            let url = format!("https://api.contoso.com/api/alerts/{id}?$expand=evidence");
+            assert_eq!(base.alert(id).unwrap().as_str(), url);
+        }
+        let too_long = "a".repeat(129);
+        for steering in
+            ["", ".", "..", "a/b", "a?b", "a%2e", "a#b", "a\\b", "a b", "a\n", "\u{e4}", &too_long]
+        {
+            assert_eq!(base.alert(steering), None, "{steering}");
+        }
+    }
+
+    #[test]
+    fn machines_are_asked_for_by_a_label_and_nothing_that_ends_its_quotes() {
+        let base = Base::parse("https://api.contoso.com").unwrap();
+        assert_eq!(
+            base.machines("WIN_11-a", 5).unwrap().as_str(),
+            "https://api.contoso.com/api/machines?\
+             $filter=startswith(computerDnsName,%27win_11-a%27)&$top=5"
+        );
+        assert!(base.machines(&"a".repeat(63), 5).is_some());
+        let too_long = "a".repeat(64);
+        for steering in
+            ["", "a'", "a')or(true", "a b", "a.b", "a&b", "a%27", "a#", "a+", "\u{e4}", &too_long]
+        {
+            assert_eq!(base.machines(steering, 5), None, "{steering}");
         }
     }
 }
