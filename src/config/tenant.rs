@@ -119,9 +119,9 @@ pub struct Credential {
 pub struct Budgets {
     pub quarantine: Vec<Budget>,
     pub machine_actions: Vec<Budget>,
-    pub machines: Option<NotYet>,
+    pub alerts: Vec<Budget>,
+    pub machines: Vec<Budget>,
     pub files: Option<NotYet>,
-    pub alerts: Option<NotYet>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -139,10 +139,10 @@ impl Default for Budgets {
         ];
         Self {
             quarantine: documented.clone(),
-            machine_actions: documented,
-            machines: None,
+            machine_actions: documented.clone(),
+            alerts: documented.clone(),
+            machines: documented,
             files: None,
-            alerts: None,
         }
     }
 }
@@ -156,6 +156,8 @@ impl Tenant {
         for (name, budget) in [
             ("quarantine", &self.budgets.quarantine),
             ("machine-actions", &self.budgets.machine_actions),
+            ("alerts", &self.budgets.alerts),
+            ("machines", &self.budgets.machines),
         ] {
             let fits = |b: &Budget| {
                 (1..=100_000).contains(&b.calls) && b.per.0 <= Duration::from_secs(86_400)

@@ -26,7 +26,11 @@ fn the_example_loads_and_shows_the_defaults() {
     assert_eq!(config.limits.alert_age, defaults.alert_age);
     assert_eq!(config.limits.no_match_rows, defaults.no_match_rows);
     assert_eq!(config.expire.held, Expire::default().held);
-    assert_eq!(config.tenants[0].budgets.quarantine, Budgets::default().quarantine);
+    let (budgets, default) = (&config.tenants[0].budgets, Budgets::default());
+    assert_eq!(budgets.quarantine, default.quarantine);
+    assert_eq!(budgets.machine_actions, default.machine_actions);
+    assert_eq!(budgets.alerts, default.alerts);
+    assert_eq!(budgets.machines, default.machines);
     let secret = config.sources[0].kind();
     let Kind::Webhook(webhook) = secret else { panic!("siem is a webhook") };
     let secret = &webhook.verify.secrets()[0];
@@ -51,7 +55,7 @@ fn what_is_not_in_this_version_is_refused_as_such() {
         ("    address: 0.0.0.0:8443", "    client_ca: ca.pem\n    address: 0.0.0.0:8443"),
         (
             "      machine-actions: [",
-            "      machines: [{calls: 1, per: 1s}]\n      machine-actions: [",
+            "      files: [{calls: 1, per: 1s}]\n      machine-actions: [",
         ),
         ("mechanism: PLAIN ", "mechanism: OAUTHBEARER "),
     ] {
@@ -108,6 +112,8 @@ fn wrong_values_say_what_is_right() {
         ("tenants: [contoso]", "tenants: [fabrikam]", "no tenant fabrikam"),
         ("- name: soar", "- name: siem", "named twice"),
         ("calls: 100,", "calls: 0,", "budgets.quarantine"),
+        ("alerts: [{calls: 100,", "alerts: [{calls: 0,", "budgets.alerts"),
+        ("machines: [{calls: 100,", "machines: [{calls: 0,", "budgets.machines"),
         (FIRST_FORMAT, "origins: [\"*\"]\n      format: defender-alert", "no host name"),
         (FIRST_FORMAT, "origins: [\"\"]\n      format: defender-alert", "no host name"),
         (FIRST_FORMAT, "origins: [https://a.b]\n      format: defender-alert", "eventgrid.azure"),
@@ -174,4 +180,22 @@ fn where_there_is_no_configuration_it_says_where_to_get_one() {
     let dir = tempfile::tempdir().unwrap();
     let said = Config::load(&dir.path().join("lazaret.yaml")).unwrap_err().to_string();
     assert!(said.contains("copy lazaret.example.yaml") && said.contains("--config"), "{said}");
+}
+
+#[test]
+fn budgets_of_reads_are_their_own_and_the_documented_ones_where_left_out() {
+    let of = |text: &str| {
+        let config = Config::parse(text, Path::new("lazaret.yaml")).unwrap();
+        let budgets = &config.tenants[0].budgets;
+        let said = |limits: &[Budget]| {
+            let one = |limit: &Budget| format!("{}/{}s", limit.calls, limit.per.0.as_secs());
+            limits.iter().map(one).collect::<Vec<_>>().join(",")
+        };
+        (said(&budgets.alerts), said(&budgets.machines))
+    };
+    let documented = "100/60s,1500/3600s".to_owned();
+    let alerts = "      alerts: [{calls: 100, per: 60s}, {calls: 1500, per: 1h}]\n";
+    assert_eq!(of(&with(alerts, "")), (documented.clone(), documented.clone()));
+    let fewer = of(&with(alerts, "      alerts: [{calls: 5, per: 2s}]\n"));
+    assert_eq!(fewer, ("5/2s".to_owned(), documented));
 }
