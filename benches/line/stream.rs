@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use lazaret::domain::action::Coordinates;
 use lazaret::domain::alert::Alert;
-use lazaret::domain::decision::{
-    Content, From, JoinBounds, Joins, Judge, JudgedDelivery, Receipt,
-};
+use lazaret::domain::decision::{Content, From, JoinBounds, Joins, Judge, JudgedDelivery, Receipt};
 use lazaret::domain::gather::{Kept, gather};
 use lazaret::domain::ids::{SourceName, TenantName};
 use lazaret::domain::join::{Row, Waits};
@@ -141,14 +139,15 @@ fn plainly(message: &str) {
     for value in serde_json::Deserializer::from_str(message).into_iter::<serde_json::Value>() {
         let value = value.expect("it is JSON");
         let one = std::slice::from_ref(&value);
-        let records = value.get("records").and_then(|all| all.as_array()).map_or(one, Vec::as_slice);
+        let records =
+            value.get("records").and_then(|all| all.as_array()).map_or(one, Vec::as_slice);
         for record in records {
             let entity = record.pointer("/properties/EntityType").and_then(|text| text.as_str());
             let fields = record.pointer("/properties/AdditionalFields");
             if let (Some("File" | "Process" | "Machine"), Some(fields)) = (entity, fields) {
-                let fields = fields.as_str().and_then(|text| {
-                    serde_json::from_str::<serde_json::Value>(text).ok()
-                });
+                let fields = fields
+                    .as_str()
+                    .and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
                 black_box(fields);
             }
         }
@@ -182,11 +181,7 @@ fn at(offset: i64) -> Coordinates {
     Coordinates::Kafka { source, topic, partition: 0, offset }
 }
 
-fn delivery(
-    offset: i64,
-    rows: Vec<(TenantName, Row)>,
-    judge: &Arc<Judged>,
-) -> JudgedDelivery {
+fn delivery(offset: i64, rows: Vec<(TenantName, Row)>, judge: &Arc<Judged>) -> JudgedDelivery {
     JudgedDelivery {
         source: SourceName::new("xdr"),
         coordinates: at(offset),
@@ -238,11 +233,11 @@ fn open(scale: Scale, judge: &Arc<Judged>, dir: &Path) {
         "AlertId":"ALERT","EntityType":"File","Timestamp":"2026-09-21T00:00:00Z",
         "SHA1":"87662bc3d60e4200ceaf7aae249d1c343f4b83c9","FileName":"evil.exe",
         "FolderPath":"C:\\temp","DeviceId":"1e5bc9d7e413ddd7902c2932e418702b84d0cc07"}}"#;
-    let id = |number: usize| format!("da{:016x}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let id =
+        |number: usize| format!("da{:016x}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     for (piece, first) in (0..count).step_by(2000).enumerate() {
-        let rows = (first..count.min(first + 2000)).flat_map(|number| {
-            rows_of(&sample.replace("ALERT", &id(number)))
-        });
+        let rows = (first..count.min(first + 2000))
+            .flat_map(|number| rows_of(&sample.replace("ALERT", &id(number))));
         let deliveries = vec![delivery(piece as i64, rows.collect(), judge)];
         runtime.block_on(store.intake(deliveries)).expect("it is taken");
     }
@@ -265,7 +260,11 @@ fn open(scale: Scale, judge: &Arc<Judged>, dir: &Path) {
         "8. Alerts that wait for rows",
         &[&format!("{} of them, one row each", table::number(count as f64))],
     );
-    println!("  {:<36}{grown:>10.1} MB  {}", "growth of VmRSS", Target::AtMost(50.0).verdict(grown));
+    println!(
+        "  {:<36}{grown:>10.1} MB  {}",
+        "growth of VmRSS",
+        Target::AtMost(50.0).verdict(grown)
+    );
     println!("  {:<36}{p99:>10.3} ms  {}", "lookup, p99", Target::AtMost(1.0).verdict(p99));
     runtime.block_on(store.close());
 }

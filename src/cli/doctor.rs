@@ -76,6 +76,7 @@ fn line(style: Style, finding: &Finding) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::simulator;
 
     #[tokio::test]
     async fn each_channel_has_a_line_with_what_is_wrong_and_how_to_try_it() {
@@ -131,7 +132,7 @@ notify:
             told[0].text.clone()
         };
         findings.extend(checks::webhooks(&config));
-        findings.push(checks::token(&config.tenants[0]).await);
+        findings.push(checks::token(&config, &config.tenants[0]).await);
         assert!(named(&findings, "siem").contains("openssl rand -base64 32 | sed s/^/whsec_/"));
         assert!(named(&findings, "contoso").contains("client secret of the application in Entra"));
         let how = "`lazaret token new --name dashboard --role ROLE`";
@@ -163,10 +164,63 @@ notify:
         let webhooks = checks::webhooks(&config).unwrap();
         let posted = "senders post to http://127.0.0.1:8443/webhooks/SOURCE";
         assert!(webhooks.text.ends_with(posted), "{webhooks:?}");
-        let token = checks::token(&config.tenants[0]).await;
+        let token = checks::token(&config, &config.tenants[0]).await;
         assert_eq!(token.health, Health::Fail, "{token:?}");
         let asked = format!("asked of http://{closed}, for calls to https://");
         assert!(token.text.contains(&asked), "{token:?}");
+    }
+
+    /// What `doctor` says of the tenant of one source, by the format and the application's roles.
+    async fn said_of_roles(format: &str, roles: &[&str]) -> (Health, String) {
+        let ids = ("11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000");
+        let app = simulator::App {
+            tenant: ids.0.to_owned(),
+            client_id: ids.1.to_owned(),
+            secret: "secret".to_owned(),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        };
+        let settings = simulator::Settings { apps: vec![app], ..Default::default() };
+        let simulator = simulator::Simulator::bind(settings).await.unwrap();
+        let url = simulator.url();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("secret"), "secret").unwrap();
+        let credential = format!("{{client_id: {}, secret: {{file: secret}}}}", ids.1);
+        let tenant = |name, id| {
+            format!(
+                "{{name: {name}, id: {id}, api: '{url}', login: '{url}', credential: {credential}}}"
+            )
+        };
+        let kafka =
+            |format| format!("kafka: {{brokers: ['localhost:1'], topics: [a], format: {format}}}");
+        let (of, other) = (kafka(format), kafka("defender-alert"));
+        let text = format!(
+            "node: a\nlisten: {{admin: {{address: '127.0.0.1:0'}}}}\nstore: {{sqlite: ./data}}\n\
+             rules: ./rules\nsources:\n  \
+             - {{name: siem, tenants: [contoso], {of}}}\n  \
+             - {{name: other, tenants: [fabrikam], {other}}}\ntenants:\n  - {}\n  - {}\n",
+            tenant("contoso", ids.0),
+            tenant("fabrikam", ids.1),
+        );
+        let config = Config::parse(&text, &dir.path().join("lazaret.yaml")).unwrap();
+        let finding = checks::token(&config, &config.tenants[0]).await;
+        (finding.health, finding.text)
+    }
+
+    #[tokio::test]
+    async fn the_role_for_alerts_is_missed_only_where_a_source_may_need_it() {
+        let two = ["Machine.StopAndQuarantine", "Machine.Read.All"];
+        for format in ["defender-alert", "sentinel-incident"] {
+            let (health, text) = said_of_roles(format, &two).await;
+            let says = "the token lacks Alert.Read.All or Alert.ReadWrite.All: grant it";
+            assert!(health == Health::Warn && text.starts_with(says), "{format}: {text}");
+            let three = [two[0], two[1], "Alert.Read.All"];
+            assert_eq!(said_of_roles(format, &three).await.0, Health::Ok, "{format}");
+        }
+        assert_eq!(said_of_roles("graph-alert", &two).await.0, Health::Ok);
+        let (health, text) = said_of_roles("graph-alert", &[]).await;
+        let says =
+            "lacks Machine.StopAndQuarantine, and Machine.Read.All or Machine.ReadWrite.All:";
+        assert!(health == Health::Fail && text.contains(says), "{text}");
     }
 
     #[test]

@@ -12,15 +12,14 @@ use crate::app::{self, settings};
 use crate::config::{Channel, Config, Kind, Secret, Target, Tenant, Verify};
 use crate::domain::audit::Role;
 use crate::io::clock::SystemClock;
-use crate::io::defender::DefenderApi;
+use crate::io::defender::{DefenderApi, missing_roles};
 use crate::io::store::Db;
 use crate::io::{Clock as _, Report, kafka};
 use crate::rules;
 use crate::serve::{Certificate, CertificateFiles};
 
-/// The roles without which no call works: the first, and one of the others.
-const QUARANTINE: &str = "Machine.StopAndQuarantine";
-const READ: [&str; 2] = ["Machine.Read.All", "Machine.ReadWrite.All"];
+/// Formats of which an alert may be read at Defender before it is judged.
+const READ_AT_DEFENDER: [&str; 2] = ["defender-alert", "sentinel-incident"];
 
 pub async fn all(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::new("configuration", Health::Ok, "readable, every key known")];
@@ -31,7 +30,7 @@ pub async fn all(config: &Config) -> Vec<Finding> {
     findings.push(clock());
     findings.extend(store(config).await);
     for tenant in &config.tenants {
-        findings.push(token(tenant).await);
+        findings.push(token(config, tenant).await);
     }
     findings.extend(kafka_sources(config).await);
     findings.extend(channels(config));
@@ -286,7 +285,7 @@ fn sync_time(config: &Config) -> Finding {
     }
 }
 
-pub(super) async fn token(tenant: &Tenant) -> Finding {
+pub(super) async fn token(config: &Config, tenant: &Tenant) -> Finding {
     let check = format!("tenant {}", tenant.name);
     if is_unread(std::iter::once(&tenant.credential.secret)) {
         return not_asked(&check, "no token was asked for");
@@ -304,16 +303,22 @@ pub(super) async fn token(tenant: &Tenant) -> Finding {
         Ok(roles) => roles,
         Err(why) => return Finding::new(&check, Health::Fail, format!("{why}; asked {urls}")),
     };
-    let has = |role: &str| roles.iter().any(|r| r == role);
-    if !has(QUARANTINE) {
-        let text = format!("the token lacks {QUARANTINE}: grant it to the application and consent");
-        return Finding::new(&check, Health::Fail, text);
-    }
-    if !READ.iter().any(|role| has(role)) {
-        let text = format!("the token lacks {} or {}: grant one", READ[0], READ[1]);
-        return Finding::new(&check, Health::Fail, text);
+    let missing = missing_roles(&roles, reads_alerts(config, tenant));
+    if !missing.is_empty() {
+        // Without those for machines nothing works at all.
+        let any_call_works = missing_roles(&roles, false).is_empty();
+        let health = if any_call_works { Health::Warn } else { Health::Fail };
+        let missing = missing.join(", and ");
+        let text = format!("the token lacks {missing}: grant it to the application and consent");
+        return Finding::new(&check, health, text);
     }
     Finding::new(&check, Health::Ok, format!("a token with the roles that are needed, {urls}"))
+}
+
+/// Whether a source of this tenant has alerts that may be read at Defender.
+fn reads_alerts(config: &Config, tenant: &Tenant) -> bool {
+    let mut sources = config.sources.iter().filter(|source| source.tenants.contains(&tenant.name));
+    sources.any(|source| READ_AT_DEFENDER.contains(&source.format()))
 }
 
 async fn kafka_sources(config: &Config) -> Vec<Finding> {
