@@ -132,12 +132,17 @@ impl App {
         // Before anything that may act, or change the rules.
         start::note_start(config, &parts).await?;
         let relays = start::relays(config, &parts, tuning, &stop_relays)?;
-        let intake = start::intake(config, &parts, relays.nudges.clone(), receive)?;
+        let intake = start::intake(config, &parts, &relays, receive, &stop_relays)?;
         let kafka = start::kafka(config, &parts, &send)?;
 
         let statuses = kafka.iter().map(|(name, source)| (name.clone(), source.status()));
-        let reporter =
-            report::Reporter::new(config, &parts, &relays, statuses.collect(), channels.statuses);
+        let watched = report::Watched {
+            relays: relays.statuses.clone(),
+            kafka: statuses.collect(),
+            channels: channels.statuses,
+            asking: intake.asking,
+        };
+        let reporter = report::Reporter::new(config, &parts, watched);
         let mut certificates = Vec::new();
         certificates.extend(webhooks.as_ref().and_then(|listening| listening.certificate()));
         certificates.extend(admin.certificate());
@@ -170,8 +175,8 @@ impl App {
             failed,
             kafka: kafka.into_iter().map(|(_, source)| source).collect(),
             receiver,
-            intake,
-            relays: relays.tasks,
+            intake: intake.task,
+            relays: relays.tasks.into_iter().chain(intake.askers).collect(),
             channels: channels.tasks,
             others,
             certificates,

@@ -51,4 +51,6 @@ pub mod tracker;
 
 pub mod cancel;
 
+pub mod lookup;
+
 pub mod dispatcher;

@@ -27,9 +27,12 @@ mod graph_alert;
 
 pub mod mapped;
 
+mod completed;
+
 mod set;
 
-pub use mapped::Mapped;
+pub use completed::completed;
+pub use mapped::{Hosts, Mapped};
 pub use set::{Formats, NoFormat, Reader};
 pub use split::{Cut, Refused, split};
 
@@ -140,12 +143,13 @@ impl fmt::Display for Format {
 /// where the alert has no time).
 pub fn came_by<'a>(alert: &mut Alert<'a>, tenant: &'a str, source: &'a str, now: Wall) {
     let age = alert.created.map(|created| now.since(created).as_secs());
-    for candidate in &mut alert.candidates {
-        candidate.fields.set_text(Field::AlertTenant, tenant);
-        candidate.fields.set_text(Field::AlertSource, source);
+    let known = alert.known.iter_mut().map(|known| &mut **known);
+    for fields in alert.candidates.iter_mut().map(|one| &mut one.fields).chain(known) {
+        fields.set_text(Field::AlertTenant, tenant);
+        fields.set_text(Field::AlertSource, source);
         if let Some(age) = age {
             let age = i64::try_from(age).unwrap_or(i64::MAX);
-            candidate.fields.set(Field::AlertAge, Value::Number(age));
+            fields.set(Field::AlertAge, Value::Number(age));
         }
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Batches are pipelined: while the store commits one, the next is decoded and judged.
 
+mod asker;
+mod asking;
 mod judge;
+mod source;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,18 +20,22 @@ use moka::sync::Cache;
 use tokio::sync::mpsc;
 
 use crate::domain::breaker::TenantBreakers;
-use crate::domain::decision::{Decision, JoinBounds, JudgedDelivery};
+use crate::domain::decision::{Answered, Decision, Fate, JoinBounds, JudgedDelivery};
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::limiter::Limit;
 use crate::domain::rule::{Mode, Ruleset};
 use crate::formats::Formats;
-use crate::io::{Ack, Acknowledged, Clock, Delivery, NotTaken, Store, StoreError, Taken};
+use crate::io::lookups::LookupStore;
+use crate::io::{Ack, Acknowledged, Api, Clock, Delivery, NotTaken, Store, StoreError, Taken};
 use crate::limits::{
     INTAKE_BATCH, INTAKE_PIPELINE, JOIN_LOOK_EVERY, JOIN_PIECE, ODD_ROWS_PER_SECOND,
 };
 use crate::metrics::Metrics;
 
+pub use asker::Asker;
+pub use asking::Asking;
 use judge::Judging;
-pub use judge::Source;
+pub use source::Source;
 
 /// What intake has to know of the configuration.
 pub struct Settings {
@@ -62,7 +69,6 @@ pub struct Intake {
     shared: Arc<Shared>,
     rules: Arc<ArcSwap<InForce>>,
     store: Arc<dyn Store>,
-    nudge: Nudge,
     metrics: Arc<Metrics>,
 }
 
@@ -70,11 +76,13 @@ pub struct Intake {
 struct Shared {
     settings: Settings,
     clock: Arc<dyn Clock>,
+    nudge: Nudge,
+    asking: Arc<Asking>,
     predicted: Cache<EffectKey, ActionId>,
     /// Of what matched nothing.
-    rows: judge::RowAllowance,
+    rows: source::RowAllowance,
     /// Of what could not be judged whole.
-    odd_rows: judge::RowAllowance,
+    odd_rows: source::RowAllowance,
 }
 
 /// A batch on its way through the store.
@@ -98,10 +106,30 @@ impl Intake {
             .max_capacity(settings.cache)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        let no_match = judge::RowAllowance::new(settings.no_match_rows_per_second);
-        let odd_rows = judge::RowAllowance::new(ODD_ROWS_PER_SECOND);
-        let shared = Arc::new(Shared { settings, clock, predicted, rows: no_match, odd_rows });
-        Self { shared, rules, store, nudge, metrics }
+        let no_match = source::RowAllowance::new(settings.no_match_rows_per_second);
+        let odd_rows = source::RowAllowance::new(ODD_ROWS_PER_SECOND);
+        let asking = Arc::default();
+        let rows = no_match;
+        let shared = Shared { settings, clock, nudge, asking, predicted, rows, odd_rows };
+        Self { shared: Arc::new(shared), rules, store, metrics }
+    }
+
+    /// Whoever asks Defender for one tenant, so that what intake lets wait is judged.
+    pub fn asker(
+        &self,
+        tenant: TenantName,
+        store: Arc<dyn LookupStore>,
+        api: Arc<dyn Api>,
+        alerts: Vec<Limit>,
+        machines: Vec<Limit>,
+    ) -> Asker {
+        let (shared, rules) = (self.shared.clone(), self.rules.clone());
+        Asker { shared, rules, tenant, store, api, alerts, machines }
+    }
+
+    /// Of all tenants' askers.
+    pub fn asking(&self) -> Arc<Asking> {
+        self.shared.asking.clone()
     }
 
     /// Takes deliveries until all senders are gone.
@@ -237,12 +265,9 @@ impl Intake {
     fn acknowledge(&self, ack: Ack, taken: Taken) {
         match taken {
             Taken::Done { answer, effects } => {
-                for (key, owner) in effects {
-                    if self.shared.settings.cache > 0 {
-                        self.shared.predicted.insert(key, owner);
-                    }
-                }
-                self.tell_relays(&answer);
+                self.shared.keep(effects);
+                self.shared.tell_relays(&answer);
+                self.ring_askers(&answer);
                 ack(Ok(Acknowledged::Taken(answer)));
             }
             Taken::Replayed(answer) => ack(Ok(Acknowledged::Replayed(answer))),
@@ -257,7 +282,23 @@ impl Intake {
         }
     }
 
-    fn tell_relays(&self, answer: &crate::domain::decision::Answered) {
+    fn ring_askers(&self, answer: &Answered) {
+        if answer.alerts.iter().any(|alert| alert.fate == Fate::Waiting) {
+            self.shared.asking.ring();
+        }
+    }
+}
+
+impl Shared {
+    fn keep(&self, effects: Vec<(EffectKey, ActionId)>) {
+        for (key, owner) in effects {
+            if self.settings.cache > 0 {
+                self.predicted.insert(key, owner);
+            }
+        }
+    }
+
+    fn tell_relays(&self, answer: &Answered) {
         let acts = answer.alerts.iter().flat_map(|alert| &alert.candidates).any(|candidate| {
             matches!(candidate.decision, Decision::Act { .. } | Decision::Duplicate { .. })
         });
@@ -273,12 +314,4 @@ impl Intake {
 enum Predict {
     FromCache,
     Nothing,
-}
-
-impl Source {
-    /// A source of one format, by its name, that speaks for these tenants, by name and Entra
-    /// tenant id.
-    pub fn new(format: &str, tenants: Vec<(TenantName, uuid::Uuid)>) -> Self {
-        Self { format: format.to_owned(), tenants }
-    }
 }

@@ -16,6 +16,7 @@ pub mod admin;
 mod brakes;
 mod record;
 pub mod recall;
+pub mod lookups;
 pub mod notify;
 
 mod feed;

@@ -2,11 +2,13 @@
 //! configuration; these are the ones nobody should.
 
 mod join;
+mod lookup;
 mod notify;
 
 use std::time::Duration;
 
 pub use join::*;
+pub use lookup::*;
 pub use notify::*;
 
 /// Deliveries in one intake transaction: enough that a sync of the disk is shared by many, few

@@ -7,12 +7,11 @@ use arc_swap::ArcSwap;
 
 use super::Parts;
 use super::reload::Refused;
-use super::start::Relays;
 use super::watch::Watch;
 use crate::config::{Config, Origin};
 use crate::domain::ids::TenantName;
 use crate::domain::time::Wall;
-use crate::intake::InForce;
+use crate::intake::{Asking, InForce};
 use crate::io::clock::SystemClock;
 use crate::io::kafka::KafkaStatus;
 use crate::io::notify::ChannelStatus;
@@ -40,20 +39,20 @@ struct Sources {
     refused: Refused,
     store: Arc<SqliteStore>,
     clock: Arc<SystemClock>,
-    relays: Vec<(TenantName, Arc<RelayStatus>)>,
-    kafka: Vec<(String, Arc<KafkaStatus>)>,
-    channels: Vec<Arc<ChannelStatus>>,
+    watched: Watched,
     watch: Watch,
 }
 
+/// What tells of itself.
+pub(super) struct Watched {
+    pub relays: Vec<(TenantName, Arc<RelayStatus>)>,
+    pub kafka: Vec<(String, Arc<KafkaStatus>)>,
+    pub channels: Vec<Arc<ChannelStatus>>,
+    pub asking: Arc<Asking>,
+}
+
 impl Reporter {
-    pub(super) fn new(
-        config: &Config,
-        parts: &Parts,
-        relays: &Relays,
-        kafka: Vec<(String, Arc<KafkaStatus>)>,
-        channels: Vec<Arc<ChannelStatus>>,
-    ) -> Self {
+    pub(super) fn new(config: &Config, parts: &Parts, watched: Watched) -> Self {
         Self(Arc::new(Sources {
             node: config.node.clone(),
             mode: config.mode.0.as_str(),
@@ -66,9 +65,7 @@ impl Reporter {
             refused: parts.refused.clone(),
             store: parts.store.clone(),
             clock: parts.clock.clone(),
-            relays: relays.statuses.clone(),
-            kafka,
-            channels,
+            watched,
             watch: Watch::new(config),
         }))
     }
@@ -89,9 +86,19 @@ impl Reporter {
             started: from.started,
             now,
             summary: from.store.summary().await?,
-            relays: from.relays.iter().map(|(tenant, status)| relay(tenant, status)).collect(),
-            kafka: from.kafka.iter().map(|(source, status)| kafka(source, status, now)).collect(),
-            channels: from.channels.iter().map(|channel| channel.line()).collect(),
+            relays: from
+                .watched
+                .relays
+                .iter()
+                .map(|(tenant, status)| relay(tenant, status))
+                .collect(),
+            kafka: from
+                .watched
+                .kafka
+                .iter()
+                .map(|(source, status)| kafka(source, status, now))
+                .collect(),
+            channels: from.watched.channels.iter().map(|channel| channel.line()).collect(),
             problems: Vec::new(),
         };
         report.problems.extend(report.store_trouble.clone());
@@ -99,6 +106,10 @@ impl Reporter {
         report.problems.extend(stop_file(&from.stop_file));
         report.problems.extend(problems(&report));
         report.problems.extend(from.watch.problems(now));
+        let untold = from.watched.asking.troubles().into_iter().map(|(tenant, why)| {
+            format!("Defender does not tell what alerts of tenant {tenant} need: {why}")
+        });
+        report.problems.extend(untold);
         let origin = from.origin.clone();
         let changed = tokio::task::spawn_blocking(move || origin.changed()).await;
         report.problems.extend(changed.unwrap_or_default());
@@ -112,7 +123,7 @@ impl Reporter {
 
     /// Names another reader of a consumer group that must be ours alone.
     pub(super) fn foreign_member(&self) -> Option<String> {
-        self.0.kafka.iter().find_map(|(source, status)| {
+        self.0.watched.kafka.iter().find_map(|(source, status)| {
             let member = status.read().foreign_member?;
             Some(format!(
                 "another process reads the consumer group of source {source}: {member}; stop one \

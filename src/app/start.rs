@@ -16,7 +16,7 @@ use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::Clocks;
 use crate::domain::tracker::TrackerSettings;
-use crate::intake::{Intake, Nudge};
+use crate::intake::{Asking, Intake, Nudge};
 use crate::io::admin::{self, Admin, Tokens};
 use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
@@ -86,6 +86,7 @@ pub(super) struct Relays {
     /// Of those who cancel.
     pub cancellers: Arc<[crate::relay::Nudge]>,
     pub statuses: Vec<(TenantName, Arc<RelayStatus>)>,
+    pub apis: Vec<Arc<DefenderApi>>,
 }
 
 pub(super) fn relays(
@@ -100,7 +101,7 @@ pub(super) fn relays(
     let wall_trusted = parts.clock.wall_is_synchronised() && !behind;
     let clocks = Clocks { boot_id: parts.clock.boot_id(), wall_trusted };
     let (mut tasks, mut nudges, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
-    let mut cancellers = Vec::new();
+    let (mut cancellers, mut apis) = (Vec::new(), Vec::new());
     for tenant in &config.tenants {
         let what = format!("tenant {}", tenant.name);
         let wrong = |why: &dyn std::fmt::Display| StartError::new(&what, why);
@@ -110,6 +111,7 @@ pub(super) fn relays(
         let nudge = crate::relay::Nudge::default();
         tasks.push(canceller(tenant, parts, api.clone(), nudge.clone(), stop));
         cancellers.push(nudge);
+        apis.push(api.clone());
         let settings = DispatcherSettings {
             tenant: name.clone(),
             quarantine: settings::limits(&tenant.budgets.quarantine),
@@ -137,7 +139,8 @@ pub(super) fn relays(
             }
         }));
     }
-    Ok(Relays { tasks, nudges: nudges.into(), cancellers: cancellers.into(), statuses })
+    let (nudges, cancellers) = (nudges.into(), cancellers.into());
+    Ok(Relays { tasks, nudges, cancellers, statuses, apis })
 }
 
 fn canceller(
@@ -165,13 +168,22 @@ fn canceller(
     })
 }
 
+/// Intake, and whoever asks Defender for it.
+pub(super) struct Intaking {
+    pub task: JoinHandle<()>,
+    pub askers: Vec<JoinHandle<()>>,
+    pub asking: Arc<Asking>,
+}
+
 pub(super) fn intake(
     config: &Config,
     parts: &Parts,
-    nudges: Arc<[crate::relay::Nudge]>,
+    relays: &Relays,
     deliveries: mpsc::Receiver<Delivery>,
-) -> Started<JoinHandle<()>> {
+    stop: &CancellationToken,
+) -> Started<Intaking> {
     let settings = settings::intake(config).map_err(|why| StartError::new("intake", why))?;
+    let nudges = relays.nudges.clone();
     let nudge: Nudge = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::work));
     let intake = Intake::new(
         settings,
@@ -181,7 +193,16 @@ pub(super) fn intake(
         nudge,
         parts.metrics.clone(),
     );
-    Ok(tokio::spawn(intake.run(deliveries)))
+    let mut askers = Vec::new();
+    for (tenant, api) in config.tenants.iter().zip(&relays.apis) {
+        let name = TenantName::new(&tenant.name);
+        let alerts = settings::limits(&tenant.budgets.alerts);
+        let machines = settings::limits(&tenant.budgets.machines);
+        let asker = intake.asker(name, parts.store.clone(), api.clone(), alerts, machines);
+        askers.push(tokio::spawn(asker.run(stop.clone())));
+    }
+    let asking = intake.asking();
+    Ok(Intaking { task: tokio::spawn(intake.run(deliveries)), askers, asking })
 }
 
 pub(super) fn kafka(

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::candidate::Candidate;
+use serde::{Deserialize, Serialize};
+
+use super::candidate::{Candidate, Fields};
 use super::time::Wall;
 
 /// One decoded alert, borrowed from its payload.
@@ -17,6 +19,42 @@ pub struct Alert<'a> {
     pub created: Option<Wall>,
     /// One for each pair of machine and file. Empty: the alert names no file.
     pub candidates: Vec<Candidate<'a>>,
+    /// What Defender is to be asked before rules can judge it.
+    pub asks: Vec<Ask>,
+    /// For an alert that came without its evidence: what is known of each file that it may have.
+    /// Where no rule can match that, nothing is asked.
+    pub known: Option<Box<Fields<'a>>>,
+}
+
+impl Alert<'_> {
+    /// Borrows nothing any more.
+    pub fn into_owned(self) -> Alert<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let candidates = self.candidates.into_iter().map(|one| Candidate {
+            machine: one.machine,
+            sha1: one.sha1,
+            evidence: one.evidence,
+            fields: one.fields.into_owned(),
+        });
+        Alert {
+            id: owned(self.id),
+            tenant_id: self.tenant_id.map(owned),
+            created: self.created,
+            candidates: candidates.collect(),
+            asks: self.asks,
+            known: self.known.map(|known| Box::new(known.into_owned())),
+        }
+    }
+}
+
+/// What only Defender can tell of an alert.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// An alert of Defender for Endpoint, by its id, with its evidence.
+    Alert(String),
+    /// The machine of a host, by the name that it has elsewhere.
+    Machine(String),
 }
 
 /// Why bytes are no alert of their format. Bounded, one line, without control characters.

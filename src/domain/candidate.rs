@@ -131,6 +131,18 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Borrows nothing any more.
+    pub fn into_owned(self) -> Fields<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Fields(self.0.map(|value| match value {
+            Value::Absent => Value::Absent,
+            Value::Empty => Value::Empty,
+            Value::Text(text) => Value::Text(owned(text)),
+            Value::Number(number) => Value::Number(number),
+            Value::List(list) => Value::List(list.into_iter().map(owned).collect()),
+        }))
+    }
+
     /// Takes over what is absent here.
     pub fn fill(&mut self, from: Self) {
         for (own, other) in self.0.iter_mut().zip(from.0) {

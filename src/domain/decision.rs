@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::action::{Approvals, Class, Coordinates, HoldWhy};
-use super::alert::Alert;
+use super::alert::{Alert, Ask};
 use super::breaker::{Breaker, Load, Rate};
 use super::ids::{ActionId, EffectKey, SourceName, TenantName};
 use super::join::{Row, Waits};
@@ -66,8 +66,8 @@ pub enum Fate {
     NoMatch,
     Unreadable,
     UnknownTenant,
-    /// None yet: rows that complete it are still to come. Answered, never counted: what waits is
-    /// what was received and has no other fate.
+    /// None yet: rows that complete it, or Defender's answers, are still to come. Answered, never
+    /// counted: what waits is what was received and has no other fate.
     Waiting,
 }
 
@@ -224,6 +224,19 @@ pub enum Content {
     },
     /// `no match(no file)` when empty.
     Judged(Vec<Judged>),
+    /// Not judged yet: Defender is asked first.
+    Asks(Asked),
+}
+
+/// What waits for Defender's answers, to be read and judged again with them.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub asks: Vec<Ask>,
+    /// The alert's own text, and the name of its format.
+    pub text: String,
+    pub format: String,
+    /// When it is judged without the answers.
+    pub due: Wall,
 }
 
 /// One delivery, judged, on its way into the store.

@@ -13,7 +13,7 @@ use super::decision::{
     AlertAnswer, Answered, CandidateAnswer, Content, Decision, Draft, Fate, Intent, JudgedDelivery,
     Outcome, Receipt,
 };
-use super::ids::{ActionId, EffectKey, Sha1};
+use super::ids::{ActionId, EffectKey, Sha1, TenantName};
 use super::time::Wall;
 use deciding::Deciding;
 
@@ -217,6 +217,8 @@ pub struct View {
     /// What deny rules, by id, have covered a short while ago. A call stops every copy of a file on
     /// a machine, so what covers one of them covers all.
     pub spared: HashMap<EffectKey, Vec<String>>,
+    /// Tenants of which as many receipts wait for Defender's answers as may.
+    pub asking: HashSet<TenantName>,
 }
 
 /// Decides one delivery. What it has left in `view` counts only where this succeeds.
@@ -254,6 +256,13 @@ fn decide_receipt(
             return Ok(without_candidates(Fate::NoMatch, "no file"));
         }
         Content::Judged(judged) => judged,
+        Content::Asks(_) => match receipt.tenant.as_ref().filter(|of| view.asking.contains(of)) {
+            None => return Ok(without_candidates(Fate::Waiting, "for what Defender is asked")),
+            Some(tenant) => {
+                let why = format!("too many alerts of {tenant} wait for Defender's answers");
+                return Ok(without_candidates(Fate::Incomplete, &why));
+            }
+        },
     };
     let mut candidates = Vec::with_capacity(judged.len());
     for candidate in judged {

@@ -324,7 +324,14 @@ impl Partial {
             .iter()
             .map(|at| self.candidate(&self.files[*at], &shared, created, waits))
             .collect();
-        Alert { id: id.to_owned().into(), tenant_id: None, created, candidates }
+        Alert {
+            id: id.to_owned().into(),
+            tenant_id: None,
+            created,
+            candidates,
+            asks: Vec::new(),
+            known: None,
+        }
     }
 
     fn candidate(

@@ -237,6 +237,14 @@ impl Ruleset {
         acts && matches!(counted, Counted::Matches)
     }
 
+    /// Whether a rule that acts could match, whatever the absent fields turn out to be.
+    pub fn could_match(&self, fields: &Fields<'_>) -> bool {
+        let counted = |rule| unknown::count(&explain_rule(rule, fields));
+        let acting = self.rules.iter().enumerate().filter(|(_, rule)| rule.quarantine().is_some());
+        let mut acting = acting.map(|(place, _)| self.compiled(place));
+        acting.any(|rule| !matches!(counted(rule), Counted::Fails))
+    }
+
     /// What a hold of this rule's actions needs from people; one yes where it is not in the set.
     pub fn approvals(&self, rule: &str) -> Approvals {
         self.quarantine(rule).map(|response| response.approvals.clone()).unwrap_or_default()

@@ -1,5 +1,6 @@
 //! `defender-alert`: the alert object of the Defender for Endpoint API (`GET /api/alerts`), with
-//! `evidence[]` where it was asked for with `$expand=evidence`.
+//! `evidence[]` where it was asked for with `$expand=evidence`. One without evidence is thin: where
+//! a rule could match, Defender is asked for the whole.
 //!
 //! One machine stands in `machineId`. Files are the evidence items of type `File` and `Process`,
 //! never a process's parent. What each key becomes is in [`decode`]. Of these keys, `null` or `[]`
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use super::lenient::{OneOrMany, Text, Texts};
 use super::read::{self, set_known, set_known_or_none};
 use super::{Format, spelling};
-use crate::domain::alert::{Alert, Unreadable};
+use crate::domain::alert::{Alert, Ask, Unreadable};
 use crate::domain::candidate::{Candidate, Field, Fields, Incomplete, Value};
 use crate::domain::ids::MachineId;
 use crate::domain::time::Wall;
@@ -129,6 +130,7 @@ pub(super) fn decode(alert: &str) -> Result<Alert<'_>, Unreadable> {
     let tenant_id = read::tenant(std::mem::take(&mut raw.aad_tenant_id));
     let machine = read::machine("machineId", &raw.machine_id);
     let mut files = std::mem::take(&mut raw.evidence).0;
+    let is_thin = files.is_empty();
     files.retain(|item| entity(&item.entity_type).is_some());
     let count = read::file_count(files.len())?;
     let created = read::time(&raw.alert_creation_time);
@@ -137,9 +139,16 @@ pub(super) fn decode(alert: &str) -> Result<Alert<'_>, Unreadable> {
     shared.set(Field::AlertId, Value::Text(id.clone()));
     shared.set(Field::AlertFiles, count);
     shared.set(Field::AlertMachines, Value::Number(machines));
-    let candidates =
+    let candidates: Vec<_> =
         files.into_iter().map(|file| candidate(file, &shared, &machine, created)).collect();
-    Ok(Alert { id, tenant_id, created, candidates })
+    // A list that was not asked for evidence has `[]` for it, as an alert has that has none.
+    let (mut asks, mut known) = (Vec::new(), None);
+    if is_thin {
+        asks.push(Ask::Alert(id.to_string()));
+        shared.set(Field::AlertFiles, Value::Absent);
+        known = Some(Box::new(shared));
+    }
+    Ok(Alert { id, tenant_id, created, candidates, asks, known })
 }
 
 /// What every candidate of an alert shares: `alert.*` and `machine.*`.

@@ -194,7 +194,7 @@ pub(super) fn decode(alert: &str) -> Result<Alert<'_>, Unreadable> {
     shared.set(Field::AlertMachines, read::count(machines.named));
     let files = evidence.into_iter().filter(Evidence::is_file);
     let candidates = files.map(|file| candidate(file, &shared, &machines, created)).collect();
-    Ok(Alert { id, tenant_id, created, candidates })
+    Ok(Alert { id, tenant_id, created, candidates, asks: Vec::new(), known: None })
 }
 
 /// What every candidate of an alert shares: `alert.*`.

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 
 use super::lenient::Text;
 use super::read;
-use crate::domain::alert::{Alert, Unreadable};
+use crate::domain::alert::{Alert, Ask, Unreadable};
 use crate::domain::candidate::{Candidate, Field, Fields, Incomplete, Value};
 use crate::domain::ids::{MachineId, Sha1};
 use crate::domain::time::Wall;
+use crate::limits;
 
 mod hosts;
 
@@ -24,7 +25,7 @@ mod path;
 
 mod told;
 
-pub use hosts::Hosts;
+pub use hosts::{Hosts, label_of};
 pub use mapping::{HashName, Kind, Mapping, Part, Read, Time, Values, Words, kind};
 pub use path::{NoPath, Path, Start};
 pub use told::{Explained, Told};
@@ -45,6 +46,10 @@ pub struct Mapped {
     pub words: Words,
     /// How a machine that is no id of Defender's is found.
     pub hosts: Option<Hosts>,
+    /// Whether Defender is asked which machine a host is that `hosts` does not have.
+    pub asks_defender: bool,
+    /// What Defender has told, where it was asked.
+    pub told: Option<Hosts>,
 }
 
 /// Where pairs of file and machine stand.
@@ -84,16 +89,26 @@ struct Reading {
     tenant_id: Option<Cow<'static, str>>,
     created: Option<Wall>,
     candidates: Vec<(Candidate<'static>, Vec<Told>)>,
+    /// Hosts that Defender may know.
+    asks: BTreeSet<String>,
 }
 
 impl Mapped {
     /// See [`super::Format::decode`]. All of the alert is parsed; two equal keys anywhere in it
     /// make it unreadable.
     pub fn decode(&self, alert: &str) -> Result<Alert<'static>, Unreadable> {
-        let Reading { id, tenant_id, created, candidates } =
+        let Reading { id, tenant_id, created, candidates, asks } =
             self.read(alert, &mut Tale::default())?;
         let candidates = candidates.into_iter().map(|(candidate, _)| candidate).collect();
-        Ok(Alert { id: id?, tenant_id, created, candidates })
+        let asks = asks.into_iter().map(Ask::Machine).collect();
+        Ok(Alert { id: id?, tenant_id, created, candidates, asks, known: None })
+    }
+
+    /// As [`decode`](Self::decode), where Defender has told which machines some hosts are.
+    pub fn decode_knowing(&self, alert: &str, told: &Hosts) -> Result<Alert<'static>, Unreadable> {
+        let mut knowing = self.clone();
+        knowing.told = self.asks_defender.then(|| told.clone());
+        knowing.decode(alert)
     }
 
     /// What is read of an alert, from where, and what is not, for whoever writes the format.
@@ -150,8 +165,9 @@ impl Mapped {
         for block in &self.candidates {
             self.pairs(block, &root, &root, &shared, tale, &mut pairs)?;
         }
-        let candidates = self.complete(pairs, created)?;
-        Ok(Reading { id, tenant_id, created, candidates })
+        let mut asks = BTreeSet::new();
+        let candidates = self.complete(pairs, created, &mut asks)?;
+        Ok(Reading { id, tenant_id, created, candidates, asks })
     }
 
     /// Reads fields into a pair. One that can't be used is left out, with the reason in `told`.
@@ -213,10 +229,11 @@ impl Mapped {
         &self,
         pairs: Vec<Pair>,
         created: Option<Wall>,
+        asks: &mut BTreeSet<String>,
     ) -> Result<Vec<(Candidate<'static>, Vec<Told>)>, Unreadable> {
         let mut candidates = Vec::with_capacity(pairs.len());
         for Pair { mut fields, machine, sha1, told } in pairs {
-            let machine = self.machine(machine);
+            let machine = self.machine(machine, asks);
             if let Ok(machine) = &machine {
                 fields.set_text(Field::MachineId, machine.to_string());
             }
@@ -233,13 +250,31 @@ impl Mapped {
         Ok(candidates)
     }
 
-    fn machine(&self, said: Said) -> Result<MachineId, Incomplete> {
+    /// A host is looked up in the list of the format, then among what Defender has told; where that
+    /// is nothing yet, it is to be asked.
+    fn machine(&self, said: Said, asks: &mut BTreeSet<String>) -> Result<MachineId, Incomplete> {
         const KEY: &str = "machine.id";
-        match (said, &self.hosts) {
-            (Said::Unusable(why), _) => Err(Incomplete(format!("{KEY} {why}"))),
-            (Said::Text(host), Some(hosts)) => MachineId::parse(&host)
-                .or_else(|_| hosts.find(&host).map_err(|why| Incomplete(format!("{KEY} {why}")))),
-            (said, _) => read::machine(KEY, &text(said)),
+        let incomplete = |why| Incomplete(format!("{KEY} {why}"));
+        let host = match said {
+            Said::Unusable(why) => return Err(incomplete(why)),
+            Said::Text(host) if self.hosts.is_some() || self.asks_defender => host,
+            said => return read::machine(KEY, &text(said)),
+        };
+        if let Ok(machine) = MachineId::parse(&host) {
+            return Ok(machine);
+        }
+        let listed = self.hosts.as_ref().map(|hosts| hosts.find(&host));
+        match (listed, &self.told) {
+            (Some(Ok(machine)), _) => Ok(machine),
+            (Some(Err(why)), _) if !self.asks_defender => Err(incomplete(why)),
+            (_, Some(told)) => told.find(&host).map_err(incomplete),
+            (_, None) => {
+                if asks.len() < limits::ASKS_PER_ALERT && hosts::label_of(&host).is_some() {
+                    asks.insert(host.clone());
+                }
+                let shown: String = host.chars().filter(|c| !c.is_control()).take(64).collect();
+                Err(incomplete(format!("is the host {shown:?}: Defender is asked which one it is")))
+            }
         }
     }
 }

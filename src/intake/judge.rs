@@ -1,55 +1,24 @@
 //! From a delivery's bytes to judged receipts: split, decode, judge, guard. Touches no store.
 
-use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{InForce, Predict, Shared};
 use crate::domain::action::Coordinates;
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, Ask, Unreadable};
 use crate::domain::breaker::{Breaker, Rate};
 use crate::domain::candidate::Candidate;
 use crate::domain::decision::{
-    Content, Decision, Draft, From, Intent, JoinBounds, Joins, Judge, Judged, JudgedDelivery,
-    Outcome, Prepared, Receipt,
+    Asked, Content, Decision, Draft, From, Intent, JoinBounds, Joins, Judge, Judged,
+    JudgedDelivery, Outcome, Prepared, Receipt,
 };
 use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
+use crate::domain::lookup::Told;
 use crate::domain::rule::Judgement;
 use crate::domain::time::{Wall, rough_span, written_span};
 use crate::formats::{self, Cut, Refused, Streamed};
 use crate::io::{Delivery, NotTaken};
 use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
-
-/// What one source delivers, and for whom it speaks.
-#[derive(Clone, Debug)]
-pub struct Source {
-    pub(super) format: String,
-    /// Name and Entra tenant id.
-    pub(super) tenants: Vec<(TenantName, uuid::Uuid)>,
-}
-
-/// How many rows of one kind may still be kept in this second.
-pub(super) struct RowAllowance {
-    per_second: u32,
-    /// The second, and how many were kept in it.
-    used: Mutex<(i64, u32)>,
-}
-
-impl RowAllowance {
-    pub(super) fn new(per_second: u32) -> Self {
-        Self { per_second, used: Mutex::new((0, 0)) }
-    }
-
-    fn take(&self, now: Wall) -> bool {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let second = now.0.div_euclid(1_000_000);
-        if second > used.0 {
-            *used = (second, 0);
-        }
-        let allowed = used.1 < self.per_second;
-        used.1 += u32::from(allowed);
-        allowed
-    }
-}
 
 /// Judges by the rules and formats of one moment.
 pub(super) struct Judging {
@@ -155,11 +124,80 @@ impl Judging {
             coordinates: &delivery.coordinates,
             at: delivery.received.wall,
         };
+        if let Some(receipt) = self.asks(delivery, text, &alert, &from) {
+            return receipt;
+        }
         let mut receipt = self.receipt(alert, &from, self.predict);
         let by_webhook = matches!(delivery.coordinates, Coordinates::Webhook { .. });
         let drafted = receipt.outcomes().any(|outcome| matches!(outcome, Outcome::Draft(_)));
         receipt.raw = (by_webhook && drafted).then(|| Arc::from(text.as_bytes()));
         receipt
+    }
+
+    /// The receipt of an alert for which Defender is to be asked first, since a rule could match
+    /// what it would tell.
+    fn asks(
+        &self,
+        delivery: &Delivery,
+        text: &str,
+        alert: &Alert<'_>,
+        from: &From<'_>,
+    ) -> Option<Receipt> {
+        if alert.asks.is_empty() || self.too_old(alert, from.at).is_some() {
+            return None;
+        }
+        let mut alert = alert.clone();
+        let (tenant, source) = (from.tenant.as_str(), from.source.as_str());
+        formats::came_by(&mut alert, tenant, source, from.at);
+        let could_match = |fields| self.in_force.ruleset.could_match(fields);
+        let is_worth_it = match &alert.known {
+            Some(known) => could_match(known),
+            None => alert.candidates.iter().any(|one| one.machine.is_err()),
+        };
+        let format = self.shared.settings.sources[&delivery.source].format.clone();
+        let due = from.at + self.shared.settings.alert_age_max;
+        let asked = Asked { asks: alert.asks, text: text.to_owned(), format, due };
+        is_worth_it.then(|| Receipt {
+            tenant: Some(from.tenant.clone()),
+            alert_id: alert.id.into_owned(),
+            content: Content::Asks(asked),
+            raw: None,
+            keep_row: true,
+            joined: None,
+        })
+    }
+
+    /// Judges an alert again, with what Defender has told.
+    pub(super) fn completed(
+        &self,
+        asked: &Asked,
+        answers: &BTreeMap<Ask, Told>,
+        from: &From<'_>,
+    ) -> Receipt {
+        let reader = self.in_force.formats.find(&asked.format);
+        let completed = match reader {
+            Ok(reader) => formats::completed(reader, &asked.text, answers),
+            Err(why) => Err(Unreadable(why.to_string())),
+        };
+        let mut receipt = match completed {
+            Ok((alert, Some(lacks))) if alert.candidates.is_empty() => {
+                self.judge(alert, Some(lacks), from)
+            }
+            Ok((alert, _)) => self.receipt(alert, from, Predict::Nothing),
+            Err(Unreadable(why)) => self.lacking(String::new(), why, from),
+        };
+        let drafted = receipt.outcomes().any(|outcome| matches!(outcome, Outcome::Draft(_)));
+        let by_webhook = matches!(from.coordinates, Coordinates::Webhook { .. });
+        receipt.raw = (by_webhook && drafted).then(|| Arc::from(asked.text.as_bytes()));
+        receipt.joined = Some(from.source.clone());
+        receipt
+    }
+
+    /// The receipt of an alert that can't be judged at all.
+    fn lacking(&self, alert_id: String, what: String, from: &From<'_>) -> Receipt {
+        let (machine, sha1) = Default::default();
+        let outcome = Outcome::Settled(Decision::Incomplete { what });
+        self.settled(alert_id, vec![Judged { machine, sha1, outcome }], from)
     }
 
     fn receipt(&self, alert: Alert<'_>, from: &From<'_>, predict: Predict) -> Receipt {
@@ -307,11 +345,10 @@ impl Judge for Judging {
     fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Receipt {
         let Some(what) = lacks else { return self.receipt(alert, from, Predict::Nothing) };
         let outcome = || Outcome::Settled(Decision::Incomplete { what: what.clone() });
-        let mut all: Vec<_> = alert.candidates.iter().map(|one| judged(one, outcome())).collect();
-        if all.is_empty() {
-            let (machine, sha1) = Default::default();
-            all.push(Judged { machine, sha1, outcome: outcome() });
+        if alert.candidates.is_empty() {
+            return self.lacking(alert.id.into_owned(), what, from);
         }
+        let all = alert.candidates.iter().map(|one| judged(one, outcome())).collect();
         self.settled(alert.id.into_owned(), all, from)
     }
 
@@ -330,24 +367,4 @@ fn judged(candidate: &Candidate<'_>, outcome: Outcome) -> Judged {
         sha1: candidate.sha1.as_ref().map(Sha1::to_string).unwrap_or_default(),
         outcome,
     }
-}
-
-impl Source {
-    /// The tenant an alert belongs to, or what it names that this source does not speak for.
-    fn tenant_of(&self, tenant_id: &Option<Cow<'_, str>>) -> Result<&TenantName, String> {
-        match (tenant_id, &self.tenants[..]) {
-            (Some(named), tenants) => {
-                let id = uuid::Uuid::try_parse(named).ok();
-                let known = tenants.iter().find(|(_, known)| Some(*known) == id);
-                known.map(|(name, _)| name).ok_or_else(|| bounded(named, 64))
-            }
-            (None, [(only, _)]) => Ok(only),
-            (None, _) => Err("(none: this source speaks for several)".to_owned()),
-        }
-    }
-}
-
-/// The start of untrusted text, without control characters.
-fn bounded(text: &str, chars: usize) -> String {
-    text.chars().take(chars).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -24,9 +24,13 @@ mod breakers;
 
 mod offsets;
 
+mod lookups;
+
 mod partials;
 
 mod receipts;
+
+mod view;
 
 mod pauses;
 

@@ -138,7 +138,8 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>, name: &str) -> Option<Forma
     let candidates = notes.required(root, entries, "the format", "candidates");
     let candidates = candidates.map(|node| pairs::read(notes, node));
     let words = read_words(notes, entries);
-    let hosts = find(entries, "machine").and_then(|node| read_hosts(notes, node));
+    let machine = find(entries, "machine").map(|node| read_machine(notes, node));
+    let machine = machine.unwrap_or_default();
     let cases = find(entries, "tests").map(|node| trial::read(notes, node)).unwrap_or_default();
     if cases.is_empty() {
         notes.warning(&root.place, "the format has no tests, so nobody knows what it reads");
@@ -151,7 +152,9 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>, name: &str) -> Option<Forma
         tenant_id: alert.tenant_id,
         candidates: candidates?,
         words,
-        hosts,
+        hosts: machine.hosts,
+        asks_defender: machine.asks_defender,
+        told: None,
     };
     let description = description.unwrap_or_default().trim().to_owned();
     Some(FormatFile { mapped, description, cases })
@@ -197,15 +200,28 @@ fn read_words(notes: &mut Notes<'_>, entries: &Entries) -> Words {
     words
 }
 
-/// `machine: {lookup: LIST.csv}`.
-fn read_hosts(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Hosts> {
-    let entries = notes.entries(node, "machine")?;
-    for (key, _) in entries {
-        if key.value != "lookup" {
-            notes.unknown_key(key, "machine", &["lookup"]);
+/// How a host becomes a machine.
+#[derive(Default)]
+struct Machine {
+    hosts: Option<Hosts>,
+    asks_defender: bool,
+}
+
+/// `machine: {lookup: LIST.csv, defender: true}`, one of them or both.
+fn read_machine(notes: &mut Notes<'_>, node: &At<Node>) -> Machine {
+    let mut machine = Machine::default();
+    for (key, value) in notes.entries(node, "machine").unwrap_or_default() {
+        match (key.value.as_str(), &value.value) {
+            ("lookup", _) => machine.hosts = read_hosts(notes, value),
+            ("defender", Node::Bool(does)) => machine.asks_defender = *does,
+            ("defender", _) => notes.error(&value.place, "defender is true or false"),
+            _ => notes.unknown_key(key, "machine", &["lookup", "defender"]),
         }
     }
-    let node = find(entries, "lookup")?;
+    machine
+}
+
+fn read_hosts(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Hosts> {
     let text = notes.text(node, "lookup")?;
     let name = text.strip_suffix(".csv").filter(|name| list::is_name(name));
     let found = name.and_then(|name| notes.lists.get(name)).filter(|list| list.is_csv());

@@ -11,6 +11,7 @@ mod configuration;
 mod dependencies;
 mod kafka;
 mod line;
+mod lookups;
 mod notify;
 mod readme;
 mod recall;

@@ -53,6 +53,16 @@ impl Hosts {
     }
 }
 
+/// The first label of a host's name, by which Defender is asked for it. An address has none, and
+/// neither has a name that no machine can have.
+pub fn label_of(host: &str) -> Option<String> {
+    let name = plain(host);
+    let (label, _) = label(&name)?;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let is_label = !label.is_empty() && label.len() <= 63 && label.bytes().all(fits);
+    is_label.then(|| label.to_owned())
+}
+
 /// As names are compared: without case, and without the dot that ends a full one.
 fn plain(host: &str) -> String {
     host.trim().trim_end_matches('.').to_lowercase()

@@ -40,6 +40,8 @@ fn mapped(candidates: Vec<Block>) -> Mapped {
         candidates,
         words: Words::default(),
         hosts: None,
+        asks_defender: false,
+        told: None,
     }
 }
 
@@ -385,4 +387,35 @@ file.name $.files[0].name -
 "
     );
     assert_eq!(explained.unread, ["$.extra['b c'][0]", "$.files[0].size"]);
+}
+
+#[test]
+fn a_host_that_no_list_has_is_asked_for_and_then_known() {
+    let id = |n: u8| MachineId::from_bytes([n; 20]);
+    let fields = [(Field::MachineId, "@.host"), (Field::FileSha1, "@.sha1")];
+    let mut mapped = mapped(vec![block(&["$.files[*]"], &fields)]);
+    mapped.asks_defender = true;
+    mapped.hosts = Some(Hosts::new("machines.csv", [("pc1.example", id(1))]));
+    let sha1 = "2af58d1c7e9034b6d8c2a1f7405e9b63cc18d702";
+    let file = |host: &str| format!(r#"{{"host":{host:?},"sha1":"{sha1}"}}"#);
+    let hosts = ["pc1.example", "pc2.example", "10.0.0.1", "pc 3", &id(4).to_string()];
+    let files = hosts.map(file).join(",");
+    let alert = format!(r#"{{"id":"a","files":[{files}]}}"#);
+    let read = mapped.decode(&alert).unwrap();
+    assert_eq!(read.asks, [Ask::Machine("pc2.example".to_owned())]);
+    let machines: Vec<_> = read.candidates.iter().map(|one| one.machine.clone().ok()).collect();
+    assert_eq!(machines, [Some(id(1)), None, None, None, Some(id(4))]);
+    let told = Hosts::new("Defender", [("PC2.example", id(2)), ("pc1.example", id(9))]);
+    let read = mapped.decode_knowing(&alert, &told).unwrap();
+    let machines: Vec<_> = read.candidates.iter().map(|one| one.machine.clone().ok()).collect();
+    assert_eq!(
+        machines,
+        [Some(id(1)), Some(id(2)), None, None, Some(id(4))],
+        "the list goes first"
+    );
+    assert!(read.asks.is_empty());
+    let why = read.candidates[2].machine.clone().unwrap_err();
+    assert_eq!(why.0, "machine.id is the host \"10.0.0.1\", which Defender does not have");
+    mapped.asks_defender = false;
+    assert!(mapped.decode(&alert).unwrap().asks.is_empty());
 }

@@ -110,6 +110,10 @@ impl Db {
         self.alone(|db| intake::mature(db, now, judge))
     }
 
+    pub fn looked_up(&mut self, receipt: i64, of: &JudgedDelivery) -> Result<Taken, StoreError> {
+        self.alone(|db| intake::looked_up(db, receipt, of))
+    }
+
     pub fn begin(&mut self, attempt: &NewAttempt, guard: &dyn Guard) -> Result<Begun, StoreError> {
         self.alone(|db| db.begin_unless_stopped(attempt, guard))
     }

@@ -9,13 +9,14 @@ use rusqlite::{Connection, params};
 use super::db::Db;
 use super::fault::Fault;
 use super::offsets::{Positions, Turn};
-use super::{actions, breakers, effects, partials, pauses, receipts};
+use super::view::{self, drafts};
+use super::{actions, breakers, effects, lookups, partials, receipts};
 use crate::domain::action::{Coordinates, StateName};
 use crate::domain::breaker::{Breaker, Gauge, Place};
-use crate::domain::decision::{Answered, Draft, Fate, Judge, JudgedDelivery, Outcome, Receipt};
-use crate::domain::dedupe::{self, Decided, Effect, View};
+use crate::domain::decision::{Answered, Content, Fate, Judge, JudgedDelivery};
+use crate::domain::dedupe::{self, Decided, Effect};
 use crate::domain::gather::Gathered;
-use crate::domain::ids::{ActionId, EffectKey, Sha1, SourceName, TenantName};
+use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::time::Wall;
 use crate::io::{StoreError, Taken};
 
@@ -52,20 +53,36 @@ pub(super) fn mature(db: &mut Db, now: Wall, judge: &dyn Judge) -> Result<Vec<Ta
             receipts: gathered.receipts.drain(..).collect(),
             joins: None,
         };
-        let one = db.savepoint(|db| {
-            let mut piece = Piece::default();
-            let one = slice::from_ref(&gathered);
-            let taken = piece.decide(&db.connection, db.queue_max, &delivery, one)?;
-            piece.write_counters(&db.connection)?;
-            piece.held.write(&db.connection)?;
-            Ok(taken)
-        });
-        match one {
+        match db.savepoint(|db| alone(db, &delivery, slice::from_ref(&gathered))) {
             Ok(one) => taken.push(one),
             Err(fault) if db.transaction_is_lost() || fault.is_io() => return Err(fault),
             Err(fault) => taken.push(Taken::Failed(fault.told(db.place()))),
         }
     }
+    Ok(taken)
+}
+
+/// Ends a receipt that waited for Defender's answers.
+pub(super) fn looked_up(db: &mut Db, receipt: i64, of: &JudgedDelivery) -> Result<Taken, Fault> {
+    db.savepoint(|db| {
+        if !lookups::end(&db.connection, receipt)? {
+            return Ok(Taken::Replayed(Answered::default()));
+        }
+        match alone(db, of, &[])? {
+            done @ Taken::Done { .. } => Ok(done),
+            // Rolled back, so that it waits on.
+            Taken::Failed(why) => Err(why.into()),
+            _ => Err(Fault::invalid("a receipt that was looked up is not prepared in full")),
+        }
+    })
+}
+
+/// One delivery that no source has just brought, in a piece of its own.
+fn alone(db: &Db, delivery: &JudgedDelivery, gathered: &[Gathered]) -> Result<Taken, Fault> {
+    let mut piece = Piece::default();
+    let taken = piece.decide(&db.connection, db.queue_max, delivery, gathered)?;
+    piece.write_counters(&db.connection)?;
+    piece.held.write(&db.connection)?;
     Ok(taken)
 }
 
@@ -142,12 +159,8 @@ impl<'d> Piece<'d> {
         delivery: &JudgedDelivery,
         gathered: &[Gathered],
     ) -> Result<Taken, Fault> {
-        let mut view = View {
-            effects: rows_of(db, delivery)?,
-            gauges: self.gauges_of(db, delivery)?,
-            recalled: recalled(db, delivery)?,
-            spared: spared(db, delivery)?,
-        };
+        let mut view = view::read(db, delivery)?;
+        view.gauges = self.gauges_of(db, delivery)?;
         let Ok(decided) = dedupe::decide(&mut view, delivery) else {
             return Ok(Taken::NotPrepared);
         };
@@ -223,6 +236,11 @@ impl<'d> Piece<'d> {
     ) -> Result<(), Fault> {
         let mut received = 0;
         for (receipt, alert) in delivery.receipts.iter().zip(&answer.alerts) {
+            if let (Content::Asks(asked), Fate::Waiting) = (&receipt.content, alert.fate) {
+                lookups::insert(db, delivery, receipt, asked)?;
+                received += 1;
+                continue;
+            }
             let source = receipt.joined.as_ref().unwrap_or(&delivery.source);
             *self.fates.entry((source.clone(), alert.fate)).or_default() += 1;
             received += i64::from(receipt.joined.is_none());
@@ -269,45 +287,6 @@ impl<'d> Piece<'d> {
     }
 }
 
-/// The rows of all effects that a delivery may touch.
-fn rows_of(
-    db: &Connection,
-    delivery: &JudgedDelivery,
-) -> Result<HashMap<EffectKey, Effect>, Fault> {
-    let mut rows = HashMap::new();
-    for key in keys(delivery) {
-        if !rows.contains_key(key)
-            && let Some(effect) = effects::load(db, key)?
-        {
-            rows.insert(key.clone(), effect);
-        }
-    }
-    Ok(rows)
-}
-
-fn spared(
-    db: &Connection,
-    delivery: &JudgedDelivery,
-) -> Result<HashMap<EffectKey, Vec<String>>, Fault> {
-    let mut spared = HashMap::new();
-    for key in keys(delivery) {
-        if let Some(by) = effects::spared(db, key, delivery.received)? {
-            spared.insert(key.clone(), by);
-        }
-    }
-    Ok(spared)
-}
-
-fn recalled(db: &Connection, delivery: &JudgedDelivery) -> Result<HashSet<Sha1>, Fault> {
-    let mut recalled = HashSet::new();
-    for draft in drafts(delivery).filter(|draft| draft.prepared.is_some()) {
-        if pauses::is_recalled(db, draft.key.sha1)? {
-            recalled.insert(draft.key.sha1);
-        }
-    }
-    Ok(recalled)
-}
-
 fn write(
     db: &Connection,
     rows: &HashMap<EffectKey, Effect>,
@@ -347,20 +326,4 @@ fn owners(
         .filter(|draft| seen.insert(&draft.key))
         .filter_map(|draft| Some((draft.key.clone(), rows.get(&draft.key)?.owner.id)))
         .collect()
-}
-
-fn drafts(delivery: &JudgedDelivery) -> impl Iterator<Item = &Draft> {
-    delivery.receipts.iter().flat_map(Receipt::outcomes).filter_map(|outcome| match outcome {
-        Outcome::Draft(draft) => Some(&**draft),
-        _ => None,
-    })
-}
-
-/// Of all effects that it may touch, some of them more than once.
-fn keys(delivery: &JudgedDelivery) -> impl Iterator<Item = &EffectKey> {
-    delivery.receipts.iter().flat_map(Receipt::outcomes).filter_map(|outcome| match outcome {
-        Outcome::Draft(draft) => Some(&draft.key),
-        Outcome::Protected { key, .. } => Some(key),
-        Outcome::Settled(_) => None,
-    })
 }

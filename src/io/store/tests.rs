@@ -5,6 +5,8 @@ mod intake;
 
 mod partials;
 
+mod lookups;
+
 mod offsets;
 
 mod relay;

@@ -54,7 +54,8 @@ const COUNTS: &str = "SELECT COALESCE(s.tenant, a.tenant), COALESCE(s.state, a.s
     WHERE counted <> there";
 
 const BALANCE: &str = "SELECT r.source, r.count, COALESCE(SUM(c.count), 0) AS fates,
-        (SELECT COUNT(*) FROM partials p WHERE p.source = r.source AND p.due IS NOT NULL) AS waiting
+        (SELECT COUNT(*) FROM partials p WHERE p.source = r.source AND p.due IS NOT NULL)
+            + (SELECT COUNT(*) FROM lookups l WHERE l.source = r.source) AS waiting
     FROM received r LEFT JOIN counters c ON c.source = r.source
     GROUP BY r.source HAVING r.count <> fates + waiting";
 

@@ -120,6 +120,9 @@ pub(super) fn run(mapped: &Mapped, case: &Case, sample: &str) -> Result<(), Stri
     let cuts = split(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
     let mut mapped = mapped.clone();
     let hosts = case.machines.iter().map(|(host, id)| (host.as_str(), *id));
+    if mapped.asks_defender {
+        mapped.told = Some(Hosts::new("Defender", hosts.clone()));
+    }
     mapped.hosts = mapped.hosts.map(|listed| Hosts::new(&listed.list, hosts));
     let mut candidates = Vec::new();
     let format = Reader::Mapped(Arc::new(mapped));

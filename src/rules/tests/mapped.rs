@@ -111,6 +111,7 @@ fn every_mistake_is_told_with_its_place() {
         ("empty: [none]", "empty: [5]", "11:9: error: empty has a number; it has to be a text"),
         ("machines.csv", "hosts.csv", "13:11: error: there is no lists/hosts.csv; lookup names"),
         ("lookup:", "look_up:", "13:3: error: machine has no key \"look_up\"; did you mean look"),
+        ("lookup:", "defender: 1\n  lookup:", "13:13: error: defender is true or false"),
         ("samples/own.json", "samples/no.json", "16:12: error: samples/no.json can't be read"),
         ("samples/own.json", "../own.json", "16:12: error: alert is a path below the rules"),
         ("alert.severity: High", "alert.severity: Low", "19:7: error: test \"reads\" fails: pair"),

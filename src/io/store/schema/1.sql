@@ -163,8 +163,22 @@ CREATE TABLE joins (
     bytes  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Receipts that wait for Defender's answers, as they came.
+CREATE TABLE lookups (
+    sequence    INTEGER PRIMARY KEY,
+    tenant      TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    coordinates TEXT NOT NULL,
+    received    INTEGER NOT NULL,
+    due         INTEGER NOT NULL,
+    asks        TEXT NOT NULL,
+    format      TEXT NOT NULL,
+    text        TEXT NOT NULL
+) STRICT;
+CREATE INDEX lookups_tenant ON lookups (tenant, sequence);
+
 -- Counted in the intake transaction, apart from each other: received = Σ fates, and what waits in
--- `partials`.
+-- `partials` and `lookups`.
 CREATE TABLE counters (
     source TEXT NOT NULL,
     fate   TEXT NOT NULL,

@@ -1,0 +1,225 @@
+//! What Defender is asked so that an alert can be judged: its evidence, or which machine a host is.
+//!
+//! Which question comes next, and when a receipt has all the answers it can get. A question that
+//! several receipts have is asked once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::alert::Ask;
+use super::answer::Fetched;
+use super::ids::MachineId;
+use super::limiter::{Limit, Limiter, NotNow, Permit, Slot};
+use super::time::{Boot, Now, Wall};
+use super::tracker::doubling;
+use crate::limits;
+
+/// A receipt that waits for answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub receipt: i64,
+    pub asks: Vec<Ask>,
+    /// When it ends without them.
+    pub due: Wall,
+}
+
+/// What a question came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The alert's own text, with its evidence.
+    Alert(String),
+    /// Machines that are active and onboarded, by their names, of which one may be meant.
+    Machines(Vec<(String, MachineId)>),
+    /// It can't be told, and why.
+    Nothing(String),
+}
+
+/// One call to make. The slot goes back with its answer.
+#[derive(Debug)]
+pub struct Question {
+    pub permit: Permit,
+    pub slot: Slot,
+    pub ask: Ask,
+}
+
+/// What is to be done now, and when to look again where that is nothing.
+#[derive(Debug)]
+pub struct Plan {
+    /// Receipts that have their answers.
+    pub done: Vec<(i64, BTreeMap<Ask, Told>)>,
+    pub question: Option<Question>,
+    pub wake: Boot,
+}
+
+/// The questions of one tenant: one call at a time, each endpoint within a budget of its own.
+#[derive(Debug)]
+pub struct Lookups {
+    alerts: Limiter,
+    machines: Limiter,
+    /// Answers, until they are too old to be used again.
+    known: BTreeMap<Ask, (Told, Boot)>,
+    waits: BTreeMap<Ask, Wait>,
+    /// Why the last question has no answer, until one has.
+    trouble: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Wait {
+    /// Answers that Defender does not know it.
+    not_found: u32,
+    tries: u32,
+    until: Boot,
+    text: String,
+}
+
+impl Lookups {
+    /// `alerts` and `machines` are the limits of these endpoints; what an earlier run used of them
+    /// is not known.
+    pub fn new(alerts: Vec<Limit>, machines: Vec<Limit>, now: Boot) -> Self {
+        Self {
+            alerts: Limiter::paced(alerts, now),
+            machines: Limiter::paced(machines, now),
+            known: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            trouble: None,
+        }
+    }
+
+    /// Why Defender does not answer, for people.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// What those that wait, the oldest first, lead to at this moment.
+    pub fn plan(&mut self, now: Now, wanted: &[Wanted]) -> Plan {
+        let asked: BTreeSet<&Ask> = wanted.iter().flat_map(|wanted| &wanted.asks).collect();
+        self.waits.retain(|ask, _| asked.contains(ask));
+        self.known.retain(|_, (_, until)| *until > now.boot);
+        let wake = now.boot + limits::SWEEP_EVERY;
+        let mut plan = Plan { done: Vec::new(), question: None, wake };
+        let mut open = Vec::new();
+        for wanted in wanted {
+            let missing = wanted.asks.iter().filter(|ask| !self.known.contains_key(ask));
+            let missing: Vec<&Ask> = missing.collect();
+            if missing.is_empty() || now.wall >= wanted.due {
+                plan.done.push((wanted.receipt, self.answers(&wanted.asks)));
+                continue;
+            }
+            plan.wake = plan.wake.min(now.boot_at(wanted.due));
+            open.extend(missing);
+        }
+        for ask in open {
+            let until = self.waits.get(ask).map_or(now.boot, |wait| wait.until);
+            if until > now.boot {
+                plan.wake = plan.wake.min(until);
+                continue;
+            }
+            match self.limiter(ask).take(now.boot) {
+                Ok((permit, slot)) => {
+                    plan.question = Some(Question { permit, slot, ask: ask.clone() });
+                    break;
+                }
+                Err(NotNow::Until(at)) => plan.wake = plan.wake.min(at),
+                Err(NotNow::Busy) => {}
+            }
+        }
+        plan
+    }
+
+    /// Notes an answer. `Err` is why there is none yet. `now` is when it was seen.
+    pub fn answered(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        ask: Ask,
+        answer: Fetched<Told>,
+    ) -> Result<(), String> {
+        // Without an answer the call may be counted later.
+        let failed = matches!(answer, Fetched::Failed { .. });
+        let late = if failed { limits::COUNTED_LATE } else { Duration::ZERO };
+        let limiter = self.limiter(&ask);
+        limiter.release(slot, now.boot + late);
+        let text = match answer {
+            Fetched::Is(told) => {
+                self.keep(now, ask, told);
+                self.trouble = None;
+                return Ok(());
+            }
+            Fetched::NotFound { text } => {
+                let wait = self.wait(now, ask.clone(), &text);
+                wait.not_found += 1;
+                if wait.not_found >= limits::NOT_FOUND_TRIES {
+                    self.keep(
+                        now,
+                        ask,
+                        Told::Nothing(format!("Defender does not know it: {text}")),
+                    );
+                }
+                self.trouble = None;
+                return Err(text);
+            }
+            Fetched::TooMany { retry_after, text } => {
+                limiter.hold_until(now.boot + retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID));
+                text
+            }
+            Fetched::Unauthorized { text } => {
+                limiter.hold_until(now.boot + limits::UNAUTHORIZED_HOLD.0);
+                text
+            }
+            Fetched::Refused { status: 403, text, .. } => {
+                // A role that is missing is missing for all.
+                limiter.hold_until(now.boot + limits::LOOKUP_FORBIDDEN_HOLD);
+                text
+            }
+            Fetched::Refused { text, .. } => {
+                self.keep(now, ask, Told::Nothing(format!("Defender refuses to tell: {text}")));
+                return Err(text);
+            }
+            Fetched::Failed { text } => text,
+        };
+        self.wait(now, ask, &text);
+        self.trouble = Some(text.clone());
+        Err(text)
+    }
+
+    fn limiter(&mut self, ask: &Ask) -> &mut Limiter {
+        match ask {
+            Ask::Alert(_) => &mut self.alerts,
+            Ask::Machine(_) => &mut self.machines,
+        }
+    }
+
+    fn keep(&mut self, now: Now, ask: Ask, told: Told) {
+        self.waits.remove(&ask);
+        let kept = match (&ask, &told) {
+            (Ask::Machine(_), Told::Machines(_)) => limits::LOOKUP_MACHINES_KEPT,
+            _ => limits::LOOKUP_KEPT,
+        };
+        if self.known.len() >= limits::LOOKUPS_KNOWN {
+            self.known.pop_first();
+        }
+        self.known.insert(ask, (told, now.boot + kept));
+    }
+
+    /// Puts it off, each time for longer.
+    fn wait(&mut self, now: Now, ask: Ask, text: &str) -> &mut Wait {
+        let new = Wait { not_found: 0, tries: 0, until: now.boot, text: String::new() };
+        let wait = self.waits.entry(ask).or_insert(new);
+        wait.until = now.boot + doubling(limits::LOOKUP_AGAIN, wait.tries);
+        wait.tries = wait.tries.saturating_add(1);
+        text.clone_into(&mut wait.text);
+        wait
+    }
+
+    fn answers(&self, asks: &[Ask]) -> BTreeMap<Ask, Told> {
+        let told = |ask: &Ask| match (self.known.get(ask), self.waits.get(ask)) {
+            (Some((told, _)), _) => told.clone(),
+            (None, Some(wait)) => Told::Nothing(format!("Defender did not tell: {}", wait.text)),
+            (None, None) => Told::Nothing("Defender could not be asked in time".to_owned()),
+        };
+        asks.iter().map(|ask| (ask.clone(), told(ask))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! Alerts read again with answers.
+
+use serde_json::json;
+
+use super::*;
+use crate::formats::Formats;
+
+const MACHINE: &str = "90e4b7c1d5f2386aa04e7b19c8d36f52e1a07b44";
+const SHA1: &str = "2af58d1c7e9034b6d8c2a1f7405e9b63cc18d702";
+const TENANT: &str = "11111111-2222-3333-4444-555555555555";
+
+fn alert(id: &str, tenant: &str) -> serde_json::Value {
+    json!({"id": id, "severity": "High", "machineId": MACHINE, "aadTenantId": tenant,
+        "evidence": [{"entityType": "File", "sha1": SHA1, "detectionStatus": "Detected"}]})
+}
+
+fn thin(id: &str) -> String {
+    let mut alert = alert(id, TENANT);
+    alert["evidence"] = json!([]);
+    alert.to_string()
+}
+
+fn asked(told: Told) -> BTreeMap<Ask, Told> {
+    BTreeMap::from([(Ask::Alert("da1".to_owned()), told)])
+}
+
+fn read(told: Told) -> Result<(Alert<'static>, Option<String>), Unreadable> {
+    let formats = Formats::default();
+    completed(formats.find("defender-alert").unwrap(), &thin("da1"), &asked(told))
+}
+
+#[test]
+fn a_thin_alert_has_the_files_of_the_whole_one_and_asks_no_more() {
+    let (alert, why) = read(Told::Alert(alert("da1", TENANT).to_string())).unwrap();
+    assert_eq!((why, alert.asks.len(), alert.known.is_none()), (None, 0, true));
+    let [candidate] = &alert.candidates[..] else { panic!("{alert:?}") };
+    assert!(candidate.machine.is_ok() && candidate.sha1.is_ok());
+    assert_eq!(*candidate.fields.get(Field::AlertId), Value::Text("da1".into()));
+    assert_eq!(*candidate.fields.get(Field::AlertProviderId), Value::Absent);
+    // The whole one may have none either.
+    let (alert, why) = read(Told::Alert(thin("da1"))).unwrap();
+    assert!(why.is_none() && alert.candidates.is_empty() && alert.asks.is_empty());
+}
+
+#[test]
+fn what_could_not_be_told_is_said() {
+    let (alert, why) = read(Told::Nothing("Defender does not know it".to_owned())).unwrap();
+    assert!(alert.candidates.is_empty() && alert.asks.is_empty());
+    assert_eq!(why.as_deref(), Some("alert da1: Defender does not know it"));
+}
+
+#[test]
+fn another_alert_or_another_tenants_is_refused() {
+    let other = read(Told::Alert(alert("da2", TENANT).to_string())).unwrap_err();
+    assert!(other.0.contains("\"da2\""), "{other}");
+    let foreign = alert("da1", "99999999-2222-3333-4444-555555555555").to_string();
+    assert!(read(Told::Alert(foreign)).unwrap_err().0.contains("is of tenant"));
+    assert!(read(Told::Alert("{".to_owned())).is_err());
+}

@@ -1,0 +1,166 @@
+//! Asks Defender what alerts need before rules can judge them, one tenant's questions one after the
+//! other. What waits stands in the store, so a stop only delays it; a pause does not stop it, since
+//! reading moves nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use super::judge::Judging;
+use super::{InForce, Predict, Shared};
+use crate::domain::alert::Ask;
+use crate::domain::answer::{Fetched, Machines};
+use crate::domain::decision::{From, Judge as _, JudgedDelivery};
+use crate::domain::ids::TenantName;
+use crate::domain::limiter::Limit;
+use crate::domain::lookup::{Lookups, Plan, Question, Told};
+use crate::formats::mapped::label_of;
+use crate::io::lookups::{LookupStore, Waiting};
+use crate::io::{Api, StoreError, Taken};
+use crate::limits::{LOOKUPS_AT_ONCE, STORE_RETRY};
+
+/// One tenant's questions, not yet running.
+pub struct Asker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) rules: Arc<ArcSwap<InForce>>,
+    pub tenant: TenantName,
+    pub store: Arc<dyn LookupStore>,
+    pub api: Arc<dyn Api>,
+    /// Of the endpoints for alerts and for machines.
+    pub alerts: Vec<Limit>,
+    pub machines: Vec<Limit>,
+}
+
+impl Asker {
+    /// Runs until `shutdown`. A question that is cut short then is asked again at the next start.
+    pub async fn run(self, shutdown: CancellationToken) {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.work() => {}
+        }
+    }
+
+    async fn work(self) {
+        let clock = self.shared.clock.clone();
+        let mut lookups =
+            Lookups::new(self.alerts.clone(), self.machines.clone(), clock.now().boot);
+        loop {
+            // Before the read, so that what comes meanwhile is not slept through.
+            let mut rung = std::pin::pin!(self.shared.asking.rung());
+            rung.as_mut().enable();
+            let wanted = match self.store.lookups(&self.tenant, LOOKUPS_AT_ONCE).await {
+                Ok(wanted) => wanted,
+                Err(StoreError::Closed) => return,
+                Err(why) => {
+                    tracing::error!(tenant = %self.tenant, %why, "could not read what to ask");
+                    tokio::time::sleep(STORE_RETRY.1).await;
+                    continue;
+                }
+            };
+            let Plan { done, question, wake } = lookups.plan(clock.now(), &wanted);
+            let mut failed = false;
+            let progress = !done.is_empty() || question.is_some();
+            for (receipt, answers) in done {
+                failed |= !self.settle(receipt, &answers).await;
+            }
+            if let Some(Question { permit, slot, ask }) = question {
+                let answer = match &ask {
+                    Ask::Alert(id) => told(self.api.alert(permit, id.clone()).await, Told::Alert),
+                    Ask::Machine(host) => {
+                        let label = label_of(host).unwrap_or_default();
+                        machines(self.api.machines(permit, label).await)
+                    }
+                };
+                if let Err(why) = lookups.answered(clock.now(), slot, ask.clone(), answer) {
+                    tracing::warn!(tenant = %self.tenant, ?ask, why, "Defender has not told");
+                }
+            }
+            self.shared.asking.trouble(&self.tenant, lookups.trouble());
+            if failed {
+                tokio::time::sleep(STORE_RETRY.1).await;
+            } else if !progress {
+                let wake = wake.since(clock.now().boot);
+                tokio::select! {
+                    () = &mut rung => {}
+                    () = tokio::time::sleep(wake) => {}
+                }
+            }
+        }
+    }
+
+    /// Judges a receipt that has its answers. `false` where the store could not take it: it waits
+    /// on.
+    async fn settle(&self, receipt: i64, answers: &BTreeMap<Ask, Told>) -> bool {
+        let waiting = match self.store.waiting(receipt).await {
+            Ok(Some(waiting)) => waiting,
+            Ok(None) => return true,
+            Err(why) => {
+                tracing::error!(tenant = %self.tenant, %why, "could not read what waits");
+                return false;
+            }
+        };
+        let judged = self.judge(waiting, answers);
+        match self.store.looked_up(receipt, judged).await {
+            Ok(Taken::Done { answer, effects }) => {
+                self.shared.keep(effects);
+                self.shared.tell_relays(&answer);
+                true
+            }
+            Ok(_) => true,
+            Err(why) => {
+                tracing::error!(tenant = %self.tenant, %why, "what was looked up waits on");
+                false
+            }
+        }
+    }
+
+    fn judge(&self, waiting: Waiting, answers: &BTreeMap<Ask, Told>) -> JudgedDelivery {
+        let judging = Judging {
+            shared: self.shared.clone(),
+            in_force: self.rules.load_full(),
+            predict: Predict::Nothing,
+        };
+        let Waiting { tenant, source, coordinates, asked, .. } = waiting;
+        let at = self.shared.clock.now().wall;
+        let from = From { tenant: &tenant, source: &source, coordinates: &coordinates, at };
+        let receipt = judging.completed(&asked, answers, &from);
+        JudgedDelivery {
+            received: at,
+            replay: None,
+            follows: None,
+            ruleset: judging.ruleset().to_owned(),
+            receipts: vec![receipt],
+            joins: None,
+            source,
+            coordinates,
+        }
+    }
+}
+
+fn told<T>(fetched: Fetched<T>, told: impl FnOnce(T) -> Told) -> Fetched<Told> {
+    match fetched {
+        Fetched::Is(it) => Fetched::Is(told(it)),
+        Fetched::NotFound { text } => Fetched::NotFound { text },
+        Fetched::TooMany { retry_after, text } => Fetched::TooMany { retry_after, text },
+        Fetched::Unauthorized { text } => Fetched::Unauthorized { text },
+        Fetched::Refused { status, code, text } => Fetched::Refused { status, code, text },
+        Fetched::Failed { text } => Fetched::Failed { text },
+    }
+}
+
+/// Those that are active and onboarded. A list that is not whole tells of none: the second machine
+/// of that name could be missing.
+fn machines(fetched: Fetched<Machines>) -> Fetched<Told> {
+    told(fetched, |Machines { all, more }| {
+        if more {
+            return Told::Nothing("more machines begin so than Defender lists at once".to_owned());
+        }
+        let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
+        let in_use = all.into_iter().filter(|machine| {
+            is(&machine.health, "Active") && is(&machine.onboarding, "Onboarded")
+        });
+        Told::Machines(in_use.map(|machine| (machine.name, machine.id)).collect())
+    })
+}

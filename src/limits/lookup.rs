@@ -1,0 +1,29 @@
+//! Questions to Defender that alerts wait for.
+
+use std::time::Duration;
+
+/// Receipts that are looked at, the oldest first, when the next question is chosen.
+pub const LOOKUPS_AT_ONCE: usize = 256;
+
+/// Receipts of one tenant that may wait for answers. Each further one ends as incomplete: at
+/// Defender's 1500 calls in an hour these are three days.
+pub const LOOKUPS_WAITING: i64 = 100_000;
+
+/// Answers kept in memory.
+pub const LOOKUPS_KNOWN: usize = 1000;
+
+/// How long an alert's answer serves others that ask for it: its evidence grows.
+pub const LOOKUP_KEPT: Duration = Duration::from_secs(60);
+
+/// How long it is known which machine a host is.
+pub const LOOKUP_MACHINES_KEPT: Duration = Duration::from_secs(15 * 60);
+
+/// The first and the longest wait before a question is asked again.
+pub const LOOKUP_AGAIN: (Duration, Duration) =
+    (Duration::from_secs(5), Duration::from_secs(15 * 60));
+
+/// How long nothing is asked after a 403: the role that is missing is given by a person.
+pub const LOOKUP_FORBIDDEN_HOLD: Duration = Duration::from_secs(5 * 60);
+
+/// Questions that one alert may have.
+pub const ASKS_PER_ALERT: usize = 32;
