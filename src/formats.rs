@@ -25,6 +25,8 @@ mod defender_xdr;
 
 mod graph_alert;
 
+mod sentinel_incident;
+
 pub mod mapped;
 
 mod completed;
@@ -46,19 +48,26 @@ pub enum Format {
     DefenderXdr,
     /// `graph-alert`: the alert object of Microsoft Graph (`/security/alerts_v2`).
     GraphAlert,
+    /// `sentinel-incident`: what Microsoft Sentinel's incident trigger hands to a Logic App.
+    SentinelIncident,
 }
 
 /// Names that later versions know.
-const LATER: [&str; 1] = ["sentinel-incident"];
 
 impl Format {
-    pub const ALL: [Format; 3] = [Format::DefenderAlert, Format::DefenderXdr, Format::GraphAlert];
+    pub const ALL: [Format; 4] = [
+        Format::DefenderAlert,
+        Format::DefenderXdr,
+        Format::GraphAlert,
+        Format::SentinelIncident,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Format::DefenderAlert => "defender-alert",
             Format::DefenderXdr => "defender-xdr",
             Format::GraphAlert => "graph-alert",
+            Format::SentinelIncident => "sentinel-incident",
         }
     }
 
@@ -71,6 +80,7 @@ impl Format {
             Format::DefenderAlert => defender_alert::decode(alert),
             Format::DefenderXdr => defender_xdr::decode(alert),
             Format::GraphAlert => graph_alert::decode(alert),
+            Format::SentinelIncident => sentinel_incident::decode(alert),
         }
     }
 
@@ -96,8 +106,10 @@ impl Format {
     /// Whether an alert shows by itself that its text is no envelope, which saves the search.
     fn is_no_envelope(self, alert: &Alert<'_>) -> bool {
         match self {
-            // Its files stand in `evidence`, which no envelope has.
-            Format::DefenderAlert | Format::GraphAlert => !alert.candidates.is_empty(),
+            // Its files stand in `evidence` or `object`, which no envelope has.
+            Format::DefenderAlert | Format::GraphAlert | Format::SentinelIncident => {
+                !alert.candidates.is_empty()
+            }
             // Rows are cut, whatever they stand in.
             Format::DefenderXdr => false,
         }
@@ -114,6 +126,7 @@ impl Format {
             Format::DefenderAlert => defender_alert::GIVES.contains(&field),
             Format::DefenderXdr => defender_xdr::GIVES.contains(&field),
             Format::GraphAlert => graph_alert::GIVES.contains(&field),
+            Format::SentinelIncident => sentinel_incident::GIVES.contains(&field),
         }
     }
 }

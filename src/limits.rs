@@ -1,12 +1,14 @@
 //! Every bound in the program, each with its reason. Those that people may set stand in the
 //! configuration; these are the ones nobody should.
 
+mod alerts;
 mod join;
 mod lookup;
 mod notify;
 
 use std::time::Duration;
 
+pub use alerts::*;
 pub use join::*;
 pub use lookup::*;
 pub use notify::*;
@@ -37,24 +39,11 @@ pub const SEND_BY: Duration = Duration::from_secs(2);
 /// A rendered comment. Defender documents no limit; this is what fits a table cell.
 pub const COMMENT_BYTES: usize = 256;
 
-/// An alert id: longer ones are no Defender ids.
-pub const ALERT_ID_BYTES: usize = 128;
-
 /// A rule's condition: a parser that recurses must not meet what no person wrote.
 pub const CONDITION_BYTES: usize = 4096;
 
 /// `not` and opening parentheses in one condition, for the same reason: they nest.
 pub const CONDITION_NESTS: usize = 64;
-
-/// Candidates of one alert. More are `unreadable`: no real alert has so many files.
-pub const CANDIDATES_PER_ALERT: usize = 1000;
-
-/// Values of an alert that a mapped format's paths may look at, and levels of pairs inside pairs.
-pub const MAPPED_VALUES: usize = 100_000;
-pub const MAPPED_LEVELS: usize = 4;
-
-/// Alerts in one delivery. More are refused as too large.
-pub const ALERTS_PER_DELIVERY: usize = 10_000;
 
 /// A text in the snapshot that is kept with each action of an alert.
 pub const SNAPSHOT_TEXT_BYTES: usize = 1024;

@@ -100,6 +100,7 @@ fn about(format: Format) -> String {
         Format::DefenderAlert => "Alerts of the Defender for Endpoint API.",
         Format::DefenderXdr => "Rows of the Defender XDR streaming API (Event Hubs).",
         Format::GraphAlert => "Alerts of Microsoft Graph (alerts_v2).",
+        Format::SentinelIncident => "Incidents of Microsoft Sentinel (trigger of a Logic App).",
     }
     .to_owned()
 }

@@ -252,7 +252,7 @@ pub(super) fn known_one(field: Field, value: Cow<'_, str>) -> Option<Cow<'_, str
 }
 
 /// Compares letter by letter, so that most texts are told apart by their first.
-fn alike(a: &str, b: &str) -> bool {
+pub(super) fn alike(a: &str, b: &str) -> bool {
     fn letters(text: &str) -> impl Iterator<Item = char> {
         let told = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-' | ','));
         told.map(|c| c.to_ascii_lowercase())

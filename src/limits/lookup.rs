@@ -24,6 +24,3 @@ pub const LOOKUP_AGAIN: (Duration, Duration) =
 
 /// How long nothing is asked after a 403: the role that is missing is given by a person.
 pub const LOOKUP_FORBIDDEN_HOLD: Duration = Duration::from_secs(5 * 60);
-
-/// Questions that one alert may have.
-pub const ASKS_PER_ALERT: usize = 32;
