@@ -168,6 +168,9 @@ pub fn came_by<'a>(alert: &mut Alert<'a>, tenant: &'a str, source: &'a str, now:
 }
 
 #[cfg(test)]
+mod hygiene;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

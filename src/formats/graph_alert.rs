@@ -169,13 +169,9 @@ impl Evidence<'_> {
     /// The machine that this evidence itself names, or why what it names is none. `None`: it names
     /// none at all.
     fn machine(&self) -> Option<Result<MachineId, Incomplete>> {
-        match &self.mde_device_id {
-            Text::Other => Some(Err(Incomplete("mdeDeviceId is no text".to_owned()))),
-            text => {
-                text.clone().known()?;
-                Some(read::machine("mdeDeviceId", text))
-            }
-        }
+        let named = self.mde_device_id.clone().known().is_some();
+        let named = named || self.mde_device_id == Text::Other;
+        named.then(|| read::machine("mdeDeviceId", &self.mde_device_id))
     }
 }
 

@@ -6,10 +6,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A scalar as text. Borrowed unless it has escapes or is a number.
+use crate::limits::{LIST_BYTES, LIST_OBJECTS, LIST_TEXTS};
+
+/// A text, or a whole number as one. Borrowed unless it has escapes or is a number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Text<'a> {
     /// The key is not there.
@@ -18,7 +20,7 @@ pub(super) enum Text<'a> {
     /// The key says `null`.
     Null,
     Is(Cow<'a, str>),
-    /// An object, a list or a boolean: of no use as a text.
+    /// An object, a list, a boolean or no whole number of 64 bits: of no use as a text.
     Other,
 }
 
@@ -29,13 +31,14 @@ pub(super) enum Texts<'a> {
     Missing,
     Null,
     Are(Vec<Cow<'a, str>>),
-    /// Not a list of usable scalars.
+    /// Not a list of usable scalars, or one of more than any real alert has.
     Other,
 }
 
 impl<'a> Texts<'a> {
     fn one(text: Text<'a>) -> Self {
-        text.known().map_or(Texts::Other, |text| Texts::Are(vec![text]))
+        let text = text.known().filter(|text| text.len() <= LIST_BYTES);
+        text.map_or(Texts::Other, |text| Texts::Are(vec![text]))
     }
 }
 
@@ -82,8 +85,9 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Text::Is(Cow::Owned(number.to_string())))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Text::Is(Cow::Owned(number.to_string())))
+    /// A number that is not exact is another one as a text: 40 digits, too, could be a hash.
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Text::Other)
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
@@ -151,12 +155,14 @@ impl<'de> Visitor<'de> for TextsVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut texts = Vec::new();
         let mut readable = true;
-        while let Some(element) = seq.next_element::<Text<'de>>()? {
-            match element.known() {
-                Some(text) => texts.push(text),
-                None => readable = false,
-            }
+        let mut bytes = 0;
+        while readable && let Some(element) = seq.next_element::<Text<'de>>()? {
+            let text = element.known();
+            bytes += text.as_ref().map_or(0, |text| text.len());
+            readable = text.is_some() && texts.len() < LIST_TEXTS && bytes <= LIST_BYTES;
+            texts.extend(text);
         }
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
         // Part of a list is not the list: a rule that says "not one of these" must not act on it.
         Ok(if readable { Texts::Are(texts) } else { Texts::Other })
     }
@@ -283,6 +289,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
         let mut items = Vec::new();
         while let Some(MaybeObject(item)) = seq.next_element()? {
             items.extend(item);
+            if items.len() > LIST_OBJECTS {
+                return Err(A::Error::custom(format!("a list of over {LIST_OBJECTS} objects")));
+            }
         }
         Ok(OneOrMany(items))
     }

@@ -67,7 +67,8 @@ pub(super) fn time(text: &Text<'_>) -> Option<Wall> {
 /// Defender's id or, for the things that stand under that key in its place, what they are.
 pub(super) fn machine(key: &str, text: &Text<'_>) -> Result<MachineId, Incomplete> {
     let Some(id) = text.clone().known() else {
-        return Err(Incomplete(format!("{key} is missing")));
+        let what = if *text == Text::Other { "is no text" } else { "is missing" };
+        return Err(Incomplete(format!("{key} {what}")));
     };
     MachineId::parse(&id).map_err(|why| {
         let digits = id.bytes().all(|b| b.is_ascii_hexdigit());
@@ -87,15 +88,23 @@ pub(super) fn machine(key: &str, text: &Text<'_>) -> Result<MachineId, Incomplet
 pub(super) fn sha1(text: &Text<'_>) -> Result<Sha1, Incomplete> {
     match text.clone().known() {
         Some(hash) => Sha1::parse(&hash).map_err(|why| Incomplete(format!("sha1 {why}"))),
+        None if *text == Text::Other => Err(Incomplete("sha1 is no text".to_owned())),
         None => Err(Incomplete("sha1 is missing".to_owned())),
     }
 }
 
 /// Sets a field, unless nothing usable stands there: that is unknown, and unknown never acts.
 pub(super) fn set_known<'a>(fields: &mut Fields<'a>, field: Field, text: Text<'a>) {
-    if let Some(text) = text.known().and_then(|text| spelling::one(field, text)) {
+    let text = text.known().filter(|text| fits(field, text));
+    if let Some(text) = text.and_then(|text| spelling::one(field, text)) {
         fields.set(field, Value::Text(text));
     }
+}
+
+/// Whether a text is short enough for a field. Those of a file are its own: no other candidate has
+/// a copy, and whoever drops a file chooses its name and path.
+pub(super) fn fits(field: Field, text: &str) -> bool {
+    text.len() <= limits::SHARED_TEXT_BYTES || field.name().starts_with("file.")
 }
 
 /// As [`set_known`] for an enumeration whose every word is known: another is of no use.

@@ -145,6 +145,11 @@ struct Entity<'a> {
 
 /// Reads one incident.
 pub(super) fn decode(alert: &str) -> Result<Alert<'_>, Unreadable> {
+    let objects = alert.bytes().filter(|b| *b == b'{').count();
+    if objects > limits::INCIDENT_OBJECTS {
+        let most = limits::INCIDENT_OBJECTS;
+        return Err(Unreadable(format!("{objects} objects; no real incident has over {most}")));
+    }
     let raw: Raw = read::object(alert)?;
     let Some(Incident { name, properties }) = raw.object.0 else {
         let why = "there is no incident in object: send all of @triggerBody() of its trigger";
@@ -223,6 +228,7 @@ fn shared_fields<'a>(
     }
     read::set_list_or_none(&mut fields, Field::AlertTechniques, totals.techniques);
     let ids = alerts.iter().filter_map(|alert| alert.provider_alert_id.clone().known());
+    let ids = ids.filter(|id| id.len() <= limits::ALERT_ID_BYTES);
     let ids: Vec<_> = ids.take(limits::ASKS_PER_ALERT + 1).collect();
     match &ids[..] {
         [only] => fields.set(Field::AlertProviderId, Value::Text(only.clone())),

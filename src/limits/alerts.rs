@@ -10,6 +10,22 @@ pub const CANDIDATES_PER_ALERT: usize = 1000;
 /// would cost more calls than it is worth.
 pub const ASKS_PER_ALERT: usize = 20;
 
+/// Objects in a list of an alert that is read, such as its evidence. More make it unreadable: each
+/// takes far more memory than its text.
+pub const LIST_OBJECTS: usize = 10_000;
+
+/// Objects in all of an incident, which nest in each other, for the same reason.
+pub const INCIDENT_OBJECTS: usize = 50_000;
+
+/// Texts in a list that is a field, such as techniques, and their bytes. Every candidate of an
+/// alert has its own copy, so that a longer list is an absent field.
+pub const LIST_TEXTS: usize = 256;
+pub const LIST_BYTES: usize = 16 * 1024;
+
+/// A text of a field that all candidates of an alert, or of a machine, have a copy of. A longer one
+/// is an absent field.
+pub const SHARED_TEXT_BYTES: usize = 4096;
+
 /// Values of an alert that a mapped format's paths may look at, and levels of pairs inside pairs.
 pub const MAPPED_VALUES: usize = 100_000;
 pub const MAPPED_LEVELS: usize = 4;

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 use super::path::{Node, Path};
 use crate::domain::candidate::{Field, Value};
 use crate::domain::time::Wall;
-use crate::formats::spelling;
+use crate::formats::{read, spelling};
+use crate::limits::{LIST_BYTES, LIST_TEXTS, SHARED_TEXT_BYTES};
 
 /// How a field gets its value.
 #[derive(Clone, Debug)]
@@ -165,6 +166,9 @@ impl Read {
             [Node { value: Json::Array(items), .. }] => items.iter().collect(),
             nodes => nodes.iter().map(|node| node.value).collect(),
         };
+        if items.len() > LIST_TEXTS {
+            return Said::Unusable(format!("has more than {LIST_TEXTS} values"));
+        }
         let mut texts = Vec::new();
         for item in &items {
             match self.scalar(Kind::Text, words, item) {
@@ -172,6 +176,9 @@ impl Read {
                 said if items.len() == 1 => return said,
                 _ => return Said::Unusable("has items in its list that are no texts".to_owned()),
             }
+        }
+        if texts.iter().map(String::len).sum::<usize>() > LIST_BYTES {
+            return Said::Unusable(format!("is longer than {LIST_BYTES} bytes"));
         }
         Said::List(texts)
     }
@@ -331,6 +338,9 @@ impl Said {
             Said::Empty => Ok(Value::Empty),
             Said::Number(number) => Ok(Value::Number(number)),
             Said::List(texts) => Ok(Value::List(texts.into_iter().map(Cow::Owned).collect())),
+            Said::Text(text) if !read::fits(field, &text) => {
+                Err(format!("is longer than {SHARED_TEXT_BYTES} bytes"))
+            }
             Said::Text(text) => {
                 let shown = brief(&text);
                 let spelled = match field {

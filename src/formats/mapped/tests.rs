@@ -221,7 +221,9 @@ fn a_list_is_whole_or_absent_and_an_empty_one_is_known() {
     assert_eq!(list(json!(["a", "b"])), Value::List(vec!["a".into(), "b".into()]));
     assert_eq!(list(json!("a")), Value::List(vec!["a".into()]));
     assert_eq!(list(json!([])), Value::Empty);
-    for other in [json!(null), json!(["a", null]), json!(["a", 5]), json!([["a"]]), json!({})] {
+    let many = [json!(vec!["a"; 257]), json!(["a".repeat(16 * 1024 + 1)])];
+    let odd = [json!(null), json!(["a", null]), json!(["a", 5]), json!([["a"]]), json!({})];
+    for other in odd.into_iter().chain(many) {
         assert_eq!(list(other.clone()), Value::Absent, "{other}");
     }
     let items = mapped(vec![block(&[], &[(Field::MachineTags, "$.tags[*]")])]);
@@ -299,6 +301,8 @@ fn times_paths_and_numbers_are_read_or_absent() {
     for text in ["2026-03-02T08:14:09.114+0000", "2026-03-02T08:14:09.1234567"] {
         assert_eq!(time(Time::Text, json!(text)), Ok(Value::Text(text.into())));
     }
+    let long = |field| scalar(read(&["$.x"]), field, json!("x".repeat(4097))).is_ok();
+    assert!(!long(Field::AlertTitle) && long(Field::FileName), "all candidates share the first");
     let part =
         |part, field, text| scalar(Read { part: Some(part), ..read(&["$.x"]) }, field, json!(text));
     for (path, directory, name) in [

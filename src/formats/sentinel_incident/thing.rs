@@ -85,10 +85,7 @@ impl<'a> Thing<'a> {
         let added = self.additional().map(|added| &added.mdatp_device_id);
         let named = |text: &&Text<'a>| **text == Text::Other || (*text).clone().known().is_some();
         let ids = [Some(&self.mdatp_device_id), added].into_iter().flatten().filter(named);
-        ids.map(|text| match text {
-            Text::Other => Err(Incomplete("MdatpDeviceId is no text".to_owned())),
-            text => read::machine("MdatpDeviceId", text),
-        })
+        ids.map(|text| read::machine("MdatpDeviceId", text))
     }
 
     /// A host's name, as long as it is given.
@@ -136,7 +133,7 @@ impl<'a> Thing<'a> {
     /// What a host says of itself, without its id.
     pub fn tell_host(&self, fields: &mut Fields<'a>) {
         if let Some(name) = self.host_name() {
-            fields.set_text(Field::MachineName, name);
+            set_known(fields, Field::MachineName, Text::Is(name.into()));
         }
         let Some(added) = self.additional() else { return };
         set_known(fields, Field::MachineGroup, added.rbac_group_name.clone());
