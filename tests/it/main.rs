@@ -9,6 +9,7 @@ mod campaign;
 mod compose;
 mod configuration;
 mod dependencies;
+mod hygiene;
 mod kafka;
 mod line;
 mod lookups;
