@@ -52,15 +52,9 @@ pub enum Format {
     SentinelIncident,
 }
 
-/// Names that later versions know.
-
 impl Format {
-    pub const ALL: [Format; 4] = [
-        Format::DefenderAlert,
-        Format::DefenderXdr,
-        Format::GraphAlert,
-        Format::SentinelIncident,
-    ];
+    pub const ALL: [Format; 4] =
+        [Format::DefenderAlert, Format::DefenderXdr, Format::GraphAlert, Format::SentinelIncident];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -198,15 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn a_format_is_built_in_of_a_file_of_a_later_version_or_none() {
+    fn a_format_is_built_in_of_a_file_or_none() {
         let formats = Formats::default();
         for format in Format::ALL {
             let found = formats.find(format.as_str());
             assert!(matches!(found, Ok(Reader::BuiltIn(one)) if *one == format), "{found:?}");
         }
-        let later = formats.find("sentinel-incident").unwrap_err();
-        assert!(matches!(later, NoFormat::NotInThisVersion(..)), "{later:?}");
-        assert!(later.to_string().contains("not in this version; use defender-alert"), "{later}");
         let none = formats.find("defender_alert").unwrap_err().to_string();
         assert!(none.ends_with("write one as formats/defender_alert.yml in the rules' directory"));
     }

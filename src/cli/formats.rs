@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn all_formats_show_as_a_table_that_fits_80_columns() {
         let shown = table(&shipped(), Path::new("./rules/formats"));
-        assert!(shown.ends_with("\n2 built in, 7 in ./rules/formats\n"), "{shown}");
+        assert!(shown.ends_with("\n4 built in, 7 in ./rules/formats\n"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
         assert!(shown.starts_with("FORMAT "), "{shown}");
         assert_eq!(

@@ -22,7 +22,19 @@ pub fn completed(
         _ => None,
     });
     let machines = machines.flatten().map(|(name, id)| (name.as_str(), *id));
-    let mut alert = reader.decode_knowing(text, &Hosts::new("Defender", machines))?;
+    let hosts = Hosts::new("Defender", machines);
+    let mut alert = reader.decode_knowing(text, &hosts)?;
+    for candidate in &mut alert.candidates {
+        // The machine of a host that a built-in format knows by its name.
+        if let (Err(_), Value::Text(name)) =
+            (&candidate.machine, candidate.fields.get(Field::MachineName))
+            && answers.contains_key(&Ask::Machine(name.to_string()))
+            && let Ok(machine) = hosts.find(name)
+        {
+            candidate.machine = Ok(machine);
+            candidate.fields.set_text(Field::MachineId, machine.to_string());
+        }
+    }
     let whys = answers.iter().filter_map(|(ask, told)| match (ask, told) {
         (Ask::Alert(id), Told::Nothing(why)) => Some(format!("alert {id}: {why}")),
         (Ask::Machine(host), Told::Nothing(why)) => Some(format!("host {host}: {why}")),

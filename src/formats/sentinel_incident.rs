@@ -183,7 +183,7 @@ pub(super) fn decode(alert: &str) -> Result<Alert<'_>, Unreadable> {
     let whole = |one: &Candidate<'_>| one.machine.is_ok() && one.sha1.is_ok();
     let all_said = !candidates.is_empty() && candidates.iter().all(whole) && !files.loose;
     let asks = if all_said { Vec::new() } else { asks(&alerts, hosts) };
-    Ok(Alert { id, tenant_id, created, candidates, asks })
+    Ok(Alert { id, tenant_id, created, candidates, asks, known: None })
 }
 
 /// The tenant that the payload names. Two that differ name one that nobody knows.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Cut, Format, Hosts, LATER, Mapped, Refused, envelope, split};
+use super::{Cut, Format, Hosts, Mapped, Refused, envelope, split};
 use crate::domain::alert::{Alert, Unreadable};
 use crate::domain::candidate::Field;
 
@@ -18,16 +18,12 @@ pub enum Reader {
 #[derive(Clone, Debug)]
 pub struct Formats(BTreeMap<String, Reader>);
 
-/// Why a name is no format.
+/// A name that is no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoFormat {
-    #[error("format {0} is not in this version; use {1}")]
-    NotInThisVersion(String, String),
-    #[error(
-        "there is no format {0:?}; use {1}, or write one as formats/{0}.yml in the rules' directory"
-    )]
-    Unknown(String, String),
-}
+#[error(
+    "there is no format {0:?}; use {1}, or write one as formats/{0}.yml in the rules' directory"
+)]
+pub struct NoFormat(String, String);
 
 impl Default for Formats {
     fn default() -> Self {
@@ -45,10 +41,7 @@ impl Formats {
     pub fn find(&self, name: &str) -> Result<&Reader, NoFormat> {
         self.0.get(name).ok_or_else(|| {
             let names = self.names().collect::<Vec<_>>().join(", ");
-            match LATER.contains(&name) {
-                true => NoFormat::NotInThisVersion(name.to_owned(), names),
-                false => NoFormat::Unknown(name.to_owned(), names),
-            }
+            NoFormat(name.to_owned(), names)
         })
     }
 

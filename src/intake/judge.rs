@@ -152,7 +152,11 @@ impl Judging {
         let could_match = |fields| self.in_force.ruleset.could_match(fields);
         let is_worth_it = match &alert.known {
             Some(known) => could_match(known),
-            None => alert.candidates.iter().any(|one| one.machine.is_err()),
+            None if alert.candidates.is_empty() => true,
+            None => {
+                let mut lacking = alert.candidates.iter().filter(|one| one.machine.is_err());
+                lacking.any(|one| could_match(&one.fields))
+            }
         };
         let format = self.shared.settings.sources[&delivery.source].format.clone();
         let due = from.at + self.shared.settings.alert_age_max;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::ids::MachineId;
 use crate::formats::Formats;
 
 const MACHINE: &str = "90e4b7c1d5f2386aa04e7b19c8d36f52e1a07b44";
@@ -56,4 +57,49 @@ fn another_alert_or_another_tenants_is_refused() {
     let foreign = alert("da1", "99999999-2222-3333-4444-555555555555").to_string();
     assert!(read(Told::Alert(foreign)).unwrap_err().0.contains("is of tenant"));
     assert!(read(Told::Alert("{".to_owned())).is_err());
+}
+
+#[test]
+fn an_incident_has_the_pairs_of_its_providers_alerts_and_the_machines_of_its_hosts() {
+    let formats = Formats::default();
+    let reader = formats.find("sentinel-incident").unwrap();
+    let host = json!({"id": "/h1", "kind": "Host", "properties":
+        {"hostName": "pc7", "dnsDomain": "contoso.example"}});
+    let file = json!({"id": "/f1", "kind": "File", "properties":
+        {"fileName": "bad.exe", "hostEntityId": "/h1", "fileHashEntityIds": ["/x1"]}});
+    let hash = json!({"id": "/x1", "kind": "FileHash", "properties":
+        {"algorithm": "SHA1", "hashValue": SHA1}});
+    let alerts = json!([{"kind": "SecurityAlert", "properties": {"providerAlertId": "da1",
+        "productName": "Microsoft Defender Advanced Threat Protection"}}]);
+    let incident = json!({"objectSchemaType": "Incident", "object": {"name": "i-1", "properties":
+        {"title": "Malware", "severity": "High", "incidentNumber": 7, "alerts": alerts,
+         "relatedEntities": [host, file, hash]}}})
+    .to_string();
+    let read = reader.decode(&incident).unwrap();
+    let asks: Vec<Ask> = read.asks.clone();
+    assert!(asks.contains(&Ask::Alert("da1".to_owned())), "{asks:?}");
+    let named = Ask::Machine("pc7.contoso.example".to_owned());
+    assert!(asks.contains(&named), "{asks:?}");
+    // The alert says which file was met where.
+    let told = Told::Alert(alert("da1", TENANT).to_string());
+    let mut answers = asked(told);
+    answers.insert(named.clone(), Told::Machines(Vec::new()));
+    let (whole, why) = completed(reader, &incident, &answers).unwrap();
+    assert_eq!((why, whole.asks.len()), (None, 0));
+    let [candidate] = &whole.candidates[..] else { panic!("{whole:?}") };
+    let text = |field| match candidate.fields.get(field) {
+        Value::Text(text) => text.to_string(),
+        other => panic!("{field:?}: {other:?}"),
+    };
+    assert_eq!(candidate.machine.as_ref().unwrap().to_string(), MACHINE);
+    assert_eq!(text(Field::AlertId), "i-1");
+    assert_eq!(text(Field::AlertProviderId), "da1");
+    assert_eq!(text(Field::AlertFormat), "sentinel-incident");
+    // Without it, the host's machine is enough for the file that it links to.
+    let machine = MachineId::parse(MACHINE).unwrap();
+    let mut answers = asked(Told::Nothing("Defender does not know it".to_owned()));
+    answers.insert(named, Told::Machines(vec![("pc7.contoso.example".to_owned(), machine)]));
+    let (whole, why) = completed(reader, &incident, &answers).unwrap();
+    assert!(why.unwrap().contains("da1"));
+    assert!(whole.candidates.iter().any(|one| one.machine == Ok(machine)), "{whole:?}");
 }
