@@ -10,21 +10,24 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use lazaret::domain::action::Coordinates;
+use lazaret::domain::action::{Coordinates, StateName};
 use lazaret::domain::decision::{Fate, JoinBounds};
 use lazaret::domain::ids::{SourceName, TenantName};
 use lazaret::domain::join::Waits;
 use lazaret::domain::rule::Mode;
 use lazaret::domain::time::{Boot, BootId, Now, Wall};
 use lazaret::intake::{InForce, Intake, Settings, Source};
+use lazaret::io::clock::SystemClock;
 use lazaret::io::store::SqliteStore;
 use lazaret::io::{ActionFilter, Clock, Delivery, Store, Summary};
 use lazaret::metrics::Metrics;
 use lazaret::rules;
+use lazaret::simulator::{self, Endpoint};
 use lazaret::traffic::{self, Call, RULE, SAMPLE, Shape, Traffic};
 use tokio::sync::mpsc;
 
-use crate::world::LONGEST;
+use crate::broker::Broker;
+use crate::world::{LONGEST, Setting, World, tenant_id};
 
 const TENANTS: u64 = 3;
 
@@ -218,5 +221,97 @@ async fn calls_of_a_stream_equal_the_truth_over_fifty_seeds() {
     }
     println!(
         "50 seeds of {incidents} incidents: {rows} records, {calls} calls as the truth has them"
+    );
+}
+
+/// What a broker's topic leads to in the real program, which is killed twice on the way.
+async fn through_two_kills(broker: &Broker, seed: u64, incidents: u64) -> usize {
+    let topic = format!("defender-{seed}");
+    tokio::task::block_in_place(|| broker.create_topic(&topic, 2));
+    let now = SystemClock::new().now().wall;
+    let settings = traffic::Settings {
+        seed,
+        incidents,
+        shape: Shape::DefenderXdr,
+        tenants: TENANTS,
+        now: Duration::from_micros(u64::try_from(now.0).unwrap()),
+    };
+    let traffic = traffic::generate(&settings);
+    for partition in 0..2 {
+        let own = traffic.messages.iter().skip(partition).step_by(2);
+        let own = own.map(|message| Some(message.as_bytes()));
+        broker.produce(&topic, i32::try_from(partition).unwrap(), own);
+    }
+    let mut world = World::new(Setting {
+        quarantine: vec![(100_000, 60_000)],
+        kafka: Some((broker.address(), topic)),
+        tenants: u8::try_from(TENANTS).unwrap(),
+        ..Setting::default()
+    })
+    .await;
+    let rules = world.dir.path().join("rules");
+    std::fs::write(rules.join("rule.yml"), RULE).unwrap();
+    std::fs::write(rules.join(SAMPLE.0), SAMPLE.1).unwrap();
+    let mut config = std::fs::read_to_string(world.config()).unwrap();
+    for number in 0..TENANTS {
+        let id = tenant_id(u8::try_from(number).unwrap());
+        config = config.replace(&id, &traffic::tenant(number));
+    }
+    let config = config
+        .replace("tenants: [contoso]\n    kafka", "tenants: [contoso, t1, t2]\n    kafka")
+        .replace(
+            "format: defender-alert\n      librdkafka",
+            &format!("format: defender-xdr\n      group: lazaret-{seed}\n      librdkafka"),
+        );
+    // Longer than a kill and a start take, so that no row is late.
+    std::fs::write(world.config(), config + "join: {settle: 30s, expire: 60s}\n").unwrap();
+    let truth = &traffic.expected.truth;
+    for nth in 1..=2 {
+        world.start().await;
+        let goal = truth.len() * nth / 4;
+        world
+            .until("calls before a kill", async |world| {
+                world.simulator.calls_to(Endpoint::Quarantine).len() >= goal
+            })
+            .await;
+        world.kill();
+    }
+    world.start().await;
+    let began = Instant::now();
+    loop {
+        let summary = world.report().await.summary;
+        let received: u64 = summary.received.iter().map(|(_, count)| count).sum();
+        let fates: u64 = summary.fates.iter().map(|of| of.count).sum();
+        let acted = summary.states.iter().filter(|of| of.state == StateName::Succeeded);
+        let acted: u64 = acted.map(|of| of.count).sum();
+        if received == fates && acted >= truth.len() as u64 {
+            break;
+        }
+        let what = format!("{received} received, {fates} fates, {acted} of {} acted", truth.len());
+        assert!(began.elapsed() < LONGEST * 5, "seed {seed}: {what}; log: {}", world.log());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let call = |call: simulator::Call| Call {
+        tenant: call.caller.expect("it had a token").0,
+        machine: call.target.split('/').nth(3).unwrap().to_owned(),
+        sha1: serde_json::from_str::<serde_json::Value>(&call.body).unwrap()["Sha1"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
+    };
+    let calls = world.simulator.calls_to(Endpoint::Quarantine).into_iter().map(call).collect();
+    assert_truth(seed, calls, &traffic);
+    world.stop();
+    truth.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_a_stream_through_the_broker_equal_the_truth_in_spite_of_kills() {
+    let incidents = incidents(400, 4000);
+    let broker = Broker::start();
+    let seeds = [101, 102, 103].map(|seed| through_two_kills(&broker, seed, incidents));
+    let calls = futures_util::future::join_all(seeds).await;
+    println!(
+        "3 seeds of {incidents} incidents through the broker: {calls:?} calls as the truth has them"
     );
 }
