@@ -258,6 +258,7 @@ struct Parts {
     refused: reload::Refused,
     bodies: Arc<Semaphore>,
     guard: Arc<dyn Guard>,
+    issuers: start::Issuers,
 }
 
 /// Judges actions again by the rules in force.
@@ -287,6 +288,7 @@ impl Parts {
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let store = Arc::new(open_store(config)?);
         let guard = Arc::new(RulesGuard { rules: rules.clone(), ceiling: config.mode.0 });
+        let issuers = start::issuers(config, &clock)?;
         Ok(Self {
             clock,
             store,
@@ -296,6 +298,7 @@ impl Parts {
             refused: reload::Refused::default(),
             bodies: Arc::new(Semaphore::new(BODIES_IN_MEMORY)),
             guard,
+            issuers,
         })
     }
 }

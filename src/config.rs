@@ -9,6 +9,7 @@ mod source;
 mod tenant;
 mod tokens;
 mod values;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,17 +17,18 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_saphyr::Location;
 
 use crate::domain::rule::Mode;
+use source::Wrong;
 
 pub use notify::{Body, Channel, MessageRate, Receiver, ReceiverUrl, Target, Topic};
 pub use origin::Origin;
-pub use source::{
-    HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start, Verify, Webhook,
-};
+pub use source::{Kafka, Kind, Protocol, Security, Source, Start, Webhook};
 pub use tenant::{Budget, Budgets, Credential, Tenant};
 pub use tokens::{AdminToken, TokenKind};
 pub use values::{Date, NotYet, PerSecond, Secret, SecretError, Size, Span};
+pub use verify::{HmacDigest, HmacEncoding, Verify};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -103,9 +105,17 @@ pub struct Listen {
 #[serde(deny_unknown_fields)]
 pub struct ListenWebhooks {
     pub address: SocketAddr,
-    pub tls: Option<Tls>,
-    #[serde(default)]
-    pub client_ca: Option<NotYet>,
+    pub tls: Option<WebhookTls>,
+}
+
+/// PEM files. Re-read when they change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookTls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// The authorities that sign certificates of senders, for the scheme `mutual-tls`.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// PEM files. Re-read when they change.
@@ -260,7 +270,7 @@ impl Config {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         let mut config: Self = serde_saphyr::from_str_with_options(text, options)
             .map_err(|why| ConfigError(located(path, text, &why)))?;
-        config.check(path)?;
+        config.check(path, text)?;
         let base = path.parent().unwrap_or(Path::new("."));
         config.resolve_paths(base);
         config.origin = Origin::new(text);
@@ -271,10 +281,14 @@ impl Config {
         let fix = |path: &mut PathBuf| *path = base.join(&*path);
         fix(&mut self.rules);
         fix(&mut self.store.sqlite);
-        let tls = self.listen.webhooks.iter_mut().filter_map(|l| l.tls.as_mut());
-        for tls in tls.chain(self.listen.admin.tls.as_mut()) {
+        if let Some(tls) = &mut self.listen.admin.tls {
             fix(&mut tls.certificate);
             fix(&mut tls.key);
+        }
+        if let Some(tls) = self.listen.webhooks.as_mut().and_then(|listen| listen.tls.as_mut()) {
+            fix(&mut tls.certificate);
+            fix(&mut tls.key);
+            tls.client_ca.iter_mut().for_each(fix);
         }
         for token in &mut self.listen.admin.tokens {
             token.resolve(base);
@@ -292,7 +306,7 @@ impl Config {
     }
 
     /// What single keys can't see: names that must be unique or must exist elsewhere.
-    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+    fn check(&self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let refuse = |text: String| Err(ConfigError(format!("{}: {text}", path.display())));
         if self.node.is_empty() {
             return refuse("node: give this process a name, such as lazaret-1".into());
@@ -332,7 +346,13 @@ impl Config {
             token.check().or_else(|why| refuse(format!("tokens: {why}")))?;
         }
         for source in &self.sources {
-            source.check(self).or_else(|why| refuse(format!("source {}: {why}", source.name)))?;
+            source.check(self).map_err(|Wrong { why, at }| {
+                let why = format!("source {}: {why}", source.name);
+                ConfigError(match at {
+                    Some(at) => placed(path, text, at, &why),
+                    None => format!("{}: {why}", path.display()),
+                })
+            })?;
         }
         for channel in &self.notify {
             channel.check().or_else(|why| refuse(format!("notify {}: {why}", channel.name)))?;
@@ -361,20 +381,32 @@ fn located(path: &Path, text: &str, why: &serde_saphyr::Error) -> String {
     let message = why.render_with_formatter(&serde_saphyr::UserMessageFormatter);
     let message = message.lines().next().unwrap_or_default();
     let Some(at) = why.location() else { return format!("{}: {message}", path.display()) };
-    let (line, column) = (at.line() as usize, at.column() as usize);
-    let message = message.split(" at line ").next().unwrap_or(message);
-    let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     // Where somebody has written a secret itself, the message must not carry it into a log.
-    let names_secret = ["secret", "token", "password"].iter().any(|word| source.contains(word));
-    if names_secret || (message.contains("file") && message.contains("env")) {
-        return format!(
-            "{}:{line}:{column}: this line is wrong, and not shown since it may hold a secret: \
-             a secret is written {{file: PATH}} or {{env: NAME}}",
-            path.display()
-        );
+    if may_hold_secret(line(text, at)) || (message.contains("file") && message.contains("env")) {
+        let message = "this line is wrong, and not shown since it may hold a secret: a secret is \
+                       written {file: PATH} or {env: NAME}";
+        return format!("{}:{}:{}: {message}", path.display(), at.line(), at.column());
     }
-    let caret = " ".repeat(column.saturating_sub(1));
-    format!("{}:{line}:{column}: {message}\n  | {source}\n  | {caret}^", path.display())
+    placed(path, text, at, message.split(" at line ").next().unwrap_or(message))
+}
+
+fn line(text: &str, at: Location) -> &str {
+    text.lines().nth((at.line() as usize).saturating_sub(1)).unwrap_or_default()
+}
+
+fn may_hold_secret(line: &str) -> bool {
+    ["secret", "token", "password"].iter().any(|word| line.contains(word))
+}
+
+/// The same with a message of our own, which holds no secret; the line might.
+fn placed(path: &Path, text: &str, at: Location, message: &str) -> String {
+    let said = format!("{}:{}:{}: {message}", path.display(), at.line(), at.column());
+    let line = line(text, at);
+    if may_hold_secret(line) {
+        return said;
+    }
+    let caret = " ".repeat((at.column() as usize).saturating_sub(1));
+    format!("{said}\n  | {line}\n  | {caret}^")
 }
 
 #[cfg(test)]

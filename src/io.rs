@@ -11,6 +11,8 @@ pub mod store;
 
 pub mod defender;
 
+pub mod issuer;
+
 pub mod admin;
 
 mod brakes;
@@ -40,6 +42,7 @@ use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, MachineActionId, SourceName, TenantName};
 use crate::domain::limiter::Permit;
 use crate::domain::scope::Scope;
+use crate::domain::signature::KeySet;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Wall};
 
 pub use brakes::{
@@ -306,6 +309,17 @@ pub trait Store: Send + Sync {
     /// how many rows went.
     fn purge(&self, retention: Retention, now: Wall)
     -> BoxFuture<'static, Result<u64, StoreError>>;
+}
+
+/// Who signs the tokens of senders.
+pub trait Issuer: Send + Sync {
+    /// Its keys, if any are known that are not too old to be used.
+    fn keys(&self) -> Option<Arc<KeySet>>;
+
+    /// Its keys as they are now, for a token whose key is not among those known. They are fetched
+    /// once for all who ask, and not again for a while; within it, the last ones are the answer.
+    /// `None` where the last fetch failed: nobody knows then which keys there are.
+    fn renewed(&self) -> BoxFuture<'_, Option<Arc<KeySet>>>;
 }
 
 /// Defender, for one tenant. One method call is at most one wire call: no redirects, no retries.

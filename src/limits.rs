@@ -5,6 +5,7 @@ mod alerts;
 mod join;
 mod lookup;
 mod notify;
+mod senders;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ pub use alerts::*;
 pub use join::*;
 pub use lookup::*;
 pub use notify::*;
+pub use senders::*;
 
 /// Deliveries in one intake transaction: enough that a sync of the disk is shared by many, few
 /// enough that one transaction stays under some milliseconds.
@@ -153,37 +155,6 @@ pub const RECALL_PIECE: usize = 1000;
 
 /// Actions of one file in one piece of its report.
 pub const FILE_PAGE: usize = 5000;
-
-/// Secrets of one source at once: the old, the new, and one for the sender who missed both.
-pub const SECRETS_PER_SOURCE: usize = 3;
-
-/// Signatures in one header that are compared. A sender that rotates keys sends two or three.
-pub const SIGNATURES_PER_HEADER: usize = 8;
-
-/// A signed id: longer ones are no ids but content.
-pub const SIGNED_ID_BYTES: usize = 256;
-
-/// How far a signed timestamp may stand from this clock, either way, unless a source says
-/// otherwise. The published schemes all say five minutes.
-pub const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
-
-/// The widest tolerance that a source may set.
-pub const SIGNATURE_TOLERANCE_MAX: Duration = Duration::from_secs(450);
-
-/// A longer signed id is kept as its hash, which takes 71 bytes.
-pub const REPLAY_ID_BYTES: usize = 64;
-
-/// How long a replay id is kept where the scheme signs a timestamp.
-pub const REPLAY_KEEP_TIMED: Duration = Duration::from_secs(15 * 60);
-
-/// How long a replay id is kept where it does not: nothing bounds how late such a copy may come,
-/// and beyond this the effect key still holds.
-pub const REPLAY_KEEP_UNTIMED: Duration = Duration::from_secs(24 * 60 * 60);
-
-// A timestamp from the far end of the tolerance is good for twice the tolerance: its replay id
-// must outlive it.
-const _: () = assert!(2 * SIGNATURE_TOLERANCE_MAX.as_secs() <= REPLAY_KEEP_TIMED.as_secs());
-const _: () = assert!(SIGNATURE_TOLERANCE.as_secs() <= SIGNATURE_TOLERANCE_MAX.as_secs());
 
 /// A request's head, from the moment the connection waits for it: what a slow sender may take,
 /// and how long a connection may idle between two requests.

@@ -73,6 +73,11 @@ pub struct ConnectionLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
+/// The certificate that the connection's other end has brought, valid when the connection was
+/// opened: an extension of each request on it, where the listener has a `client_ca`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate(pub Arc<[u8]>);
+
 /// Bound, and not serving yet: connections wait in the system's backlog.
 pub struct Listening {
     listener: TcpListener,
@@ -189,14 +194,20 @@ impl Shared {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(listener = self.name, %error, "answers may come late");
         }
-        let service = Service { peer, guest: admitted.guest(), router, shutdown };
+        let guest = admitted.guest();
+        let mut service = Service { peer, guest, certificate: None, router, shutdown };
         let served = async {
             match &self.certificate {
                 None => self.http(stream, service).await,
                 Some(certificate) => {
                     let handshake = TlsAcceptor::from(certificate.config()).accept(stream);
                     match timeout(self.limits.handshake_within, handshake).await {
-                        Ok(Ok(stream)) => self.http(stream, service).await,
+                        Ok(Ok(stream)) => {
+                            let brought = stream.get_ref().1.peer_certificates();
+                            let own = brought.and_then(|chain| chain.first());
+                            service.certificate = own.map(|own| ClientCertificate(own[..].into()));
+                            self.http(stream, service).await;
+                        }
                         Ok(Err(_)) | Err(_) => self.refused("handshake"),
                     }
                 }
@@ -212,9 +223,8 @@ impl Shared {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Service { peer, guest, router, shutdown } = service;
-        let answer =
-            service_fn(move |request| answer(router.clone(), peer, guest.clone(), request));
+        let shutdown = service.shutdown.clone();
+        let answer = service_fn(move |request| service.answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_within)
@@ -260,19 +270,24 @@ impl Shared {
 struct Service {
     peer: SocketAddr,
     guest: Guest,
+    certificate: Option<ClientCertificate>,
     router: Router,
     shutdown: CancellationToken,
 }
 
-async fn answer(
-    router: Router,
-    peer: SocketAddr,
-    guest: Guest,
-    mut request: Request<Incoming>,
-) -> Result<Response, Infallible> {
-    request.extensions_mut().insert(Peer(peer));
-    request.extensions_mut().insert(guest);
-    router.oneshot(request).await
+impl Service {
+    fn answer(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+        let extensions = request.extensions_mut();
+        extensions.insert(Peer(self.peer));
+        extensions.insert(self.guest.clone());
+        if let Some(certificate) = &self.certificate {
+            extensions.insert(certificate.clone());
+        }
+        self.router.clone().oneshot(request)
+    }
 }
 
 fn report(name: &'static str, ended: Result<(), tokio::task::JoinError>) {

@@ -13,6 +13,7 @@ use crate::domain::ids::TenantName;
 use crate::domain::time::Wall;
 use crate::intake::{Asking, InForce};
 use crate::io::clock::SystemClock;
+use crate::io::issuer::EntraIssuer;
 use crate::io::kafka::KafkaStatus;
 use crate::io::notify::ChannelStatus;
 use crate::io::store::SqliteStore;
@@ -41,6 +42,7 @@ struct Sources {
     clock: Arc<SystemClock>,
     watched: Watched,
     watch: Watch,
+    issuers: Vec<Arc<EntraIssuer>>,
 }
 
 /// What tells of itself.
@@ -67,6 +69,7 @@ impl Reporter {
             clock: parts.clock.clone(),
             watched,
             watch: Watch::new(config),
+            issuers: parts.issuers.values().cloned().collect(),
         }))
     }
 
@@ -113,6 +116,7 @@ impl Reporter {
         let origin = from.origin.clone();
         let changed = tokio::task::spawn_blocking(move || origin.changed()).await;
         report.problems.extend(changed.unwrap_or_default());
+        report.problems.extend(from.issuers.iter().filter_map(|issuer| issuer.trouble()));
         if let Some(why) = &report.rules_refused {
             let what = "the rules on disk are refused, the set before stays in force";
             let how = format!("lazaret rules check {}", from.rules_dir.display());

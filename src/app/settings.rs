@@ -8,18 +8,22 @@ use std::time::Duration;
 use crate::config::{
     Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start,
 };
-use crate::config::{Tenant, Verify};
+use crate::config::{Tenant, Tls, Verify, WebhookTls};
+use crate::domain::cloud::Cloud;
 use crate::domain::decision::JoinBounds;
 use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::join::Waits;
 use crate::domain::limiter::Limit;
 use crate::domain::signature::TimestampHeader;
-use crate::domain::signature::{Algorithm, Encoding, HmacScheme, Scheme, Seal, Template};
+use crate::domain::signature::{
+    Algorithm, Encoding, Entra, HmacScheme, Scheme, Seal, Subjects, Template,
+};
 use crate::domain::time::Wall;
 use crate::formats::Formats;
 use crate::intake;
-use crate::io::{Clock, defender, kafka, webhook};
+use crate::io::{Clock, defender, issuer, kafka};
 use crate::rules::{self, Loaded, Problem};
+use crate::serve::CertificateFiles;
 
 /// How long a call to Defender may take, from its start to the end of its answer.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,6 +64,14 @@ fn scheme(verify: &Verify) -> Settled<Scheme> {
         Verify::Stripe { .. } => Scheme::Stripe,
         Verify::Bearer { .. } => Scheme::Bearer,
         Verify::None {} => Scheme::None,
+        Verify::Entra { tenant, audience, applications, cloud, login } => {
+            let login = entra_login(*cloud, login.as_deref())?;
+            let entra = Entra::new(*tenant, &login, audience.clone(), applications.clone());
+            Scheme::Entra(Box::new(entra.map_err(|why| why.to_string())?))
+        }
+        Verify::MutualTls { subjects } => {
+            Scheme::MutualTls(Subjects::parse(subjects).map_err(|why| why.to_string())?)
+        }
         Verify::Hmac {
             header,
             digest,
@@ -91,6 +103,18 @@ fn scheme(verify: &Verify) -> Settled<Scheme> {
             }))
         }
     })
+}
+
+fn entra_login(cloud: Cloud, login: Option<&str>) -> Settled<String> {
+    let usual = cloud.hosts(None).map_err(|why| why.to_string())?.login;
+    Ok(login.map_or(usual, str::to_owned))
+}
+
+/// Whose keys the tokens of a webhook source are checked with; `None` where it takes none.
+pub fn issuer(verify: &Verify) -> Settled<Option<issuer::Settings>> {
+    let Verify::Entra { tenant, cloud, login, .. } = verify else { return Ok(None) };
+    let login = entra_login(*cloud, login.as_deref())?;
+    issuer::Settings::new(*tenant, &login).map(Some).map_err(|why| why.to_string())
 }
 
 pub fn kafka(config: &Config, source: &Source, kafka: &Kafka) -> Settled<kafka::Settings> {
@@ -206,15 +230,36 @@ pub fn limits(budgets: &[Budget]) -> Vec<Limit> {
     budgets.iter().filter_map(|budget| Limit::new(budget.calls, budget.per.0)).collect()
 }
 
+/// The files of the webhook listener's TLS.
+pub fn webhook_tls(tls: &WebhookTls) -> CertificateFiles {
+    let WebhookTls { certificate, key, client_ca } = tls.clone();
+    CertificateFiles { certificate, key, client_ca }
+}
+
+/// Those of the admin listener's.
+pub fn admin_tls(tls: &Tls) -> CertificateFiles {
+    let Tls { certificate, key } = tls.clone();
+    CertificateFiles { certificate, key, client_ca: None }
+}
+
+/// A webhook source, with what its deliveries are checked with.
+pub struct WebhookSource {
+    pub name: SourceName,
+    pub seal: Seal,
+    pub issuer: Option<issuer::Settings>,
+    pub origins: Vec<String>,
+}
+
 /// Every webhook source by name.
-pub fn webhooks(config: &Config) -> Settled<Vec<webhook::Source>> {
+pub fn webhooks(config: &Config) -> Settled<Vec<WebhookSource>> {
     let mut sources = Vec::new();
     for source in &config.sources {
         if let Kind::Webhook(webhook) = source.kind() {
-            let seal =
-                seal(&webhook.verify).map_err(|why| format!("source {}: {why}", source.name))?;
+            let wrong = |why: String| format!("source {}: {why}", source.name);
+            let seal = seal(webhook.verify()).map_err(wrong)?;
+            let issuer = issuer(webhook.verify()).map_err(wrong)?;
             let (name, origins) = (SourceName::new(&source.name), webhook.origins.clone());
-            sources.push(webhook::Source { name, seal, origins });
+            sources.push(WebhookSource { name, seal, issuer, origins });
         }
     }
     Ok(sources)

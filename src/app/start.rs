@@ -1,5 +1,6 @@
 //! The parts, one function for each: from settings to something that runs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::Reporter;
 use super::{Parts, StartError, Tuning, settings};
-use crate::config::{Config, Kind, Tenant, Tls};
+use crate::config::{Config, Kind, Tenant};
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::dispatcher::DispatcherSettings;
 use crate::domain::ids::{SourceName, TenantName};
@@ -20,6 +21,7 @@ use crate::intake::{Asking, Intake, Nudge};
 use crate::io::admin::{self, Admin, Tokens};
 use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
+use crate::io::issuer::EntraIssuer;
 use crate::io::kafka::{KafkaSource, StoredOffsets};
 use crate::io::store::SqliteStore;
 use crate::io::webhook::{self, Webhooks};
@@ -29,12 +31,23 @@ use crate::io::{
 use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
 use crate::relay::{Canceller, Ports, Relay, RelayStatus};
 use crate::rules::Contents;
-use crate::serve::{self, CertificateFiles, ConnectionLimits, Listening, body::BodyLimits};
+use crate::serve::{self, ConnectionLimits, Listening, body::BodyLimits};
 
 type Started<T> = Result<T, StartError>;
 
-fn tls(tls: Option<&Tls>) -> Option<CertificateFiles> {
-    tls.map(|tls| CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() })
+/// The issuers of all sources, each once.
+pub(super) type Issuers = HashMap<String, Arc<EntraIssuer>>;
+
+/// Starts to keep the keys of every issuer.
+pub(super) fn issuers(config: &Config, clock: &Arc<SystemClock>) -> Started<Issuers> {
+    let mut issuers = Issuers::new();
+    let sources = settings::webhooks(config);
+    let sources = sources.map_err(|why| StartError::new("the webhook listener", why))?;
+    for settings in sources.into_iter().filter_map(|source| source.issuer) {
+        let (url, clock) = (settings.url().to_owned(), clock.clone());
+        issuers.entry(url).or_insert_with(|| Arc::new(EntraIssuer::start(settings, clock)));
+    }
+    Ok(issuers)
 }
 
 fn connections(config: &Config) -> ConnectionLimits {
@@ -48,11 +61,15 @@ fn connections(config: &Config) -> ConnectionLimits {
 pub(super) async fn bind_webhooks(config: &Config, parts: &Parts) -> Started<Option<Webhooks>> {
     let Some(listen) = &config.listen.webhooks else { return Ok(None) };
     let wrong = |why: &dyn std::fmt::Display| StartError::new("the webhook listener", why);
-    let sources = settings::webhooks(config).map_err(|why| wrong(&why))?;
+    let sources = settings::webhooks(config).map_err(|why| wrong(&why))?.into_iter();
+    let sources = sources.map(|settings::WebhookSource { name, seal, issuer, origins }| {
+        let issuer = issuer.and_then(|issuer| parts.issuers.get(issuer.url()).cloned());
+        webhook::Source { name, seal, issuer: issuer.map(|issuer| issuer as _), origins }
+    });
     let listener = serve::Settings {
         name: "webhooks",
         address: listen.address,
-        tls: tls(listen.tls.as_ref()),
+        tls: listen.tls.as_ref().map(settings::webhook_tls),
         limits: connections(config),
         metrics: parts.metrics.clone(),
     };
@@ -61,7 +78,7 @@ pub(super) async fn bind_webhooks(config: &Config, parts: &Parts) -> Started<Opt
         listener,
         body: BodyLimits { bytes_max, within: BODY_WITHIN },
         memory: parts.bodies.clone(),
-        sources,
+        sources: sources.collect(),
         clock: parts.clock.clone(),
         metrics: parts.metrics.clone(),
     };
@@ -72,7 +89,7 @@ pub(super) async fn bind_admin(config: &Config, parts: &Parts) -> Started<Listen
     let settings = serve::Settings {
         name: "admin",
         address: config.listen.admin.address,
-        tls: tls(config.listen.admin.tls.as_ref()),
+        tls: config.listen.admin.tls.as_ref().map(settings::admin_tls),
         limits: ConnectionLimits { strangers_make_room: true, ..connections(config) },
         metrics: parts.metrics.clone(),
     };

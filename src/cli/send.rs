@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::client::ConfigArg;
 use super::style::prose;
 use super::{Failure, Outcome, runtime};
 use crate::app::settings;
-use crate::config::{Config, Kind, Webhook};
+use crate::config::{Config, Kind, Verify, Webhook};
 use crate::domain::decision::{Answered, Fate};
 use crate::domain::signature::Message;
 use crate::domain::time::Wall;
@@ -43,6 +45,58 @@ pub struct Args {
     /// PEM file of the authority to trust
     #[arg(long)]
     ca: Option<PathBuf>,
+    /// File with a token of Entra, for a source with the scheme `entra`: only
+    /// Entra can sign one
+    #[arg(long)]
+    token: Option<PathBuf>,
+    /// PEM file with a certificate and its private key, for a source with the
+    /// scheme `mutual-tls`
+    #[arg(long)]
+    certificate: Option<PathBuf>,
+}
+
+/// What a sender may need besides the source's own secrets.
+#[derive(Default)]
+pub struct Means {
+    /// PEM of the authority to trust.
+    pub ca: Option<Vec<u8>>,
+    /// A token of Entra.
+    pub token: Option<SecretString>,
+    /// PEM of a certificate and its key.
+    pub certificate: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Means {
+    fn read(args: &Args) -> Result<Self, Failure> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path)
+                .map_err(|why| Failure::usage(format!("cannot read {}: {why}", path.display())))
+        };
+        let token = args.token.as_ref().map(read).transpose()?.map(Zeroizing::new);
+        let token = token.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned().into());
+        let certificate = args.certificate.as_ref().map(read).transpose()?.map(Zeroizing::new);
+        Ok(Self { ca: args.ca.as_ref().map(read).transpose()?, token, certificate })
+    }
+}
+
+/// Says what is missing to send to a source whose scheme needs more than a secret.
+fn check_means(webhook: &Webhook, means: &Means) -> Result<(), Failure> {
+    match webhook.verify() {
+        Verify::Entra { audience, .. } if means.token.is_none() => Err(Failure::usage(format!(
+            "this source takes tokens that only Entra can sign: give one with --token FILE, of an \
+             application that the source lists; where that is the command line of Azure: az \
+             account get-access-token --resource {audience} --query accessToken -o tsv"
+        ))),
+        Verify::MutualTls { .. } if means.certificate.is_none() => Err(Failure::usage(
+            "this source takes certificates: give one that it lists, with its key, by \
+             --certificate PEM",
+        )),
+        Verify::Entra { .. } => Ok(()),
+        _ if means.token.is_some() => {
+            Err(Failure::usage("--token is for sources with the scheme entra: leave it out"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints the answer. Exits with 1 when it is no 2xx.
@@ -56,10 +110,8 @@ pub fn run(args: Args) -> Outcome {
         Some(url) => url.clone(),
         None => default_url(&config, &args.source)?,
     };
-    let (status, answer) = runtime(1)?.block_on(async {
-        let ca = args.ca.as_ref().map(std::fs::read).transpose().map_err(Failure::usage)?;
-        post(webhook, &url, body, ca).await
-    })?;
+    let (status, answer) =
+        runtime(1)?.block_on(async { post(webhook, &url, body, Means::read(&args)?).await })?;
     println!("{status}\n{}", pretty(&answer));
     if !args.now && is_too_old(&answer) {
         let (source, file) = (&args.source, args.file.display());
@@ -169,10 +221,11 @@ pub async fn post(
     webhook: &Webhook,
     url: &str,
     body: Vec<u8>,
-    ca: Option<Vec<u8>>,
+    means: Means,
 ) -> Result<(reqwest::StatusCode, String), Failure> {
+    check_means(webhook, &means)?;
     let clock = SystemClock::new();
-    let seal = settings::seal(&webhook.verify)
+    let seal = settings::seal(webhook.verify())
         .map_err(|why| Failure::usage(format!("cannot sign for {url}: {why}")))?;
     let id = format!("msg_{}", clock.new_id().simple());
     let headers = seal.sign(&Message { id: &id, at: clock.now().wall, body: &body });
@@ -180,14 +233,22 @@ pub async fn post(
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(30));
-    if let Some(pem) = ca {
+    if let Some(pem) = means.ca {
         let certificate = reqwest::Certificate::from_pem(&pem).map_err(Failure::usage)?;
         client = client.add_root_certificate(certificate);
+    }
+    if let Some(pem) = means.certificate {
+        let identity = reqwest::Identity::from_pem(&pem);
+        let wrong = |_| Failure::usage("--certificate: no PEM of a certificate and its key");
+        client = client.identity(identity.map_err(wrong)?);
     }
     let client = client.build().map_err(Failure::usage)?;
     let mut request = client.post(url).header("content-type", "application/json").body(body);
     for (name, value) in headers {
         request = request.header(name, value);
+    }
+    if let Some(token) = means.token {
+        request = request.bearer_auth(token.expose_secret());
     }
     let failed = |why: reqwest::Error| {
         let cause = cause(&why);
@@ -246,6 +307,36 @@ mod tests {
         }
     }
 
+    /// The source `siem` of the example, with this scheme.
+    fn with_scheme(verify: &str) -> Config {
+        let signed = "verify: {scheme: standard-webhooks, secrets: [{file: secrets/siem}]}";
+        let text = include_str!("../../lazaret.example.yaml");
+        let text = text.replacen(signed, &format!("verify: {{{verify}}}"), 1);
+        let text = text.replacen("key: tls.key}", "key: tls.key, client_ca: ca.pem}", 1);
+        Config::parse(&text, std::path::Path::new("lazaret.yaml")).unwrap()
+    }
+
+    #[test]
+    fn what_only_others_can_sign_is_asked_for() {
+        let id = "11111111-2222-3333-4444-555555555555";
+        let entra = format!("scheme: entra, tenant: {id}, audience: api://a, applications: [{id}]");
+        let (entra, tls) = (with_scheme(&entra), "scheme: mutual-tls, subjects: [a.example]");
+        let (tls, bearer) = (with_scheme(tls), "scheme: bearer, secrets: [{file: secrets/siem}]");
+        let said = |config: &Config, means: &Means| {
+            let checked = check_means(find(config, "siem").unwrap(), means);
+            checked.err().map(|why| why.to_string()).unwrap_or_default()
+        };
+        let nothing = Means::default();
+        let missing = said(&entra, &nothing);
+        assert!(missing.contains("--token FILE") && missing.contains("--resource api://a"));
+        assert!(said(&tls, &nothing).contains("--certificate PEM"));
+        let token = Means { token: Some("a.b.c".into()), ..Means::default() };
+        assert_eq!(said(&entra, &token), "");
+        assert!(said(&with_scheme(bearer), &token).contains("leave it out"));
+        let certificate = Means { certificate: Some(Vec::new().into()), ..Means::default() };
+        assert_eq!(said(&tls, &certificate), "");
+    }
+
     #[test]
     fn where_nobody_listens_it_says_how_to_start_the_service() {
         let dir = tempfile::tempdir().unwrap();
@@ -257,7 +348,7 @@ mod tests {
         // Bound and closed again: nobody listens there.
         let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
         let url = format!("http://{closed}/webhooks/siem");
-        let sent = post(find(&config, "siem").unwrap(), &url, b"{}".to_vec(), None);
+        let sent = post(find(&config, "siem").unwrap(), &url, b"{}".to_vec(), Means::default());
         let why = runtime(1).unwrap().block_on(sent).unwrap_err().to_string();
         assert!(why.contains("refused") && why.contains("`lazaret run`"), "{why}");
     }

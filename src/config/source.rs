@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_saphyr::{Location, Spanned};
 
 use super::values::{NotYet, Secret, Span};
+use super::verify::Verify;
 use super::{Config, is_name};
 use crate::limits;
 
@@ -32,73 +34,10 @@ pub enum Kind<'a> {
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     pub format: String,
-    pub verify: Verify,
+    verify: Spanned<Verify>,
     /// Senders of CloudEvents that are told, on asking, that they may deliver; none where left out.
     #[serde(default)]
     pub origins: Vec<String>,
-}
-
-/// How a delivery's signature is checked. Which scheme, and so which algorithm, is never the
-/// sender's choice.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "scheme", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Verify {
-    StandardWebhooks {
-        secrets: Vec<Secret>,
-    },
-    Github {
-        secrets: Vec<Secret>,
-    },
-    Slack {
-        secrets: Vec<Secret>,
-    },
-    Stripe {
-        secrets: Vec<Secret>,
-    },
-    Hmac {
-        secrets: Vec<Secret>,
-        /// The header that carries the signature.
-        header: String,
-        #[serde(default)]
-        digest: HmacDigest,
-        #[serde(default)]
-        encoding: HmacEncoding,
-        /// What stands before the signature in its header, such as `sha256=`.
-        #[serde(default)]
-        prefix: String,
-        /// What is signed: text with `{body}`, and `{timestamp}` or `{id}` where their headers
-        /// are named.
-        #[serde(default = "body_alone")]
-        signed: String,
-        timestamp_header: Option<String>,
-        id_header: Option<String>,
-        tolerance: Option<Span>,
-    },
-    Bearer {
-        secrets: Vec<Secret>,
-    },
-    /// No check at all: only where the listener is on loopback.
-    None {},
-}
-
-fn body_alone() -> String {
-    "{body}".into()
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HmacDigest {
-    #[default]
-    Sha256,
-    Sha512,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HmacEncoding {
-    #[default]
-    Hex,
-    Base64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -168,29 +107,31 @@ impl Source {
         }
     }
 
-    pub(super) fn check(&self, config: &Config) -> Result<(), String> {
+    pub(super) fn check(&self, config: &Config) -> Result<(), Wrong> {
         if self.webhook.is_some() == self.kafka.is_some() {
-            return Err("a source is either a webhook or a kafka subscription: give one".into());
+            let why = "a source is either a webhook or a kafka subscription: give one";
+            return Err(why.to_owned().into());
         }
         if self.tenants.is_empty() {
-            return Err("tenants: name the tenants it speaks for".into());
+            return Err("tenants: name the tenants it speaks for".to_owned().into());
         }
         for tenant in &self.tenants {
             if !config.tenants.iter().any(|t| t.name == *tenant) {
-                return Err(format!("tenants: there is no tenant {tenant}"));
+                return Err(format!("tenants: there is no tenant {tenant}").into());
             }
         }
         match self.kind() {
             Kind::Webhook(webhook) => webhook.check(config),
-            Kind::Kafka(kafka) => kafka.check(),
+            Kind::Kafka(kafka) => kafka.check().map_err(Wrong::from),
         }
     }
 
     pub(super) fn resolve_paths(&mut self, base: &Path) {
         let name = &self.name;
         if let Some(webhook) = &mut self.webhook {
-            let bytes_min = webhook.verify.secret_bytes_min();
-            for (at, secret) in webhook.verify.secrets_mut().iter_mut().enumerate() {
+            let verify = &mut webhook.verify.value;
+            let bytes_min = verify.secret_bytes_min();
+            for (at, secret) in verify.secrets_mut().iter_mut().enumerate() {
                 secret.resolve(base, format!("sources[{name}].webhook.verify.secrets[{at}]"));
                 secret.at_least(bytes_min);
             }
@@ -201,10 +142,27 @@ impl Source {
     }
 }
 
+/// What is wrong with a source, and where that is known.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub why: String,
+    pub at: Option<Location>,
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Self {
+        Self { why, at: None }
+    }
+}
+
 impl Webhook {
-    fn check(&self, config: &Config) -> Result<(), String> {
+    pub fn verify(&self) -> &Verify {
+        &self.verify.value
+    }
+
+    fn check(&self, config: &Config) -> Result<(), Wrong> {
         if self.origins.len() > limits::ORIGINS_PER_SOURCE {
-            return Err(format!("origins: more than {}", limits::ORIGINS_PER_SOURCE));
+            return Err(format!("origins: more than {}", limits::ORIGINS_PER_SOURCE).into());
         }
         let in_name = |b: u8| b.is_ascii_alphanumeric() || b".-:".contains(&b);
         let is_host =
@@ -213,68 +171,13 @@ impl Webhook {
             Some(origin) => Err(format!(
                 "origins: {origin:?} is no host name: write one as the sender does in \
                  WebHook-Request-Origin, such as eventgrid.azure.net"
-            )),
-            None => self.verify.check(config),
+            )
+            .into()),
+            None => self.verify.value.check(config).map_err(|why| Wrong {
+                why: format!("verify: {why}"),
+                at: Some(self.verify.referenced),
+            }),
         }
-    }
-}
-
-impl Verify {
-    pub fn secrets(&self) -> &[Secret] {
-        match self {
-            Verify::StandardWebhooks { secrets }
-            | Verify::Github { secrets }
-            | Verify::Slack { secrets }
-            | Verify::Stripe { secrets }
-            | Verify::Hmac { secrets, .. }
-            | Verify::Bearer { secrets } => secrets,
-            Verify::None {} => &[],
-        }
-    }
-
-    /// Fewer bytes could be guessed, with one signed delivery to try against. Standard Webhooks,
-    /// whose secrets are encoded, has a minimum of its own.
-    fn secret_bytes_min(&self) -> usize {
-        match self {
-            Verify::StandardWebhooks { .. } | Verify::None {} => 1,
-            Verify::Github { .. }
-            | Verify::Slack { .. }
-            | Verify::Stripe { .. }
-            | Verify::Hmac { .. }
-            | Verify::Bearer { .. } => 16,
-        }
-    }
-
-    fn secrets_mut(&mut self) -> &mut [Secret] {
-        match self {
-            Verify::StandardWebhooks { secrets }
-            | Verify::Github { secrets }
-            | Verify::Slack { secrets }
-            | Verify::Stripe { secrets }
-            | Verify::Hmac { secrets, .. }
-            | Verify::Bearer { secrets } => secrets,
-            Verify::None {} => &mut [],
-        }
-    }
-
-    fn check(&self, config: &Config) -> Result<(), String> {
-        let Some(listen) = &config.listen.webhooks else {
-            return Err("listen.webhooks is missing: a webhook needs a listener".into());
-        };
-        if let Verify::None {} = self {
-            if listen.address.ip().is_loopback() {
-                return Ok(());
-            }
-            return Err(format!(
-                "verify: scheme none is refused on {}: anyone could quarantine files; listen on \
-                 127.0.0.1 or choose a scheme",
-                listen.address
-            ));
-        }
-        if !(1..=3).contains(&self.secrets().len()) {
-            return Err("verify: give one to three secrets".into());
-        }
-        Ok(())
     }
 }
 

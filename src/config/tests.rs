@@ -33,7 +33,7 @@ fn the_example_loads_and_shows_the_defaults() {
     assert_eq!(budgets.machines, default.machines);
     let secret = config.sources[0].kind();
     let Kind::Webhook(webhook) = secret else { panic!("siem is a webhook") };
-    let secret = &webhook.verify.secrets()[0];
+    let secret = &webhook.verify().secrets()[0];
     assert_eq!(secret.file(), Some(Path::new("/etc/lazaret/secrets/siem")));
     assert_eq!(secret.key(), "sources[siem].webhook.verify.secrets[0]");
 }
@@ -52,7 +52,6 @@ fn what_is_not_in_this_version_is_refused_as_such() {
         ("    region: eu ", "    reserve: 5 "),
         ("client_id: 6", "managed_identity: true\n      client_id: 6"),
         ("client_id: 6", "certificate: x.pem\n      client_id: 6"),
-        ("    address: 0.0.0.0:8443", "    client_ca: ca.pem\n    address: 0.0.0.0:8443"),
         (
             "      machine-actions: [",
             "      files: [{calls: 1, per: 1s}]\n      machine-actions: [",
@@ -128,6 +127,54 @@ fn wrong_values_say_what_is_right() {
     }
 }
 
+const VERIFY: &str = "verify: {scheme: standard-webhooks, secrets: [{file: secrets/siem}]}";
+
+#[test]
+fn what_is_wrong_with_a_scheme_is_told_with_its_place() {
+    let at = EXAMPLE.lines().position(|line| line.contains(VERIFY)).unwrap() + 1;
+    let tenant = "tenant: 11111111-2222-3333-4444-555555555555";
+    for (verify, expected) in [
+        ("scheme: mutual-tls, subjects: [soar.contoso.com]".to_owned(), "tls.client_ca"),
+        (format!("scheme: entra, {tenant}, audience: api://a, applications: []"), "client id"),
+        (
+            format!("scheme: entra, {tenant}, audience: '', applications: [{0}]", &tenant[8..]),
+            "api",
+        ),
+        ("scheme: github, secrets: []".to_owned(), "one to three"),
+        ("scheme: none".to_owned(), "none is refused"),
+    ] {
+        let said = refusal(&with(VERIFY, &format!("verify: {{{verify}}}")));
+        let place = format!("lazaret.yaml:{at}:15: source siem: verify: ");
+        assert!(said.starts_with(&place), "{verify}: {said}");
+        assert!(said.contains(expected), "{verify}: {said}");
+        assert_eq!(said.contains('^'), !verify.contains("secrets"), "{verify}: {said}");
+    }
+    for verify in ["scheme: entra, tenant: contoso, audience: a, applications: []", "scheme: x"] {
+        let said = refusal(&with(VERIFY, &format!("verify: {{{verify}}}")));
+        assert!(said.starts_with("lazaret.yaml:"), "{verify}: {said}");
+    }
+}
+
+#[test]
+fn subjects_are_names_and_need_an_authority_to_vouch_for_them() {
+    let tls = "tls: {certificate: tls.crt, key: tls.key}";
+    let asking = with(tls, "tls: {certificate: tls.crt, key: tls.key, client_ca: clients.pem}");
+    let listing = |subjects: &str| {
+        let verify = format!("verify: {{scheme: mutual-tls, subjects: [{subjects}]}}");
+        Config::parse(&asking.replacen(VERIFY, &verify, 1), Path::new("/etc/lazaret.yaml"))
+    };
+    let config = listing("\"CN=soar,O=Contoso\", soar.contoso.com").unwrap();
+    let tls = config.listen.webhooks.unwrap().tls.unwrap();
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("/etc/clients.pem")));
+    for (subjects, expected) in [("", "subjects is empty"), ("'*.contoso.com'", "-nameopt")] {
+        let said = listing(subjects).unwrap_err().to_string();
+        assert!(said.contains(expected), "{said}");
+    }
+    let admin =
+        with("    # tls: {certificate: admin.crt", "    tls: {client_ca: a, certificate: b");
+    assert!(refusal(&admin).contains("client_ca"), "people come with tokens");
+}
+
 #[test]
 fn no_check_at_all_is_only_for_loopback() {
     let line = "verify: {scheme: standard-webhooks, secrets: [{file: secrets/siem}]}";
@@ -162,7 +209,7 @@ fn a_secret_that_could_be_guessed_is_refused_with_its_key() {
         let path = dir.path().join("lazaret.yaml");
         let config = Config::parse(&with(line, &verify), &path).unwrap();
         let Kind::Webhook(webhook) = config.sources[0].kind() else { panic!("it is a webhook") };
-        webhook.verify.secrets()[0].read().map_err(|why| why.to_string())
+        webhook.verify().secrets()[0].read().map_err(|why| why.to_string())
     };
     for scheme in ["github", "slack", "stripe", "bearer", "hmac, header: X-Signature"] {
         let scheme = format!("scheme: {scheme}");

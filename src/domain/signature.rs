@@ -6,6 +6,12 @@
 
 mod claim;
 
+mod client;
+
+mod entra;
+
+mod keys;
+
 mod scheme;
 
 mod secret;
@@ -18,6 +24,9 @@ use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
 pub use claim::Headers;
+pub use client::{CertificateFlaw, Subjects};
+pub use entra::{Entra, TokenFlaw};
+pub use keys::{KeySet, NoKeySet};
 pub use scheme::{Algorithm, Encoding, HmacScheme, Scheme, SealError, Template, TimestampHeader};
 
 use super::decision::Replay;
@@ -27,20 +36,40 @@ use claim::Claim;
 use secret::Secret;
 
 /// A source's scheme with its secrets. Whoever holds one holds a usable one: one to three secrets
-/// that fit the scheme, or none for the scheme `none`. `Debug` shows no secret.
+/// that fit the scheme, or none for the schemes that have none. `Debug` shows no secret.
 #[derive(Clone)]
 pub struct Seal {
     scheme: Scheme,
     secrets: Vec<Secret>,
 }
 
+/// What a delivery brings to prove where it comes from, and what is known to check it with.
+#[derive(Clone, Copy)]
+pub struct Proof<'a> {
+    pub headers: Headers<'a>,
+    /// As it came.
+    pub body: &'a [u8],
+    /// Of the connection's other end, in DER: its own certificate, which TLS has found valid.
+    pub certificate: Option<&'a [u8]>,
+    /// Those of the source's issuer, for tokens; `None` where none are known.
+    pub keys: Option<&'a KeySet>,
+}
+
+impl<'a> Proof<'a> {
+    /// Of a delivery that brings nothing but itself.
+    pub fn new(headers: Headers<'a>, body: &'a [u8]) -> Self {
+        Self { headers, body, certificate: None, keys: None }
+    }
+}
+
 /// An authentic delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// `None` for `bearer` and `none`, which sign nothing that could be recognised.
+    /// `None` for the schemes that sign nothing that could be recognised: a token is no replay id,
+    /// since senders use one for many deliveries.
     pub replay: Option<Replay>,
     /// Which secret matched, counted from 0 in the order of the configuration: it tells when an
-    /// old one can go. `None` for `none`.
+    /// old one can go. `None` for the schemes without secrets.
     pub secret: Option<usize>,
 }
 
@@ -60,6 +89,10 @@ pub enum SignatureError {
     TooNew { by_s: u64 },
     #[error("no signature matches any secret of this source")]
     Mismatch,
+    #[error(transparent)]
+    Token(#[from] TokenFlaw),
+    #[error(transparent)]
+    Certificate(#[from] CertificateFlaw),
 }
 
 /// What a sender signs.
@@ -76,7 +109,7 @@ impl Seal {
     /// Checks that the scheme is consistent and that each secret fits it.
     pub fn new(scheme: Scheme, secrets: &[SecretString]) -> Result<Self, SealError> {
         scheme.check()?;
-        let most = if matches!(scheme, Scheme::None) { 0 } else { limits::SECRETS_PER_SOURCE };
+        let most = if scheme.has_secrets() { limits::SECRETS_PER_SOURCE } else { 0 };
         let (given, least) = (secrets.len(), most.min(1));
         if !(least..=most).contains(&given) {
             return Err(SealError::SecretCount { given, least, most });
@@ -95,29 +128,30 @@ impl Seal {
 
     /// The receiver's half. Every secret is tried and every comparison takes constant time; a
     /// refusal costs the same passes over the body whatever its reason, see [`refuse`].
-    pub fn verify(
-        &self,
-        headers: Headers<'_>,
-        body: &[u8],
-        now: Wall,
-    ) -> Result<Verified, SignatureError> {
+    pub fn verify(&self, proof: Proof<'_>, now: Wall) -> Result<Verified, SignatureError> {
+        let nothing_kept = Verified { replay: None, secret: None };
+        let Proof { headers, body, certificate, keys } = proof;
         let verified = match &self.scheme {
-            Scheme::None => Ok(Verified { replay: None, secret: None }),
+            Scheme::None => Ok(nothing_kept),
             Scheme::Bearer => self.verify_token(headers),
+            Scheme::Entra(entra) => claim::token(headers)
+                .and_then(|token| Ok(entra.verify(token, keys, now)?))
+                .map(|()| nothing_kept),
+            Scheme::MutualTls(subjects) => {
+                Ok(subjects.verify(certificate, now)?).map(|()| nothing_kept)
+            }
             _ => claim::read(&self.scheme, headers, now)
                 .and_then(|claim| self.verify_claim(&claim, body, now)),
         };
         if let Err(why) = &verified {
-            let signed = !matches!(self.scheme, Scheme::Bearer);
-            let done =
-                if signed && *why == SignatureError::Mismatch { self.secrets.len() } else { 0 };
-            spend(body, limits::SECRETS_PER_SOURCE - done);
+            let tried = self.scheme.signs() && *why == SignatureError::Mismatch;
+            spend(body, limits::SECRETS_PER_SOURCE - if tried { self.secrets.len() } else { 0 });
         }
         verified
     }
 
     /// The sender's half: the headers that make this message authentic, by the first secret.
-    /// None for the scheme `none`.
+    /// None for the schemes without secrets: what proves a delivery is made elsewhere.
     pub fn sign(&self, message: &Message<'_>) -> Vec<(String, String)> {
         let Some(secret) = self.secrets.first() else { return Vec::new() };
         if matches!(self.scheme, Scheme::Bearer) {
@@ -189,6 +223,16 @@ pub fn refuse(body: &[u8]) {
 }
 
 impl SignatureError {
+    /// Nothing is wrong with the delivery that is known: it should come again.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, SignatureError::Token(TokenFlaw::NoKeys))
+    }
+
+    /// Newer keys of the issuer might tell otherwise.
+    pub fn wants_keys(&self) -> bool {
+        matches!(self, SignatureError::Token(TokenFlaw::NoKeys | TokenFlaw::UnknownKey))
+    }
+
     /// One word for the metric.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -198,6 +242,8 @@ impl SignatureError {
             SignatureError::TooOld { .. } => "too_old",
             SignatureError::TooNew { .. } => "too_new",
             SignatureError::Mismatch => "mismatch",
+            SignatureError::Token(flaw) => flaw.reason(),
+            SignatureError::Certificate(flaw) => flaw.reason(),
         }
     }
 }

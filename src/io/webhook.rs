@@ -27,16 +27,16 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ack, Acknowledged, Clock, Delivery, NotTaken};
+use super::{Ack, Acknowledged, Clock, Delivery, Issuer, NotTaken};
 use crate::domain::action::Coordinates;
 use crate::domain::decision::Replay;
 use crate::domain::ids::SourceName;
-use crate::domain::signature::{self, Scheme, Seal, Verified};
+use crate::domain::signature::{self, Proof, Scheme, Seal, SignatureError, Verified};
 use crate::domain::time::Now;
 use crate::limits;
 use crate::metrics::{Metrics, RefusalLabels, RequestLabels, SecretLabels};
 use crate::serve::body::{self, BodyLimits, Held, Shares};
-use crate::serve::{self, BindError, Certificate, Peer};
+use crate::serve::{self, BindError, Certificate, ClientCertificate, Peer};
 use answer::Refusal;
 use handshake::Asked;
 use refusals::{Asking, LOGGED_CHARS, Refusals, Refused};
@@ -59,6 +59,8 @@ pub struct Source {
     /// Compared with the path as it came, without decoding: keep to what a path may hold.
     pub name: SourceName,
     pub seal: Seal,
+    /// Who signs the tokens of its senders; needed by the scheme `entra`, and by it alone.
+    pub issuer: Option<Arc<dyn Issuer>>,
     /// Who is told, on asking with `OPTIONS`, that they may send CloudEvents. It proves nothing:
     /// their deliveries are verified like any other.
     pub origins: Vec<String>,
@@ -83,19 +85,29 @@ pub enum WebhookError {
          listener is on {address}; choose another scheme or listen on 127.0.0.1"
     )]
     Open { source_name: SourceName, address: SocketAddr },
+    #[error(
+        "source {0} asks for certificates, and the listener does not: give it \
+         listen.webhooks.tls.client_ca"
+    )]
+    NoClientCa(SourceName),
     #[error("two webhook sources are named {0}")]
     SameName(SourceName),
 }
 
 impl Webhooks {
-    /// Binds the address. Refuses a source that verifies nothing unless that is loopback.
+    /// Binds the address. Refuses a source that verifies nothing unless that is loopback, and one
+    /// that could verify nothing.
     pub async fn bind(settings: Settings) -> Result<Self, WebhookError> {
         let Settings { listener, body, memory, sources, clock, metrics } = settings;
         let address = listener.address;
+        let asks = listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let mut by_name = HashMap::new();
         for source in sources {
             if matches!(source.seal.scheme(), Scheme::None) && !address.ip().is_loopback() {
                 return Err(WebhookError::Open { source_name: source.name, address });
+            }
+            if matches!(source.seal.scheme(), Scheme::MutualTls(_)) && !asks {
+                return Err(WebhookError::NoClientCa(source.name));
             }
             if let Some(same) = by_name.insert(source.name.as_str().to_owned(), source) {
                 return Err(WebhookError::SameName(same.name));
@@ -187,7 +199,7 @@ impl Receiver {
         let held = body::read(body, self.body, [&self.memory, &share]).await;
         let held = held.map_err(Refusal::from)?;
         let now = self.clock.now();
-        let (source, replay) = self.verify(source, &parts, &held.bytes, now)?;
+        let (source, replay) = self.verify(source, &parts, &held.bytes, now).await?;
         if handshake::is_validation(&parts.headers) {
             return Ok(answer::validated(&handshake::code(&held.bytes)?));
         }
@@ -213,7 +225,7 @@ impl Receiver {
 
     /// Sources that don't exist, and signatures that are missing or wrong, cost the same work and
     /// get the same answer. The log and the metric tell them apart.
-    fn verify<'a>(
+    async fn verify<'a>(
         &self,
         source: Option<&'a Source>,
         parts: &Parts,
@@ -231,7 +243,10 @@ impl Receiver {
         let headers: Vec<(&str, &[u8])> =
             parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         let name = source.name.to_string();
-        match source.seal.verify(&headers, body, now.wall) {
+        let certificate = parts.extensions.get::<ClientCertificate>();
+        let certificate = certificate.map(|ClientCertificate(der)| &der[..]);
+        let proof = Proof { certificate, ..Proof::new(&headers, body) };
+        match prove(source, proof, now).await {
             Ok(Verified { replay, secret }) => {
                 if let Some(index) = secret {
                     let labels = SecretLabels { source: name, index: index as u64 };
@@ -242,9 +257,11 @@ impl Receiver {
             Err(why) => {
                 let labels = RefusalLabels { source: name, reason: why.reason() };
                 self.metrics.webhook.signatures_refused.get_or_create(&labels).inc();
+                let answer = if why.is_ours() { Refusal::Busy } else { answer };
                 let (cause, mut why) = (why.reason(), why.to_string());
                 if by_grid && !handshake::fits_event_grid(source.seal.scheme()) {
-                    why += "; Event Grid signs nothing: give the source the scheme bearer";
+                    why +=
+                        "; Event Grid signs nothing: give the source the scheme bearer, or entra";
                 }
                 Err(Refused { answer, cause, why })
             }
@@ -306,5 +323,19 @@ impl Receiver {
         let labels = RequestLabels { source, status: response.status().as_u16() };
         self.metrics.webhook.requests.get_or_create(&labels).inc();
         response
+    }
+}
+
+/// Asks the issuer of tokens for newer keys where the known ones can't tell.
+async fn prove(source: &Source, proof: Proof<'_>, now: Now) -> Result<Verified, SignatureError> {
+    let Some(issuer) = &source.issuer else { return source.seal.verify(proof, now.wall) };
+    let keys = issuer.keys();
+    let verified = source.seal.verify(Proof { keys: keys.as_deref(), ..proof }, now.wall);
+    match verified {
+        Err(why) if why.wants_keys() => {
+            let keys = issuer.renewed().await;
+            source.seal.verify(Proof { keys: keys.as_deref(), ..proof }, now.wall)
+        }
+        verified => verified,
     }
 }

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
@@ -18,6 +20,9 @@ use zeroize::Zeroizing;
 pub struct CertificateFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
+    /// The authorities whose certificates clients may bring. With it, clients are asked for one:
+    /// who has none may connect all the same, who brings another may not.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// The certificate that new connections are greeted with. Those already open keep theirs.
@@ -27,7 +32,7 @@ pub struct Certificate {
 }
 
 struct Loaded {
-    /// Of both files, so that the key is not kept a second time.
+    /// Of all files, so that the key is not kept a second time.
     digest: [u8; 32],
     config: Arc<ServerConfig>,
 }
@@ -49,9 +54,10 @@ pub enum CertificateError {
     NotPem { path: PathBuf, why: String },
     #[error("{} holds no private key in PEM form that can be used", path.display())]
     NoKey { path: PathBuf },
-    #[error("{} and {} don't serve together: {source}", files.certificate.display(),
-        files.key.display())]
-    Unusable { files: CertificateFiles, source: rustls::Error },
+    #[error("{} holds a certificate that can't be an authority: {source}", path.display())]
+    NoAuthority { path: PathBuf, source: rustls::Error },
+    #[error("{} and {} don't serve together: {source}", certificate.display(), key.display())]
+    Unusable { certificate: PathBuf, key: PathBuf, source: rustls::Error },
 }
 
 impl Certificate {
@@ -87,34 +93,63 @@ fn read(
     let chain_pem = content(&files.certificate)?;
     let key_pem = Zeroizing::new(content(&files.key)?);
     let hash = |bytes: &[u8]| Sha256::digest(bytes);
+    let authorities_pem = files.client_ca.as_ref().map(content).transpose()?;
     let digest = Sha256::new().chain_update(hash(&chain_pem)).chain_update(hash(&key_pem));
+    let digest = digest.chain_update(hash(authorities_pem.as_deref().unwrap_or_default()));
     let digest = digest.finalize().into();
     if known == Some(digest) {
         return Ok(None);
     }
-    let path = files.certificate.clone();
-    let chain = CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<Vec<_>, pem::Error>>();
-    let chain = match chain {
-        Ok(chain) if chain.is_empty() => return Err(CertificateError::NoCertificate { path }),
-        Ok(chain) => chain,
-        Err(error) => return Err(CertificateError::NotPem { path, why: error.to_string() }),
-    };
+    let chain = certificates(&files.certificate, &chain_pem)?;
     // What the parser has to say could quote the key: left out.
     let key = PrivateKeyDer::from_pem_slice(&key_pem)
         .map_err(|_| CertificateError::NoKey { path: files.key.clone() })?;
-    let config = config(chain, key)
-        .map_err(|source| CertificateError::Unusable { files: files.clone(), source })?;
+    let clients = match files.client_ca.as_ref().zip(authorities_pem) {
+        Some((path, pem)) => verifier(path, certificates(path, &pem)?)?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
+    let unusable = |source| {
+        let CertificateFiles { certificate, key, .. } = files.clone();
+        CertificateError::Unusable { certificate, key, source }
+    };
+    let config = config(chain, key, clients).map_err(unusable)?;
     Ok(Some(Loaded { digest, config }))
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let path = path.to_owned();
+    match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, pem::Error>>() {
+        Ok(found) if found.is_empty() => Err(CertificateError::NoCertificate { path }),
+        Ok(found) => Ok(found),
+        Err(error) => Err(CertificateError::NotPem { path, why: error.to_string() }),
+    }
+}
+
+/// Lets in who has no certificate, or one that these authorities have signed and that is valid now.
+fn verifier(
+    path: &Path,
+    authorities: Vec<CertificateDer<'static>>,
+) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        let refused = |source| CertificateError::NoAuthority { path: path.to_owned(), source };
+        roots.add(authority).map_err(refused)?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let verifier = verifier.allow_unauthenticated().build();
+    Ok(verifier.expect("there is an authority, and there are no revocation lists"))
 }
 
 fn config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    clients: Arc<dyn ClientCertVerifier>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))

@@ -10,6 +10,7 @@ mod compose;
 mod configuration;
 mod dependencies;
 mod hygiene;
+mod issuer;
 mod kafka;
 mod line;
 mod lookups;

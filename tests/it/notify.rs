@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use lazaret::domain::signature::{Scheme, Seal};
+use lazaret::domain::signature::{Proof, Scheme, Seal};
 use lazaret::io::Clock;
 use lazaret::io::clock::SystemClock;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -87,7 +87,7 @@ async fn receive(
     let pairs: Vec<_> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let seal = Seal::new(Scheme::StandardWebhooks, &[SECRET.into()]).unwrap();
-    let verified = seal.verify(&pairs, &body, SystemClock::new().now().wall);
+    let verified = seal.verify(Proof::new(&pairs, &body), SystemClock::new().now().wall);
     let (status, after) = state.answers.lock().unwrap().pop().unwrap_or((204, ""));
     let hangs = *state.hangs.lock().unwrap();
     state.came.lock().unwrap().push(Came {

@@ -2,7 +2,9 @@
 
 mod answers;
 mod bad_requests;
+mod certificates;
 mod clients;
+mod entra;
 mod envelopes;
 mod handshakes;
 mod strangers;
@@ -90,7 +92,12 @@ fn settings(seal: Seal) -> Settings {
         },
         body: BodyLimits { bytes_max: BODY_BYTES_MAX, within: far },
         memory: Arc::new(Semaphore::new(limits::BODIES_IN_MEMORY)),
-        sources: vec![Source { name: SourceName::new("siem"), seal, origins: Vec::new() }],
+        sources: vec![Source {
+            name: SourceName::new("siem"),
+            seal,
+            issuer: None,
+            origins: Vec::new(),
+        }],
         clock: Arc::new(Still),
         metrics,
     }

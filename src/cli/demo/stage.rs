@@ -72,7 +72,8 @@ impl Stage {
     /// Signs the sample and posts it, as `lazaret send` does: each time the same bytes in a new
     /// delivery.
     pub async fn send(&self) -> Result<(StatusCode, String), Failure> {
-        send::post(self.webhook()?, &self.webhooks(), self.alert.clone().into_bytes(), None).await
+        let body = self.alert.clone().into_bytes();
+        send::post(self.webhook()?, &self.webhooks(), body, send::Means::default()).await
     }
 
     /// The title of the one rule there is.

@@ -16,7 +16,7 @@ use crate::io::defender::{DefenderApi, missing_roles};
 use crate::io::store::Db;
 use crate::io::{Clock as _, Report, kafka};
 use crate::rules;
-use crate::serve::{Certificate, CertificateFiles};
+use crate::serve::Certificate;
 
 /// Formats of which an alert may be read at Defender before it is judged.
 const READ_AT_DEFENDER: [&str; 2] = ["defender-alert", "sentinel-incident"];
@@ -26,6 +26,7 @@ pub async fn all(config: &Config) -> Vec<Finding> {
     findings.extend(secrets(config));
     findings.extend(expiring(config));
     findings.extend(webhooks(config));
+    findings.extend(issuers(config).await);
     findings.push(rules(config));
     findings.push(clock());
     findings.extend(store(config).await);
@@ -67,10 +68,10 @@ pub(super) fn secrets(config: &Config) -> Vec<Finding> {
     for source in &config.sources {
         findings.extend(match source.kind() {
             Kind::Webhook(webhook) => webhook
-                .verify
+                .verify()
                 .secrets()
                 .iter()
-                .map(|secret| check_secret(secret, new_secret(&webhook.verify)))
+                .map(|secret| check_secret(secret, new_secret(webhook.verify())))
                 .collect::<Vec<_>>(),
             Kind::Kafka(kafka) => {
                 let password = kafka.security.password.iter();
@@ -149,7 +150,7 @@ fn open_to_others(secret: &Secret) -> Option<String> {
 pub(super) fn webhooks(config: &Config) -> Option<Finding> {
     let listen = config.listen.webhooks.as_ref()?;
     let secrets = config.sources.iter().filter_map(|source| match source.kind() {
-        Kind::Webhook(webhook) => Some(webhook.verify.secrets()),
+        Kind::Webhook(webhook) => Some(webhook.verify().secrets()),
         Kind::Kafka(_) => None,
     });
     let unread = is_unread(secrets.flatten());
@@ -158,10 +159,10 @@ pub(super) fn webhooks(config: &Config) -> Option<Finding> {
     {
         return Some(Finding::new("webhooks", Health::Fail, why));
     }
-    let tls = [listen.tls.as_ref(), config.listen.admin.tls.as_ref()];
-    for tls in tls.into_iter().flatten() {
-        let files = CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() };
-        let is_missing = !(tls.certificate.exists() && tls.key.exists());
+    let own = listen.tls.as_ref().map(settings::webhook_tls);
+    let admin = config.listen.admin.tls.as_ref().map(settings::admin_tls);
+    for files in [own, admin].into_iter().flatten() {
+        let is_missing = !(files.certificate.exists() && files.key.exists());
         if let Err(why) = Certificate::load(files) {
             let how = match is_missing {
                 true => "; certificate and key are PEM files that your certificate authority gives",
@@ -181,6 +182,30 @@ pub(super) fn webhooks(config: &Config) -> Option<Finding> {
     let url = format!("{scheme}://{}/webhooks/SOURCE", listen.address);
     let text = format!("every secret fits its scheme; senders post to {url}");
     Some(Finding::new("webhooks", Health::Ok, text))
+}
+
+/// Whether the keys that tokens are checked with can be had.
+pub(super) async fn issuers(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in &config.sources {
+        let Kind::Webhook(webhook) = source.kind() else { continue };
+        // What is wrong with the settings is told above.
+        let Ok(Some(issuer)) = settings::issuer(webhook.verify()) else { continue };
+        let check = format!("tokens {}", source.name);
+        findings.push(match issuer.fetch().await {
+            Ok(keys) => {
+                let text =
+                    format!("{} keys to check them with, from {}", keys.count(), issuer.url());
+                Finding::new(&check, Health::Ok, text)
+            }
+            Err(why) => {
+                let how = "let this machine reach it, or mend `tenant`, `cloud` or `login`; until \
+                           then deliveries are answered 503";
+                Finding::new(&check, Health::Fail, format!("{why}: {how}"))
+            }
+        });
+    }
+    findings
 }
 
 fn rules(config: &Config) -> Finding {

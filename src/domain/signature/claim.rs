@@ -82,7 +82,9 @@ pub fn read<'a>(
             Ok(Claim { id, timestamp, signatures: vec![signature] })
         }
         // Nothing is signed: never asked, and nothing would match.
-        Scheme::Bearer | Scheme::None => Err(SignatureError::Mismatch),
+        Scheme::Bearer | Scheme::Entra(_) | Scheme::MutualTls(_) | Scheme::None => {
+            Err(SignatureError::Mismatch)
+        }
     }
 }
 
@@ -124,7 +126,7 @@ pub fn write(scheme: &Scheme, id: &str, timestamp: &str, code: &[u8]) -> Vec<(St
             pairs.extend(scheme.id.as_ref().map(|header| (header.as_str(), id.to_owned())));
             pairs
         }
-        Scheme::Bearer | Scheme::None => Vec::new(),
+        Scheme::Bearer | Scheme::Entra(_) | Scheme::MutualTls(_) | Scheme::None => Vec::new(),
     };
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::client::Subjects;
+use super::entra::Entra;
 use crate::limits;
 
 /// How the deliveries of a source prove where they come from.
@@ -15,6 +17,11 @@ pub enum Scheme {
     Hmac(Box<HmacScheme>),
     /// `Authorization: Bearer SECRET`. Protects neither the body nor against replays.
     Bearer,
+    /// `Authorization: Bearer TOKEN`, signed by Microsoft Entra. As `bearer`, it protects neither
+    /// the body nor against replays; nobody needs to keep a secret for it.
+    Entra(Box<Entra>),
+    /// A certificate of the connection. Protects what goes over that connection.
+    MutualTls(Subjects),
     /// Anyone may send. The listener takes it on loopback only.
     None,
 }
@@ -87,6 +94,13 @@ pub enum SealError {
     Prefix(String),
     #[error("the tolerance is not 1 s to {} s", limits::SIGNATURE_TOLERANCE_MAX.as_secs())]
     Tolerance,
+    #[error(
+        "{0:?} is no subject of a certificate: write one of its DNS names, or the subject as \
+         `openssl x509 -noout -subject -nameopt RFC2253` prints it, such as CN=soar,O=Contoso"
+    )]
+    Subject(String),
+    #[error("{0} is empty")]
+    Empty(&'static str),
 }
 
 impl Scheme {
@@ -110,9 +124,23 @@ impl Scheme {
             }
             Scheme::Slack => vec![b"v0:", timestamp.as_bytes(), b":", body],
             Scheme::Stripe => vec![timestamp.as_bytes(), b".", body],
-            Scheme::Github | Scheme::Bearer | Scheme::None => vec![body],
+            Scheme::Github
+            | Scheme::Bearer
+            | Scheme::Entra(_)
+            | Scheme::MutualTls(_)
+            | Scheme::None => vec![body],
             Scheme::Hmac(scheme) => scheme.signs.parts(id, timestamp, body),
         }
+    }
+
+    /// Whether a source has secrets of its own to check a delivery with.
+    pub(super) fn has_secrets(&self) -> bool {
+        !matches!(self, Scheme::Entra(_) | Scheme::MutualTls(_) | Scheme::None)
+    }
+
+    /// Whether something is computed over the body.
+    pub(super) fn signs(&self) -> bool {
+        self.has_secrets() && !matches!(self, Scheme::Bearer)
     }
 
     /// Whether the pieces of a generic scheme fit together. The published ones do.

@@ -56,7 +56,7 @@ fn headers(pairs: &Pairs) -> Vec<(&str, &[u8])> {
 }
 
 fn verify(seal: &Seal, pairs: &Pairs, body: &[u8], now: Wall) -> Result<Verified, SignatureError> {
-    seal.verify(&headers(pairs), body, now)
+    seal.verify(Proof::new(&headers(pairs), body), now)
 }
 
 fn sign(seal: &Seal, at: Wall) -> Pairs {
@@ -326,7 +326,7 @@ fn any_one_flipped_bit_of_id_timestamp_or_signature_is_refused() {
                 }
                 let mut raw = headers(&pairs);
                 raw[index].1 = &flipped;
-                let refused = seal.verify(&raw, BODY, NOW);
+                let refused = seal.verify(Proof::new(&raw, BODY), NOW);
                 assert!(refused.is_err(), "{scheme:?} {name}: {value} bit {bit}");
             }
         }
@@ -373,8 +373,8 @@ proptest! {
         let names = || pairs.iter().map(|(name, _)| name.as_str());
         let raw: Vec<(&str, &[u8])> =
             names().zip(&values).map(|(name, value)| (name, value.as_slice())).collect();
-        prop_assert!(seal.verify(&raw, BODY, NOW).is_err());
+        prop_assert!(seal.verify(Proof::new(&raw, BODY), NOW).is_err());
         let texts: Vec<(&str, &[u8])> = names().map(|name| (name, text.as_bytes())).collect();
-        prop_assert!(seal.verify(&texts, BODY, NOW).is_err());
+        prop_assert!(seal.verify(Proof::new(&texts, BODY), NOW).is_err());
     }
 }

@@ -110,11 +110,12 @@ impl Refusal {
             Refusal::BrokenOff => "the body ended early or is not framed as HTTP says",
             Refusal::Unauthentic => {
                 "not authentic: check the source's name in the path, the secret, the signature \
-                 over the raw body and the clock"
+                 over the raw body, the token or certificate, and the clock; the log tells"
             }
             Refusal::UnauthenticGrid => {
                 "not authentic: Event Grid signs nothing, so it can only deliver to a source with \
-                 the scheme bearer, with the delivery property Authorization: Bearer SECRET"
+                 the scheme bearer, with the delivery property Authorization: Bearer SECRET, or \
+                 with the scheme entra; the log tells"
             }
             Refusal::Origin => {
                 "no such source, or this origin is not among its webhook.origins; the log tells"

@@ -45,9 +45,10 @@ pub fn by_event_grid(headers: &HeaderMap) -> bool {
     headers.contains_key(EVENT_TYPE)
 }
 
-/// Whether Event Grid can satisfy a scheme: it sends what was configured, and signs nothing.
+/// Whether Event Grid can satisfy a scheme: it sends what was configured, or a token of Entra, and
+/// signs nothing.
 pub fn fits_event_grid(scheme: &Scheme) -> bool {
-    matches!(scheme, Scheme::Bearer | Scheme::None)
+    matches!(scheme, Scheme::Bearer | Scheme::Entra(_) | Scheme::None)
 }
 
 /// Whether a request is to validate a subscription.

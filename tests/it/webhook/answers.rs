@@ -154,7 +154,7 @@ async fn a_source_that_verifies_nothing_is_for_loopback_only() {
 async fn two_sources_can_not_share_a_name() {
     let mut settings = settings(standard());
     let (name, seal) = (SourceName::new("siem"), standard());
-    settings.sources.push(Source { name, seal, origins: Vec::new() });
+    settings.sources.push(Source { name, seal, issuer: None, origins: Vec::new() });
     let refused = Webhooks::bind(settings).await.err().unwrap();
     assert!(matches!(refused, WebhookError::SameName(_)), "{refused}");
 }

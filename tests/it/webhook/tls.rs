@@ -26,6 +26,7 @@ async fn start_tls(directory: &Path) -> (Listener, Arc<serve::Certificate>) {
     settings.listener.tls = Some(CertificateFiles {
         certificate: directory.join("tls.crt"),
         key: directory.join("tls.key"),
+        client_ca: None,
     });
     let metrics = Arc::clone(&settings.metrics);
     let webhooks = Webhooks::bind(settings).await.unwrap();
@@ -118,6 +119,7 @@ async fn a_handshake_that_does_not_come_closes_the_connection() {
     settings.listener.tls = Some(CertificateFiles {
         certificate: directory.path().join("tls.crt"),
         key: directory.path().join("tls.key"),
+        client_ca: None,
     });
     let listener = start(settings).await;
     assert_eq!(listener.ask(b"").await.status, 0);
