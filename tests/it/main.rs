@@ -18,6 +18,7 @@ mod notify;
 mod readme;
 mod recall;
 mod rules;
+mod senders;
 mod streams;
 mod tidy;
 mod webhook;

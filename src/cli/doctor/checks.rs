@@ -194,8 +194,8 @@ pub(super) async fn issuers(config: &Config) -> Vec<Finding> {
         let check = format!("tokens {}", source.name);
         findings.push(match issuer.fetch().await {
             Ok(keys) => {
-                let text =
-                    format!("{} keys to check them with, from {}", keys.count(), issuer.url());
+                let (count, url) = (keys.count(), issuer.url());
+                let text = format!("keys to check them with: {count}, from {url}");
                 Finding::new(&check, Health::Ok, text)
             }
             Err(why) => {
