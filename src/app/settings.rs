@@ -264,3 +264,39 @@ pub fn webhooks(config: &Config) -> Settled<Vec<WebhookSource>> {
     }
     Ok(sources)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Where the keys come from for a source with these keys beside the usual ones.
+    fn keys_of(more: &str) -> Settled<String> {
+        let id = "11111111-2222-3333-4444-555555555555";
+        let signed = "verify: {scheme: standard-webhooks, secrets: [{file: secrets/siem}]}";
+        let verify = format!(
+            "verify: {{scheme: entra, tenant: {id}, audience: a, applications: [{id}]{more}}}"
+        );
+        let text = include_str!("../../lazaret.example.yaml").replacen(signed, &verify, 1);
+        let config = Config::parse(&text, Path::new("lazaret.yaml")).unwrap();
+        let Kind::Webhook(webhook) = config.sources[0].kind() else { panic!("it is a webhook") };
+        seal(webhook.verify())?;
+        let issuer = issuer(webhook.verify())?.expect("it takes tokens");
+        Ok(issuer.url().replacen(id, "ID", 1))
+    }
+
+    #[test]
+    fn keys_come_from_the_login_of_the_cloud_unless_another_is_named() {
+        let at = |login: &str| Ok(format!("{login}/ID/discovery/v2.0/keys"));
+        assert_eq!(keys_of(""), at("https://login.microsoftonline.com"));
+        assert_eq!(keys_of(", cloud: gcc"), at("https://login.microsoftonline.com"));
+        for cloud in ["gcc-high", "dod"] {
+            let more = format!(", cloud: {cloud}");
+            assert_eq!(keys_of(&more), at("https://login.microsoftonline.us"));
+        }
+        assert_eq!(keys_of(", login: 'http://127.0.0.1:7'"), at("http://127.0.0.1:7"));
+        let open = keys_of(", login: 'http://login.example'").unwrap_err();
+        assert!(open.contains("loopback"), "{open}");
+    }
+}

@@ -176,6 +176,27 @@ fn subjects_are_names_and_need_an_authority_to_vouch_for_them() {
 }
 
 #[test]
+fn the_sources_that_the_pages_show_load() {
+    let page = include_str!("../../docs/azure.md");
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let (mut shown, tls) = (0, "key: tls.key}");
+    for block in blocks {
+        let sources = block.split_once("sources:\n").map_or(block, |(_, sources)| sources);
+        let indent = sources.len() - sources.trim_start().len();
+        let lines = sources.lines().map(|line| format!("  {}\n", line.get(indent..).unwrap_or("")));
+        let sources = format!("sources:\n{}", lines.collect::<String>());
+        let text = with(tls, "key: tls.key, client_ca: clients.pem}");
+        let text =
+            text.replacen("sources:\n", &sources, 1).replacen("name: soar\n", "name: a\n", 1);
+        if let Err(why) = Config::parse(&text, Path::new("lazaret.yaml")) {
+            panic!("{why}");
+        }
+        shown += 1;
+    }
+    assert_eq!(shown, 3);
+}
+
+#[test]
 fn no_check_at_all_is_only_for_loopback() {
     let line = "verify: {scheme: standard-webhooks, secrets: [{file: secrets/siem}]}";
     let open = with(line, "verify: {scheme: none}");

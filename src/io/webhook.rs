@@ -224,7 +224,8 @@ impl Receiver {
     }
 
     /// Sources that don't exist, and signatures that are missing or wrong, cost the same work and
-    /// get the same answer. The log and the metric tell them apart.
+    /// get the same answer. The log and the metric tell them apart. One exception: a token with an
+    /// unknown key may wait for its issuer, and is answered 503 where that can't be asked.
     async fn verify<'a>(
         &self,
         source: Option<&'a Source>,
