@@ -84,8 +84,9 @@ fn check_means(webhook: &Webhook, means: &Means) -> Result<(), Failure> {
     match webhook.verify() {
         Verify::Entra { audience, .. } if means.token.is_none() => Err(Failure::usage(format!(
             "this source takes tokens that only Entra can sign: give one with --token FILE, of an \
-             application that the source lists; where that is the command line of Azure: az \
-             account get-access-token --resource {audience} --query accessToken -o tsv"
+             application that the source lists. Signed in as that application, and not as a \
+             person, Azure's command line prints one: az account get-access-token --resource \
+             {audience} --query accessToken -o tsv"
         ))),
         Verify::MutualTls { .. } if means.certificate.is_none() => Err(Failure::usage(
             "this source takes certificates: give one that it lists, with its key, by \

@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::world::LONGEST;
+
 pub const DIRECTORY: &str = "11111111-2222-3333-4444-555555555555";
 
 /// A key with an id.
@@ -122,7 +124,9 @@ impl Login {
 
     /// Returns once it was asked so often.
     pub async fn until_asked(&self, times: usize) {
-        self.asked.clone().wait_for(|asked| *asked >= times).await.unwrap();
+        let mut asked = self.asked.clone();
+        let waited = tokio::time::timeout(LONGEST, asked.wait_for(|asked| *asked >= times));
+        waited.await.unwrap_or_else(|_| panic!("never asked {times} times")).unwrap();
     }
 }
 

@@ -210,6 +210,7 @@ async fn who_has_no_certificate_or_another_one_gets_the_answer_of_all() {
     let unknown = place.deliver(None, &plain().path("/webhooks/other")).await;
     assert_eq!(unknown.status, 401);
     let (cn, o) = (DnType::CommonName, DnType::OrganizationName);
+    let (c, ou) = (DnType::CountryName, DnType::OrganizationalUnitName);
     let issue = |name: &[(DnType, &str)], dns: &[&str]| Some(authority.issue(name, dns));
     for (reason, who) in [
         ("missing", None),
@@ -217,6 +218,9 @@ async fn who_has_no_certificate_or_another_one_gets_the_answer_of_all() {
         ("subject", issue(&[(o.clone(), "Contoso"), (cn.clone(), "SOAR")], &[])),
         ("subject", issue(&[(o.clone(), "contoso"), (cn.clone(), "soar")], &[])),
         ("subject", issue(&[(cn.clone(), "soar"), (o.clone(), "Contoso")], &[])),
+        // More than what is listed.
+        ("subject", issue(&[(c, "DE"), (o.clone(), "Contoso"), (cn.clone(), "soar")], &[])),
+        ("subject", issue(&[(o.clone(), "Contoso"), (cn.clone(), "soar"), (ou, "x")], &[])),
         // One value that reads like two.
         ("subject", issue(&[(cn.clone(), "soar,O=Contoso")], &[])),
         ("subject", issue(&[(cn.clone(), "soar.contoso.example")], &[])),

@@ -296,9 +296,13 @@ async fn a_new_key_is_taken_and_an_old_one_goes() {
     let second = Key::new("second");
     let token = second.sign(&place.claims());
     place.login.publish(&[&place.key, &second]);
-    assert_eq!(place.deliver(&token).await.status, 401, "it may not be asked again yet");
-    assert_eq!(place.login.asked(), 1);
-    place.clock.forward(limits::KEYS_APART);
+    let second_to_go = Duration::from_secs(1);
+    for wait in [Duration::ZERO, limits::KEYS_APART - second_to_go] {
+        place.clock.forward(wait);
+        assert_eq!(place.deliver(&token).await.status, 401, "it may not be asked again yet");
+        assert_eq!(place.login.asked(), 1);
+    }
+    place.clock.forward(second_to_go);
     assert_eq!(place.deliver(&token).await.status, 202);
     assert_eq!(place.login.asked(), 2);
 
