@@ -127,16 +127,36 @@ impl Format {
 
 /// One record of a stream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Streamed<'a> {
+pub struct Streamed {
     /// The Entra tenant id that it names, if it names one.
-    pub tenant_id: Option<Cow<'a, str>>,
+    pub tenant_id: Option<String>,
     /// `None` for what is passed over: other tables, and evidence that is no file and no machine.
     pub row: Option<Row>,
 }
 
 /// Reads one record of a stream, of a format that [`has_rows`](Format::has_rows).
-pub fn row(record: &str) -> Result<Streamed<'_>, Unreadable> {
+pub fn row(record: &str) -> Result<Streamed, Unreadable> {
     defender_xdr::row(record)
+}
+
+/// Reads a message of a stream: each record by its own text.
+pub fn rows(body: &[u8]) -> Result<Vec<(Cow<'_, str>, Result<Streamed, Unreadable>)>, Refused> {
+    if let Some(records) = split::records(body) {
+        let read = records.into_iter().map(|text| (Cow::Borrowed(text), row(text)));
+        let read: Vec<_> = read.collect();
+        // What is no record could be an envelope.
+        if read.iter().all(|(_, one)| one.is_ok()) {
+            return Ok(read);
+        }
+    }
+    let one = |cut: Cut<'_>| match cut {
+        Cut::Alert(text) => {
+            let read = row(&text);
+            (Cow::Owned(text.into_owned()), read)
+        }
+        Cut::Bad { text, why } => (Cow::Owned(text.into_owned()), Err(why)),
+    };
+    Ok(split(body)?.into_iter().map(one).collect())
 }
 
 impl fmt::Display for Format {

@@ -15,7 +15,7 @@ use lazaret::domain::ids::{SourceName, TenantName};
 use lazaret::domain::join::{Row, Waits};
 use lazaret::domain::rule::{Judgement, Mode, Ruleset};
 use lazaret::domain::time::Wall;
-use lazaret::formats::{self, Cut};
+use lazaret::formats::{self, Streamed};
 use lazaret::io::Store as _;
 use lazaret::io::store::SqliteStore;
 use lazaret::traffic::{self, RULE, SAMPLE, Shape};
@@ -93,16 +93,10 @@ fn rules(dir: &Path) -> Ruleset {
 }
 
 fn rows_of(message: &str) -> Vec<(TenantName, Row)> {
-    let cuts = formats::split(message.as_bytes()).expect("it is JSON");
-    let mut rows = Vec::new();
-    for cut in &cuts {
-        let Cut::Alert(text) = cut else { continue };
-        let Ok(streamed) = formats::row(text) else { continue };
-        if let (Some(tenant), Some(row)) = (streamed.tenant_id, streamed.row) {
-            rows.push((TenantName::new(&tenant), row));
-        }
-    }
-    rows
+    let read = formats::rows(message.as_bytes()).expect("it is JSON");
+    let streamed = read.into_iter().filter_map(|(_, streamed)| streamed.ok());
+    let row = |streamed: Streamed| Some((TenantName::new(&streamed.tenant_id?), streamed.row?));
+    streamed.filter_map(row).collect()
 }
 
 fn records_of(message: &str) -> usize {

@@ -10,6 +10,8 @@ use super::ids::{MachineId, Sha1};
 use super::time::Wall;
 use crate::limits::{SNAPSHOT_PATH_BYTES, SNAPSHOT_TEXT_BYTES};
 
+mod snapshot;
+
 /// What a field holds. Absent and known-to-be-empty are different things: nothing acts on the
 /// first.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -156,24 +158,7 @@ impl<'a> Fields<'a> {
     /// A text that was cut is absent: nobody knows how it went on. `None` where the snapshot does
     /// not read.
     pub fn from_snapshot(snapshot: &str, now: Wall) -> Option<Self> {
-        let kept: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(snapshot).ok()?;
-        let mut fields = Self::default();
-        for (name, value) in kept {
-            let value = match value {
-                serde_json::Value::Null => Value::Empty,
-                serde_json::Value::String(text) if is_cut(&name, &text) => Value::Absent,
-                serde_json::Value::String(text) => Value::Text(Cow::Owned(text)),
-                serde_json::Value::Number(number) => Value::Number(number.as_i64()?),
-                serde_json::Value::Array(list) => {
-                    let item = |item: &serde_json::Value| item.as_str().map(str::to_owned);
-                    let list: Option<Vec<_>> = list.iter().map(item).collect();
-                    Value::List(list?.into_iter().map(Cow::Owned).collect())
-                }
-                _ => return None,
-            };
-            fields.set(Field::parse(&name)?, value);
-        }
+        let mut fields = snapshot::read(snapshot)?;
         let created = match fields.get(Field::AlertCreated) {
             Value::Text(created) => Wall::parse(created),
             _ => None,
@@ -217,11 +202,6 @@ fn most(field: Field) -> usize {
         Field::FilePath | Field::FileName => SNAPSHOT_PATH_BYTES,
         _ => SNAPSHOT_TEXT_BYTES,
     }
-}
-
-/// Whether [`bounded`] may have cut this text. A character takes up to four bytes.
-fn is_cut(name: &str, text: &str) -> bool {
-    Field::parse(name).is_some_and(|field| text.len() + 3 >= most(field))
 }
 
 /// The start of a text that a person would not read to its end: the alert itself is kept whole.

@@ -23,11 +23,10 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::lenient::{Text, Texts};
+use super::lenient::{MaybeObject, Text, Texts};
 use super::read::{self, set_known};
-use super::{Cut, Format, Streamed, split};
+use super::{Format, Streamed, rows};
 use crate::domain::alert::{Alert, Unreadable};
 use crate::domain::candidate::{Field, Fields, Incomplete, Value};
 use crate::domain::ids::Sha1;
@@ -36,7 +35,10 @@ use crate::domain::time::Wall;
 
 mod additional;
 
-use additional::Additional;
+mod record;
+
+use additional::{Additional, Nested};
+use record::Record;
 
 /// See [`Format::gives`].
 pub(super) const GIVES: &[Field] = &[
@@ -69,18 +71,6 @@ pub(super) const GIVES: &[Field] = &[
     Field::FilePublisher,
     Field::FileSize,
 ];
-
-#[derive(Deserialize)]
-struct Record<'a> {
-    #[serde(borrow, default)]
-    time: Text<'a>,
-    #[serde(borrow, default, rename = "tenantId")]
-    tenant_id: Text<'a>,
-    #[serde(borrow, default)]
-    category: Text<'a>,
-    #[serde(borrow)]
-    properties: Option<&'a RawValue>,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -121,8 +111,8 @@ struct Properties<'a> {
     device_id: Text<'a>,
     #[serde(borrow, default)]
     device_name: Text<'a>,
-    #[serde(borrow)]
-    additional_fields: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    additional_fields: Nested<'a>,
 }
 
 /// The tables that carry the join.
@@ -133,9 +123,9 @@ enum Table {
 }
 
 /// Reads one record.
-pub(super) fn row(text: &str) -> Result<Streamed<'_>, Unreadable> {
-    let record: Record = read::object(text)?;
-    let tenant_id = read::tenant(record.tenant_id);
+pub(super) fn row(text: &str) -> Result<Streamed, Unreadable> {
+    let record: Record = read::read(text)?;
+    let tenant_id = read::tenant(record.tenant_id).map(Cow::into_owned);
     let passed = |tenant_id| Ok(Streamed { tenant_id, row: None });
     let category = record.category.known();
     let table = match category.as_deref().map(table) {
@@ -144,7 +134,10 @@ pub(super) fn row(text: &str) -> Result<Streamed<'_>, Unreadable> {
         None => None,
     };
     let properties: Properties = match record.properties {
-        Some(properties) => read::object(properties.get())?,
+        Some(MaybeObject(Some(properties))) => properties,
+        Some(MaybeObject(None)) => {
+            return Err(Unreadable("the record's properties are no object".to_owned()));
+        }
         None => read::object(text)?,
     };
     let evidence = properties.entity_type.clone().known();
@@ -209,16 +202,13 @@ fn table(category: &str) -> Option<Table> {
 
 /// Reads the rows of one alert as if no more could come: for tests of rules, and to try a sample.
 pub(super) fn decode(text: &str) -> Result<Alert<'static>, Unreadable> {
-    let cuts = split(text.as_bytes()).map_err(|why| Unreadable(why.to_string()))?;
+    let read = rows(text.as_bytes()).map_err(|why| Unreadable(why.to_string()))?;
     let mut partial = Partial::default();
     let mut of: Option<(String, Option<String>)> = None;
-    for cut in &cuts {
-        let streamed = match cut {
-            Cut::Alert(text) => row(text)?,
-            Cut::Bad { why, .. } => return Err(why.clone()),
-        };
+    for (_, streamed) in read {
+        let streamed = streamed?;
         let Some(row) = streamed.row else { continue };
-        let tenant = streamed.tenant_id.map(Cow::into_owned);
+        let tenant = streamed.tenant_id;
         let known = of.get_or_insert_with(|| (row.alert.clone(), tenant.clone()));
         if *known != (row.alert.clone(), tenant) {
             return Err(Unreadable("rows of several alerts: try one at a time".to_owned()));
@@ -320,9 +310,12 @@ fn file(entity: Entity, row: Properties<'_>) -> File {
         fields.set(Field::FileSize, Value::Number(size));
     }
     let machine = match nested {
-        Ok(nested) => {
-            let Additional { machine, fields: told, .. } = nested;
-            fields.fill(told);
+        Ok(Additional { machine, fields: told, .. }) => {
+            for (field, text) in told {
+                if *fields.get(field) == Value::Absent {
+                    set_known(&mut fields, field, text);
+                }
+            }
             stated(&row.device_id, Ok(machine))
         }
         Err(why) => stated(&row.device_id, Err(why)),

@@ -15,13 +15,15 @@ use crate::limits;
 
 /// The alert's object. Two equal keys that are read make it unreadable.
 pub(super) fn object<'a, T: Deserialize<'a>>(alert: &'a str) -> Result<T, Unreadable> {
-    match serde_json::from_str::<Object<T>>(alert) {
-        Ok(Object(read)) => Ok(read),
-        // serde's own words, which name the key and the place but never quote a value at length.
-        Err(e) => {
-            Err(Unreadable(e.to_string().chars().filter(|c| !c.is_control()).take(160).collect()))
-        }
-    }
+    read::<Object<T>>(alert).map(|Object(read)| read)
+}
+
+/// The whole of a text, as whatever reads it.
+pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Unreadable> {
+    // serde's own words, which name the key and the place but never quote a value at length.
+    serde_json::from_str(text).map_err(|e| {
+        Unreadable(e.to_string().chars().filter(|c| !c.is_control()).take(160).collect())
+    })
 }
 
 pub(super) fn id(text: Text<'_>) -> Result<Cow<'_, str>, Unreadable> {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor};
+use serde::Deserializer as _;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::envelope;
@@ -67,6 +68,36 @@ pub(super) fn perhaps_one(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(body).ok()?;
     let text = unmarked(text).trim_matches(JSON_BLANKS);
     text.starts_with('{').then_some(text)
+}
+
+/// The elements of a body that is `{"records": […]}` and nothing else, as most messages of a stream
+/// are, so that it need not be looked through for envelopes. `None` is any other body: [`split()`]
+/// tells what it is. The elements may be anything.
+pub(super) fn records(body: &[u8]) -> Option<Vec<&str>> {
+    let text = perhaps_one(body)?;
+    let mut input = serde_json::Deserializer::from_str(text);
+    let found = input.deserialize_map(RecordsVisitor).ok()??;
+    input.end().ok()?;
+    Some(found)
+}
+
+struct RecordsVisitor;
+
+impl<'de> Visitor<'de> for RecordsVisitor {
+    type Value = Option<Vec<&'de str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("records")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        if map.next_key::<Cow<'de, str>>()?.as_deref() != Some("records") {
+            return Err(A::Error::custom("something else"));
+        }
+        let found = map.next_value_seed(Elements { found: Vec::new() })?;
+        // Which of two keys is meant is for whoever knows envelopes.
+        Ok(if map.next_key::<IgnoredAny>()?.is_some() { None } else { found })
+    }
 }
 
 /// Without a byte order mark.

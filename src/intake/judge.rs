@@ -1,5 +1,6 @@
 //! From a delivery's bytes to judged receipts: split, decode, judge, guard. Touches no store.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
 use crate::domain::lookup::Told;
 use crate::domain::rule::Judgement;
 use crate::domain::time::{Wall, rough_span, written_span};
-use crate::formats::{self, Cut, Refused, Streamed};
+use crate::formats::{self, Refused, Streamed};
 use crate::io::{Delivery, NotTaken};
 use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
 
@@ -58,19 +59,20 @@ impl Judging {
             judged.receipts.push(self.judge_alert(delivery, text, alert));
             return Ok(judged);
         }
-        let cuts = match formats::split(&delivery.body) {
-            Ok(cuts) => cuts,
-            Err(why) if matches!(delivery.coordinates, Coordinates::Kafka { .. }) => {
-                judged.receipts.push(self.unreadable(delivery, why.to_string(), &delivery.body));
-                return Ok(judged);
-            }
-            Err(why @ Refused::TooMany) => return Err(NotTaken::TooMany(why.to_string())),
-            Err(why) => return Err(NotTaken::NotJson(why.to_string())),
-        };
         if format.has_rows() {
-            self.read_rows(delivery, &cuts, &mut judged);
+            match formats::rows(&delivery.body) {
+                Ok(rows) => self.read_rows(delivery, rows, &mut judged),
+                Err(why) => judged.receipts.push(self.refused(delivery, why)?),
+            }
             return Ok(judged);
         }
+        let cuts = match formats::split(&delivery.body) {
+            Ok(cuts) => cuts,
+            Err(why) => {
+                judged.receipts.push(self.refused(delivery, why)?);
+                return Ok(judged);
+            }
+        };
         judged.receipts.reserve(cuts.len());
         for cut in &cuts {
             let text = cut.text();
@@ -82,26 +84,39 @@ impl Judging {
         Ok(judged)
     }
 
-    /// Reads rows of a stream: those of alerts are for the join, all others are passed over.
-    fn read_rows(self: &Arc<Self>, delivery: &Delivery, cuts: &[Cut<'_>], to: &mut JudgedDelivery) {
+    /// A body that can't be cut: told to whoever waits for an answer, else a receipt.
+    fn refused(&self, delivery: &Delivery, why: Refused) -> Result<Receipt, NotTaken> {
+        match why {
+            why if matches!(delivery.coordinates, Coordinates::Kafka { .. }) => {
+                Ok(self.unreadable(delivery, why.to_string(), &delivery.body))
+            }
+            why @ Refused::TooMany => Err(NotTaken::TooMany(why.to_string())),
+            why => Err(NotTaken::NotJson(why.to_string())),
+        }
+    }
+
+    /// Takes rows of a stream: those of alerts are for the join, all others are passed over.
+    fn read_rows(
+        self: &Arc<Self>,
+        delivery: &Delivery,
+        read: Vec<(Cow<'_, str>, Result<Streamed, Unreadable>)>,
+        to: &mut JudgedDelivery,
+    ) {
         let source = &self.shared.settings.sources[&delivery.source];
         let mut rows = Vec::new();
-        for cut in cuts {
-            let streamed = match cut {
-                Cut::Alert(text) => formats::row(text),
-                Cut::Bad { why, .. } => Err(why.clone()),
-            };
+        for (text, streamed) in read {
             match streamed {
                 Ok(Streamed { row: None, .. }) => {}
-                Ok(Streamed { tenant_id, row: Some(row) }) => match source.tenant_of(&tenant_id) {
-                    Ok(tenant) => rows.push((tenant.clone(), row)),
-                    Err(named) => {
-                        to.receipts.push(self.unknown_tenant(delivery, row.alert, named));
+                Ok(Streamed { tenant_id, row: Some(row) }) => {
+                    match source.tenant_of(tenant_id.as_deref()) {
+                        Ok(tenant) => rows.push((tenant.clone(), row)),
+                        Err(named) => {
+                            to.receipts.push(self.unknown_tenant(delivery, row.alert, named));
+                        }
                     }
-                },
+                }
                 Err(why) => {
-                    let text = cut.text().as_bytes();
-                    to.receipts.push(self.unreadable(delivery, why.to_string(), text));
+                    to.receipts.push(self.unreadable(delivery, why.to_string(), text.as_bytes()));
                 }
             }
         }
@@ -112,7 +127,7 @@ impl Judging {
 
     fn judge_alert(&self, delivery: &Delivery, text: &str, alert: Alert<'_>) -> Receipt {
         let source = &self.shared.settings.sources[&delivery.source];
-        let tenant = match source.tenant_of(&alert.tenant_id) {
+        let tenant = match source.tenant_of(alert.tenant_id.as_deref()) {
             Ok(tenant) => tenant,
             Err(named) => {
                 return self.unknown_tenant(delivery, alert.id.into_owned(), named);

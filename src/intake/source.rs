@@ -1,6 +1,5 @@
 //! What intake knows of a source, and how many rows it keeps.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::ids::TenantName;
@@ -46,10 +45,7 @@ impl Source {
     }
 
     /// The tenant an alert belongs to, or what it names that this source does not speak for.
-    pub(super) fn tenant_of(
-        &self,
-        tenant_id: &Option<Cow<'_, str>>,
-    ) -> Result<&TenantName, String> {
+    pub(super) fn tenant_of(&self, tenant_id: Option<&str>) -> Result<&TenantName, String> {
         match (tenant_id, &self.tenants[..]) {
             (Some(named), tenants) => {
                 let id = uuid::Uuid::try_parse(named).ok();

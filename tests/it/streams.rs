@@ -246,6 +246,9 @@ async fn through_two_kills(broker: &Broker, seed: u64, incidents: u64) -> usize 
         quarantine: vec![(100_000, 60_000)],
         kafka: Some((broker.address(), topic)),
         tenants: u8::try_from(TENANTS).unwrap(),
+        // A machine takes one action at a time, and here one may have many files.
+        pending_for: Duration::ZERO,
+        running_for: Duration::ZERO,
         ..Setting::default()
     })
     .await;

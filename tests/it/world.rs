@@ -48,6 +48,8 @@ pub struct Setting {
     pub tenants: u8,
     /// How long an action waits at Defender until its machine begins.
     pub pending_for: Duration,
+    /// How long the machine takes then.
+    pub running_for: Duration,
 }
 
 impl Default for Setting {
@@ -59,6 +61,7 @@ impl Default for Setting {
             mode: "enforce",
             tenants: 1,
             pending_for: Duration::from_millis(200),
+            running_for: Duration::from_millis(200),
         }
     }
 }
@@ -89,7 +92,7 @@ impl World {
             reads: vec![Limit { calls: 6000, per: Duration::from_secs(60) }],
             reckoning: setting.reckoning,
             pending_for: setting.pending_for,
-            running_for: Duration::from_millis(200),
+            running_for: setting.running_for,
             ..simulator::Settings::default()
         })
         .await

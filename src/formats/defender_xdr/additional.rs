@@ -4,27 +4,96 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::Entity;
-use crate::domain::candidate::{Field, Fields};
+use crate::domain::candidate::Field;
 use crate::domain::join::Stated;
 use crate::formats::lenient::{MaybeObject, OneOrMany, Text};
-use crate::formats::read::{self, set_known};
+use crate::formats::read;
 
 /// What an entity says of itself.
 pub(super) struct Additional {
     pub machine: Stated,
     pub sha1: Text<'static>,
-    pub fields: Fields<'static>,
+    /// The first that is known of each field counts.
+    pub fields: Vec<(Field, Text<'static>)>,
+}
+
+/// The column as it came.
+#[derive(Default)]
+pub(super) enum Nested<'a> {
+    #[default]
+    Nothing,
+    Text(Cow<'a, str>),
+    /// The object itself, as other tables and some relays have it: what it refers to is not
+    /// resolved.
+    Object(Box<Body<'a>>),
+    Other,
+}
+
+struct NestedVisitor;
+
+impl<'de> Visitor<'de> for NestedVisitor {
+    type Value = Nested<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON in a text")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Nested::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Nested::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Nested::Nothing)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Nested::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Nested::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Nested::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Nested::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Nested::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let body = Body::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Nested::Object(Box::new(body)))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Nested<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(NestedVisitor)
+    }
 }
 
 /// A file, a process or a machine: their keys differ.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Body<'a> {
+pub(super) struct Body<'a> {
     #[serde(borrow, default)]
     host: MaybeObject<Host<'a>>,
     #[serde(borrow, default)]
@@ -111,13 +180,13 @@ impl Body<'_> {
 }
 
 /// Reads them, or says why they can't be read. Where there are none, they say nothing.
-pub(super) fn read(raw: Option<&RawValue>, entity: Entity) -> Result<Additional, String> {
-    let raw = raw.map(RawValue::get).filter(|raw| !matches!(*raw, "null" | "\"\""));
-    let Some(raw) = raw else { return Ok(told(Body::default(), entity)) };
-    // Other tables, and some relays, have the object itself.
-    let text = match raw.starts_with('"') {
-        true => serde_json::from_str::<Cow<'_, str>>(raw).map_err(unreadable)?,
-        false => Cow::Borrowed(raw),
+pub(super) fn read(nested: Nested<'_>, entity: Entity) -> Result<Additional, String> {
+    let text = match nested {
+        Nested::Nothing => return Ok(told(Body::default(), entity)),
+        Nested::Object(body) => return Ok(told(*body, entity)),
+        Nested::Text(text) if text.trim().is_empty() => return Ok(told(Body::default(), entity)),
+        Nested::Text(text) => text,
+        Nested::Other => return Err("AdditionalFields are no text".to_owned()),
     };
     let body: Body = parse(&text)?;
     // A process's own host is nearly always a reference to that of its image.
@@ -187,68 +256,58 @@ fn follow(place: &mut serde_json::Value, known: &HashMap<String, Option<serde_js
 }
 
 fn told(body: Body<'_>, entity: Entity) -> Additional {
-    let mut fields = Fields::default();
-    let image = body.image_file.0;
-    // What a process says of itself goes before what its image says.
-    for (field, text) in [
-        (Field::FileVerdict, &body.last_verdict),
-        (Field::FileRemediation, &body.last_remediation_state),
-        (Field::FileDetectionStatus, &body.detection_status),
-    ] {
-        set_known(&mut fields, field, owned(text));
-    }
     if entity == Entity::Machine {
         let machine = stated("MachineId", &body.machine_id, None);
-        return Additional { machine, sha1: Text::Missing, fields };
+        return Additional { machine, sha1: Text::Missing, fields: Vec::new() };
     }
-    let hosts = match (entity, &image) {
-        (Entity::Process, Some(image)) => {
-            vec![("ImageFile.Host", &image.host), ("Host", &body.host)]
-        }
-        _ => vec![("Host", &body.host)],
-    };
-    let hosts = hosts.into_iter().filter_map(|(key, host)| Some((key, host.0.as_ref()?)));
+    // What a process says of itself goes before what its image says.
+    let mut fields = vec![
+        (Field::FileVerdict, owned(&body.last_verdict)),
+        (Field::FileRemediation, owned(&body.last_remediation_state)),
+        (Field::FileDetectionStatus, owned(&body.detection_status)),
+    ];
+    let image = body.image_file.0.filter(|_| entity == Entity::Process);
+    let image_host = image.as_ref().and_then(|image| image.host.0.as_ref());
     let mut machine = Stated::Nothing;
-    for (key, host) in hosts {
-        let one = host_machine(key, host);
-        machine = match (machine, one) {
-            (Stated::Nothing, one) => one,
-            (known, Stated::Nothing) => known,
-            (Stated::Is(a), Stated::Is(b)) if a != b => {
-                Stated::Unusable("AdditionalFields name two machines".to_owned())
-            }
-            (known, _) => known,
-        };
-        set_known(&mut fields, Field::MachineName, owned(&host.host_name));
+    for (key, host) in [("ImageFile.Host", image_host), ("Host", body.host.0.as_ref())] {
+        let Some(host) = host else { continue };
+        machine = both(machine, host_machine(key, host));
+        fields.push((Field::MachineName, owned(&host.host_name)));
     }
-    let (hashes, file) = match (entity, image) {
-        (Entity::Process, Some(image)) => {
-            let file = [
-                (Field::FileName, image.name),
-                (Field::FilePath, image.directory),
-                (Field::FilePublisher, image.publisher),
-                (Field::FileVerdict, image.last_verdict),
-                (Field::FileRemediation, image.last_remediation_state),
-                (Field::FileDetectionStatus, image.detection_status),
-            ];
-            (image.file_hashes, file.to_vec())
+    let hashes = match (entity, image) {
+        (Entity::Process, None) => OneOrMany::default(),
+        (_, Some(image)) => {
+            fields.extend([
+                (Field::FileName, owned(&image.name)),
+                (Field::FilePath, owned(&image.directory)),
+                (Field::FilePublisher, owned(&image.publisher)),
+                (Field::FileVerdict, owned(&image.last_verdict)),
+                (Field::FileRemediation, owned(&image.last_remediation_state)),
+                (Field::FileDetectionStatus, owned(&image.detection_status)),
+            ]);
+            image.file_hashes
         }
-        (Entity::Process, None) => (OneOrMany::default(), Vec::new()),
-        _ => {
-            let file = [
-                (Field::FileName, body.name),
-                (Field::FilePath, body.directory),
-                (Field::FilePublisher, body.publisher),
-            ];
-            (body.file_hashes, file.to_vec())
+        (_, None) => {
+            fields.extend([
+                (Field::FileName, owned(&body.name)),
+                (Field::FilePath, owned(&body.directory)),
+                (Field::FilePublisher, owned(&body.publisher)),
+            ]);
+            body.file_hashes
         }
     };
-    let mut image_fields = Fields::default();
-    for (field, text) in &file {
-        set_known(&mut image_fields, *field, owned(text));
-    }
-    fields.fill(image_fields);
     Additional { machine, sha1: sha1_of(&hashes.0), fields }
+}
+
+/// A second host, which is nearly always the first one again.
+fn both(first: Stated, second: Stated) -> Stated {
+    match (first, second) {
+        (Stated::Nothing, second) => second,
+        (Stated::Is(a), Stated::Is(b)) if a != b => {
+            Stated::Unusable("AdditionalFields name two machines".to_owned())
+        }
+        (first, _) => first,
+    }
 }
 
 fn owned(text: &Text<'_>) -> Text<'static> {
