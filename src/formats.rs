@@ -139,8 +139,11 @@ pub fn row(record: &str) -> Result<Streamed, Unreadable> {
     defender_xdr::row(record)
 }
 
-/// Reads a message of a stream: each record by its own text.
-pub fn rows(body: &[u8]) -> Result<Vec<(Cow<'_, str>, Result<Streamed, Unreadable>)>, Refused> {
+/// A record's own text, and what it reads as.
+pub type ReadRow<'a> = (Cow<'a, str>, Result<Streamed, Unreadable>);
+
+/// Reads a message of a stream.
+pub fn rows(body: &[u8]) -> Result<Vec<ReadRow<'_>>, Refused> {
     if let Some(records) = split::records(body) {
         let read = records.into_iter().map(|text| (Cow::Borrowed(text), row(text)));
         let read: Vec<_> = read.collect();

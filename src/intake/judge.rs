@@ -1,6 +1,5 @@
 //! From a delivery's bytes to judged receipts: split, decode, judge, guard. Touches no store.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
 use crate::domain::lookup::Told;
 use crate::domain::rule::Judgement;
 use crate::domain::time::{Wall, rough_span, written_span};
-use crate::formats::{self, Refused, Streamed};
+use crate::formats::{self, ReadRow, Refused, Streamed};
 use crate::io::{Delivery, NotTaken};
 use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
 
@@ -99,7 +98,7 @@ impl Judging {
     fn read_rows(
         self: &Arc<Self>,
         delivery: &Delivery,
-        read: Vec<(Cow<'_, str>, Result<Streamed, Unreadable>)>,
+        read: Vec<ReadRow<'_>>,
         to: &mut JudgedDelivery,
     ) {
         let source = &self.shared.settings.sources[&delivery.source];
