@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::domain::audit::Role;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
-use crate::io::{Clock as _, Report, STOP_FILE, Store as _, Summary, stop_file};
+use crate::io::{Clock as _, FateCount, Report, STOP_FILE, Store as _, Summary, stop_file};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -88,6 +88,15 @@ pub fn run(args: Args) -> Outcome {
     })
 }
 
+/// What became of a source's alerts, and how many have no fate yet.
+fn became(summary: &Summary, source: &str) -> String {
+    let fates = summary.fates.iter().filter(|of| of.source == source && of.count > 0);
+    let fate = |of: &FateCount| format!("{} {}", of.count, of.fate.as_str().replace('_', " "));
+    let waiting = Some(summary.waiting(source)).filter(|waiting| *waiting > 0);
+    let waiting = waiting.map(|waiting| format!("{waiting} waiting"));
+    fates.map(fate).chain(waiting).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -135,5 +144,18 @@ mod tests {
             alone.collect::<Vec<_>>(),
             ["channels", "kafka", "relays", "rules", "ruleset", "started"]
         );
+    }
+
+    #[test]
+    fn what_has_no_fate_yet_waits() {
+        use crate::domain::decision::Fate;
+        let of = |fate, count| FateCount { source: "xdr".to_owned(), fate, count };
+        let summary = Summary {
+            received: vec![("xdr".to_owned(), 10)],
+            fates: vec![of(Fate::NoMatch, 6), of(Fate::Acted, 1), of(Fate::Held, 0)],
+            ..Summary::default()
+        };
+        assert_eq!(became(&summary, "xdr"), "6 no match, 1 acted, 3 waiting");
+        assert_eq!((summary.waiting("xdr"), summary.waiting("other")), (3, 0));
     }
 }

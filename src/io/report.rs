@@ -150,6 +150,14 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Alerts of a source that have no fate yet: rows that complete them, or Defender's answers,
+    /// are still to come.
+    pub fn waiting(&self, source: &str) -> u64 {
+        let received = self.received.iter().find(|(name, _)| name == source);
+        let fates = self.fates.iter().filter(|of| of.source == source).map(|of| of.count);
+        received.map_or(0, |(_, count)| *count).saturating_sub(fates.sum())
+    }
+
     /// What a person should look at, whether the service runs or not.
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<_> = self.pauses.iter().map(paused).collect();

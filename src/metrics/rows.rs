@@ -63,6 +63,7 @@ type Seconds = Gauge<f64, AtomicU64>;
 pub(super) struct RowMetrics {
     received: Family<Source, Counter>,
     receipts: Family<FateOf, Counter>,
+    waiting: Family<Source, Gauge>,
     last_received: Family<Source, Seconds>,
     actions: Family<StateOf, Gauge>,
     queue: Family<ClassOf, Gauge>,
@@ -96,6 +97,11 @@ impl RowMetrics {
     fn register_rows(&self, registry: &mut Registry) {
         registry.register("received", "Alerts received", self.received.clone());
         registry.register("receipts", "Alerts by what became of them", self.receipts.clone());
+        registry.register(
+            "receipts_waiting",
+            "Alerts that wait for rows, or for Defender's answers",
+            self.waiting.clone(),
+        );
         registry.register_with_unit(
             "last_received_timestamp",
             "When the last alert came",
@@ -181,7 +187,9 @@ impl RowMetrics {
         self.rules.set(signed(report.rules as u64));
         self.rules_refused.set(i64::from(report.rules_refused.is_some()));
         for (source, count) in &report.summary.received {
-            set(&self.received.get_or_create(&Source { source: source.clone() }), *count);
+            let of = Source { source: source.clone() };
+            set(&self.received.get_or_create(&of), *count);
+            self.waiting.get_or_create(&of).set(signed(report.summary.waiting(source)));
         }
         for of in &report.summary.fates {
             let labels = FateOf { source: of.source.clone(), fate: of.fate.as_str() };

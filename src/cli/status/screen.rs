@@ -242,7 +242,7 @@ impl Screen<'_> {
     }
 
     fn is_a_source_silent(&self, now: Wall) -> String {
-        let Summary { received, last_received, fates, .. } = self.summary;
+        let Summary { received, last_received, .. } = self.summary;
         if received.is_empty() {
             return self.row("silent?", "no alert has come yet");
         }
@@ -251,12 +251,8 @@ impl Screen<'_> {
             let last = last_received.iter().find(|(name, _)| name == source);
             let last = last
                 .map_or("never".into(), |(_, at)| format!("{} ago", rough_span(now.since(*at))));
-            let fates: Vec<_> = fates
-                .iter()
-                .filter(|f| f.source == *source && f.count > 0)
-                .map(|f| format!("{} {}", f.count, f.fate.as_str().replace('_', " ")))
-                .collect();
-            let line = format!("{source}: last alert {last}; {count} so far: {}", fates.join(", "));
+            let became = super::became(self.summary, source);
+            let line = format!("{source}: last alert {last}; {count} so far: {became}");
             let question = if at == 0 { "silent?" } else { "" };
             text.push_str(&self.row(question, &clean(&line)));
         }
