@@ -15,7 +15,7 @@ mod watch;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -31,7 +31,7 @@ use crate::domain::rule::{Mode, Protection};
 use crate::domain::time::Wall;
 use crate::intake::InForce;
 use crate::io::clock::SystemClock;
-use crate::io::kafka::KafkaSource;
+use crate::io::kafka::{KafkaSource, KafkaStatus};
 use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, Delivery, Store};
 use crate::limits::{BODIES_IN_MEMORY, INTAKE_QUEUE, KAFKA_STOP};
@@ -257,6 +257,8 @@ struct Parts {
     known: reload::Known,
     refused: reload::Refused,
     bodies: Arc<Semaphore>,
+    /// Of the Kafka sources, once they are started.
+    kafka: Arc<OnceLock<Vec<Arc<KafkaStatus>>>>,
     guard: Arc<dyn Guard>,
     issuers: start::Issuers,
 }
@@ -297,6 +299,7 @@ impl Parts {
             known,
             refused: reload::Refused::default(),
             bodies: Arc::new(Semaphore::new(BODIES_IN_MEMORY)),
+            kafka: Arc::default(),
             guard,
             issuers,
         })

@@ -8,7 +8,9 @@ mod judge;
 mod source;
 
 use std::collections::HashMap;
+use std::mem::take;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -28,7 +30,7 @@ use crate::formats::Formats;
 use crate::io::lookups::LookupStore;
 use crate::io::{Ack, Acknowledged, Api, Clock, Delivery, NotTaken, Store, StoreError, Taken};
 use crate::limits::{
-    INTAKE_BATCH, INTAKE_PIPELINE, JOIN_LOOK_EVERY, JOIN_PIECE, ODD_ROWS_PER_SECOND,
+    INTAKE_BATCH, INTAKE_PIPELINE, JOIN_LOOK_EVERY, JOIN_ROWS_PER_COMMIT, ODD_ROWS_PER_SECOND,
 };
 use crate::metrics::Metrics;
 
@@ -58,6 +60,10 @@ pub struct Settings {
 /// Tells the relays that there may be work in the store. Carries nothing.
 pub type Nudge = Arc<dyn Fn() + Send + Sync>;
 
+/// Whether all is read that sources have published. Rows that lie unread would else be taken for
+/// rows that did not come.
+pub type IsReadUp = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// What alerts are read and judged by. Swapped as one: a rule never meets formats of another set.
 pub struct InForce {
     pub ruleset: Ruleset,
@@ -77,6 +83,9 @@ struct Shared {
     settings: Settings,
     clock: Arc<dyn Clock>,
     nudge: Nudge,
+    is_read_up: IsReadUp,
+    /// As a wall time: when all that was published was read last.
+    read_up_to: AtomicI64,
     asking: Arc<Asking>,
     predicted: Cache<EffectKey, ActionId>,
     /// Of what matched nothing.
@@ -98,6 +107,7 @@ impl Intake {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         nudge: Nudge,
+        is_read_up: IsReadUp,
         metrics: Arc<Metrics>,
     ) -> Self {
         // LRU: the default policy may refuse new entries when full, and would then predict less
@@ -108,9 +118,17 @@ impl Intake {
             .build();
         let no_match = source::RowAllowance::new(settings.no_match_rows_per_second);
         let odd_rows = source::RowAllowance::new(ODD_ROWS_PER_SECOND);
-        let asking = Arc::default();
-        let rows = no_match;
-        let shared = Shared { settings, clock, nudge, asking, predicted, rows, odd_rows };
+        let shared = Shared {
+            settings,
+            clock,
+            nudge,
+            is_read_up,
+            read_up_to: AtomicI64::new(i64::MIN),
+            asking: Arc::default(),
+            predicted,
+            rows: no_match,
+            odd_rows,
+        };
         Self { shared: Arc::new(shared), rules, store, metrics }
     }
 
@@ -151,7 +169,7 @@ impl Intake {
                     open = received > 0;
                     if open {
                         let batch = std::mem::replace(&mut batch, Vec::with_capacity(INTAKE_BATCH));
-                        commits.push_back(self.take(batch));
+                        commits.extend(self.take(batch));
                     }
                 }
                 _ = look.tick() => self.mature().await,
@@ -161,6 +179,10 @@ impl Intake {
 
     /// Ends what has waited long enough for the rest of its rows.
     async fn mature(&self) {
+        if (self.shared.is_read_up)() {
+            let now = self.shared.clock.now().wall.0;
+            self.shared.read_up_to.store(now, Ordering::Release);
+        }
         loop {
             let now = self.shared.clock.now().wall;
             let taken = match self.store.mature(now, self.judging(Predict::Nothing)).await {
@@ -170,12 +192,12 @@ impl Intake {
                     return;
                 }
             };
-            let ended = taken.len();
+            let is_over = taken.is_empty();
             let failed = taken.iter().filter(|one| !matches!(one, Taken::Done { .. })).count();
             for one in taken {
                 self.acknowledge(Box::new(|_| {}), one);
             }
-            if ended < JOIN_PIECE || failed > 0 {
+            if is_over || failed > 0 {
                 return;
             }
         }
@@ -202,24 +224,40 @@ impl Intake {
         }
     }
 
-    /// Decodes and judges a batch, and queues its commit.
-    fn take(&self, batch: Vec<Delivery>) -> BoxFuture<'static, Commit> {
+    /// Decodes and judges a batch, and queues its commit; several, where it brings very many rows,
+    /// so that no call waits long for the writer.
+    fn take(&self, batch: Vec<Delivery>) -> Vec<BoxFuture<'static, Commit>> {
         let started = self.shared.clock.now().boot;
-        let mut deliveries = Vec::with_capacity(batch.len());
-        let mut judged = Vec::with_capacity(batch.len());
         let judging = self.judging(Predict::FromCache);
+        let (mut commits, mut rows) = (Vec::new(), 0);
+        let (mut deliveries, mut judged) = (Vec::new(), Vec::new());
         for delivery in batch {
             match judging.judge(&delivery) {
                 Ok(one) => {
+                    rows += one.joins.as_ref().map_or(0, |joins| joins.rows.len());
                     deliveries.push(delivery);
                     judged.push(one);
                 }
                 Err(why) => (delivery.ack)(Err(why)),
             }
+            if rows >= JOIN_ROWS_PER_COMMIT {
+                rows = 0;
+                commits.push(self.commit(take(&mut deliveries), take(&mut judged)));
+            }
         }
+        commits.push(self.commit(deliveries, judged));
+        let judged_at = self.shared.clock.now().boot;
+        self.metrics.intake.judge.observe(judged_at.since(started).as_secs_f64());
+        commits
+    }
+
+    fn commit(
+        &self,
+        deliveries: Vec<Delivery>,
+        judged: Vec<JudgedDelivery>,
+    ) -> BoxFuture<'static, Commit> {
         let (clock, metrics) = (self.shared.clock.clone(), self.metrics.clone());
         let judged_at = clock.now().boot;
-        metrics.intake.judge.observe(judged_at.since(started).as_secs_f64());
         let taken = self.store.intake(judged);
         Box::pin(async move {
             let taken = taken.await;

@@ -57,6 +57,14 @@ impl Judge for Judged {
         &self.bounds
     }
 
+    fn read_up_to(&self) -> Wall {
+        Wall(i64::MAX)
+    }
+
+    fn keeps_odd_row(&self, _: Wall) -> bool {
+        true
+    }
+
     fn ruleset(&self) -> &str {
         ""
     }

@@ -17,7 +17,7 @@ use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::Clocks;
 use crate::domain::tracker::TrackerSettings;
-use crate::intake::{Asking, Intake, Nudge};
+use crate::intake::{Asking, Intake, IsReadUp, Nudge};
 use crate::io::admin::{self, Admin, Tokens};
 use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
@@ -202,12 +202,17 @@ pub(super) fn intake(
     let settings = settings::intake(config).map_err(|why| StartError::new("intake", why))?;
     let nudges = relays.nudges.clone();
     let nudge: Nudge = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::work));
+    let kafka = parts.kafka.clone();
+    let is_read_up: IsReadUp = Arc::new(move || {
+        kafka.get().is_some_and(|sources| sources.iter().all(|source| source.read().is_read_up()))
+    });
     let intake = Intake::new(
         settings,
         parts.rules.clone(),
         parts.store.clone(),
         parts.clock.clone(),
         nudge,
+        is_read_up,
         parts.metrics.clone(),
     );
     let mut askers = Vec::new();
@@ -245,6 +250,9 @@ pub(super) fn kafka(
         let started = started.map_err(|why| StartError::new(&what, why))?;
         sources.push((source.name.clone(), started));
     }
+    let statuses = sources.iter().map(|(_, source)| source.status()).collect();
+    // Set once: there is one start.
+    let _ = parts.kafka.set(statuses);
     Ok(sources)
 }
 

@@ -231,6 +231,8 @@ pub enum Content {
 /// What waits for Defender's answers, to be read and judged again with them.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// The alert's id.
+    pub alert: String,
     pub asks: Vec<Ask>,
     /// The alert's own text, and the name of its format.
     pub text: String,
@@ -275,6 +277,12 @@ pub trait Judge: Send + Sync {
     fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Receipt;
 
     fn bounds(&self) -> &JoinBounds;
+
+    /// Until when all is read that sources had published.
+    fn read_up_to(&self) -> Wall;
+
+    /// Whether a row is kept of an alert that could not be judged whole: there is a rate.
+    fn keeps_odd_row(&self, now: Wall) -> bool;
 
     /// Content hash of its rule set.
     fn ruleset(&self) -> &str;

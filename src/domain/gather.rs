@@ -95,7 +95,8 @@ pub fn gather(
         let most = JOIN_FILES_PER_ALERT;
         let what = format!("{over} files or machines more than the {most} that one alert may have");
         let source = &gathered.kept.source;
-        gathered.receipts.push(incomplete(from, alert, source, what));
+        let keep_row = judge.keeps_odd_row(from.at);
+        gathered.receipts.push(incomplete(from, alert, source, what, keep_row));
         gathered.told = true;
         gathered.opened += 1;
     }
@@ -122,6 +123,13 @@ pub fn mature(
         opened: 0,
     };
     gathered.end(true, &from, judge);
+    if !gathered.told && !gathered.kept.partial.waits() {
+        // It was due, and nothing of it is there any more.
+        let what = "what was kept of its rows does not read".to_owned();
+        gathered.receipts.push(incomplete(&from, alert, &source, what, true));
+        gathered.told = true;
+        gathered.opened += 1;
+    }
     gathered
 }
 
@@ -129,7 +137,8 @@ impl Gathered {
     fn end(&mut self, waited: bool, from: &From<'_>, judge: &dyn Judge) {
         let waits = judge.bounds().waits;
         let Kept { partial, source, opened, touched, .. } = &mut self.kept;
-        if let Some(ended) = partial.end(from.at, *opened, *touched, waits, &self.alert) {
+        let read_up_to = judge.read_up_to().min(from.at);
+        if let Some(ended) = partial.end(read_up_to, *opened, *touched, waits, &self.alert) {
             let mut receipt = judge.judge(ended.alert, ended.lacks, from);
             receipt.joined = Some(source.clone());
             self.receipts.push(receipt);
@@ -137,8 +146,8 @@ impl Gathered {
         }
         self.kept.due = partial.due(*opened, *touched, waits);
         // Received is what has its fate and what waits; what waited before is counted already.
-        let waits_on = usize::from(self.kept.due.is_some());
-        self.opened = (self.receipts.len() + waits_on - usize::from(waited)) as i64;
+        let waits_on = i64::from(self.kept.due.is_some());
+        self.opened = self.receipts.len() as i64 + waits_on - i64::from(waited);
     }
 
     /// What a sender is told of an alert that has no fate yet, or that is known.
@@ -153,19 +162,26 @@ impl Gathered {
 }
 
 /// Rows of an alert for which there is no room.
-pub fn refuse(from: &From<'_>, alert: &str, why: String) -> Gathered {
+pub fn refuse(from: &From<'_>, alert: &str, why: String, judge: &dyn Judge) -> Gathered {
+    let keep_row = judge.keeps_odd_row(from.at);
     Gathered {
         tenant: from.tenant.clone(),
         alert: alert.to_owned(),
         kept: Kept::new(from),
         changed: false,
-        receipts: vec![incomplete(from, alert, from.source, why)],
+        receipts: vec![incomplete(from, alert, from.source, why, keep_row)],
         told: true,
         opened: 1,
     }
 }
 
-fn incomplete(from: &From<'_>, alert: &str, source: &SourceName, what: String) -> Receipt {
+fn incomplete(
+    from: &From<'_>,
+    alert: &str,
+    source: &SourceName,
+    what: String,
+    keep_row: bool,
+) -> Receipt {
     let outcome = Outcome::Settled(Decision::Incomplete { what });
     let judged = Judged { machine: String::new(), sha1: String::new(), outcome };
     Receipt {
@@ -173,7 +189,7 @@ fn incomplete(from: &From<'_>, alert: &str, source: &SourceName, what: String) -
         alert_id: alert.to_owned(),
         content: Content::Judged(vec![judged]),
         raw: None,
-        keep_row: true,
+        keep_row,
         joined: Some(source.clone()),
     }
 }

@@ -5,6 +5,8 @@
 //! A row with no more to say than one before it changes nothing. Of two versions of one thing the
 //! newer one holds, so the order of arrival does not matter.
 
+mod row;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -14,57 +16,9 @@ use super::alert::Alert;
 use super::candidate::{Candidate, Field, Fields, Incomplete};
 use super::ids::{MachineId, Sha1};
 use super::time::{Wall, written_span};
-use crate::limits::JOIN_FILES_PER_ALERT;
+use crate::limits::{JOIN_BYTES_PER_ALERT, JOIN_FILES_PER_ALERT};
 
-/// One row of a stream about one alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub alert: String,
-    /// When the stream published it: of two versions of one thing the newer one holds.
-    pub time: Wall,
-    pub part: Part,
-}
-
-/// What a row tells. Fields are snapshots, as [`Fields`] serialises.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The alert itself.
-    Alert {
-        created: Option<Wall>,
-        fields: String,
-    },
-    /// `Err` says why its id is of no use: then the alert has a machine that nobody can name.
-    Machine {
-        machine: Result<MachineId, String>,
-        fields: String,
-    },
-    /// A machine that other evidence names in passing. It gives no file its machine, but there is
-    /// another one.
-    Mention(Result<MachineId, String>),
-    File(File),
-}
-
-/// A file that an alert names, with what its row says of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
-    /// What this is another version of, where it is one: machine, hash, path and the like.
-    pub key: String,
-    pub machine: Stated,
-    pub sha1: Result<Sha1, String>,
-    /// When this evidence came to be.
-    pub since: Option<Wall>,
-    pub fields: String,
-}
-
-/// What a file's own row says of its machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stated {
-    Is(MachineId),
-    /// Nothing: the alert's only machine, if it has only one.
-    Nothing,
-    /// Something of no use: no other row can make up for it.
-    Unusable(String),
-}
+pub use row::{File, Part, Row, Stated};
 
 /// How long rows wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +38,9 @@ pub struct Partial {
     files: Vec<Held>,
     /// Whether it was told that no file came, or no alert.
     empty_told: bool,
+    /// Rows were not taken: nobody knows which machines they name.
+    #[serde(default)]
+    over: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +90,7 @@ pub enum Added {
     Noted,
     /// It says no more than was known.
     Nothing,
-    /// The alert has [`JOIN_FILES_PER_ALERT`] files already.
+    /// The alert has [`JOIN_FILES_PER_ALERT`] files, or [`JOIN_BYTES_PER_ALERT`], already.
     TooMany,
 }
 
@@ -149,14 +106,16 @@ impl Partial {
     /// Adds a row of this alert.
     pub fn add(&mut self, row: Row) -> Added {
         let time = row.time;
-        match row.part {
+        let added = match row.part {
             Part::Alert { created, fields } => self.add_alert(Head { time, created, fields }),
             Part::Machine { machine, fields } => {
                 self.add_machine(Machine { time, machine, fields: Some(fields) })
             }
             Part::Mention(machine) => self.add_machine(Machine { time, machine, fields: None }),
             Part::File(file) => self.add_file(time, file),
-        }
+        };
+        self.over |= added == Added::TooMany;
+        added
     }
 
     fn add_alert(&mut self, head: Head) -> Added {
@@ -192,7 +151,11 @@ impl Partial {
                     *known = machine;
                     return Added::Noted;
                 }
-                None if is_row => *known = machine,
+                None if is_row => {
+                    let at = self.machines.iter().position(|one| one.machine == machine.machine);
+                    self.machines.remove(at.expect("it was found"));
+                    self.machines.push(machine);
+                }
                 _ => return Added::Nothing,
             }
         } else if self.machines.len() >= JOIN_FILES_PER_ALERT {
@@ -203,9 +166,19 @@ impl Partial {
         if !self.has_machine_row() {
             return Added::Noted;
         }
+        // Files without a machine may have one now, and files of this one have its name.
+        let row = self.machines.last().filter(|row| row.fields.is_some());
+        let name = Field::MachineName.name();
+        let named = row.filter(|row| row.fields.as_deref().is_some_and(|told| told.contains(name)));
         for file in &mut self.files {
-            if file.told == Told::WithoutMachine {
-                file.told = Told::Waits;
+            let is_named = named.is_some_and(|row| match (&file.machine, &row.machine) {
+                (Stated::Is(machine), Ok(of)) => machine == of,
+                _ => false,
+            });
+            match file.told {
+                Told::WithoutMachine => file.told = Told::Waits,
+                Told::Judged if is_named && !file.fields.contains(name) => file.told = Told::Waits,
+                _ => {}
             }
         }
         Added::Changed
@@ -215,16 +188,25 @@ impl Partial {
         let File { key, machine, sha1, since, fields } = file;
         let told = Told::Waits;
         let mut new = Held { key, time, machine, sha1, since, fields, told };
+        let held: usize = self.files.iter().map(|file| file.key.len() + file.fields.len()).sum();
+        // The same file on the same machine, told of by another path: as old as it was.
+        let same = |known: &&Held| {
+            let nowhere = [&known.machine, &new.machine].contains(&&Stated::Nothing);
+            known.sha1 == new.sha1 && (nowhere || known.machine == new.machine)
+        };
+        let oldest = self.files.iter().filter(same).filter_map(|known| known.since).min();
         let Some(known) = self.files.iter_mut().find(|known| known.key == new.key) else {
-            if self.files.len() >= JOIN_FILES_PER_ALERT {
+            let bytes = held + new.key.len() + new.fields.len();
+            if self.files.len() >= JOIN_FILES_PER_ALERT || bytes > JOIN_BYTES_PER_ALERT {
                 return Added::TooMany;
             }
+            new.since = new.since.into_iter().chain(oldest).min();
             self.files.push(new);
             return Added::Changed;
         };
         // Published again, evidence is as old as it was: else it would count as newer than the
         // quarantine that dealt with it.
-        let since = known.since.into_iter().chain(new.since).min();
+        let since = known.since.map(|since| new.since.map_or(since, |new| new.min(since)));
         if new.fields == known.fields || (new.time, &new.fields) < (known.time, &known.fields) {
             let older = since != known.since;
             known.since = since;
@@ -274,20 +256,22 @@ impl Partial {
         self.end(Wall(0), Wall(0), Wall(0), waits, id)
     }
 
-    /// Ends what need not or may not wait longer. `None` where there is nothing.
+    /// Ends what need not or may not wait longer. `None` where there is nothing. `read_up_to` is
+    /// until when all is read that was published: what settles or expires does so by that time, so
+    /// that rows which lie unread are not taken for rows that did not come.
     pub fn end(
         &mut self,
-        now: Wall,
+        read_up_to: Wall,
         opened: Wall,
         touched: Wall,
         waits: Waits,
         id: &str,
     ) -> Option<Ended> {
-        if self.due(opened, touched, waits).is_none_or(|due| now < due) {
+        if !self.waits() {
             return None;
         }
-        let expired = now >= opened + waits.expire;
-        let settled = expired || now >= touched + waits.settle;
+        let expired = read_up_to >= opened + waits.expire;
+        let settled = read_up_to >= touched + waits.settle;
         let has_alert = self.alert.is_some();
         let has_machine = self.has_machine_row();
         let mut ends = Vec::new();
@@ -300,12 +284,15 @@ impl Partial {
                 () if !has_alert && expired => Told::WithoutAlert,
                 () if !has_alert => continue,
                 () if stated || (has_machine && settled) => Told::Judged,
-                () if !has_machine && expired => Told::WithoutMachine,
+                () if expired => Told::WithoutMachine,
                 () => continue,
             };
             ends.push(at);
         }
         if ends.is_empty() {
+            if !(self.files.is_empty() && expired) {
+                return None;
+            }
             self.empty_told = true;
         }
         let lacks = (!has_alert).then(|| {
@@ -344,15 +331,20 @@ impl Partial {
         let machine = match &file.machine {
             Stated::Is(machine) => Ok(*machine),
             Stated::Unusable(why) => Err(why.clone()),
+            Stated::Nothing if file.told == Told::WithoutMachine && self.has_machine_row() => {
+                Err("its row names no machine, and rows of its alert still came".to_owned())
+            }
             Stated::Nothing => self.only_machine(waits),
         };
         let mut fields = Fields::from_snapshot(&file.fields, Wall(0)).unwrap_or_default();
         let row = self.machines.iter().find(|row| row.machine == machine);
         if let (Ok(_), Some(row)) = (&machine, row)
             && let Some(told) = row.fields.as_deref()
-            && let Some(told) = Fields::from_snapshot(told, Wall(0))
+            && let Some(mut told) = Fields::from_snapshot(told, Wall(0))
         {
-            fields.fill(told);
+            // What a machine says of itself goes before what a file says of it.
+            told.fill(fields);
+            fields = told;
         }
         fields.fill(shared.clone());
         if let Ok(machine) = machine {
@@ -380,6 +372,9 @@ impl Partial {
             (false, _) => {
                 let span = written_span(waits.expire);
                 Err(format!("its row names no machine, and no Machine row came within {span}"))
+            }
+            (true, _) if self.over => {
+                Err("its row names no machine, and its alert has more than can be kept".to_owned())
             }
             (true, 1) => all.into_iter().next().expect("one").map_err(Clone::clone),
             (true, several) => {

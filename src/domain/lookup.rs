@@ -94,7 +94,17 @@ impl Lookups {
     pub fn plan(&mut self, now: Now, wanted: &[Wanted]) -> Plan {
         let asked: BTreeSet<&Ask> = wanted.iter().flat_map(|wanted| &wanted.asks).collect();
         self.waits.retain(|ask, _| asked.contains(ask));
-        self.known.retain(|_, (_, until)| *until > now.boot);
+        // What a receipt has is not asked for again while it gathers the rest.
+        let knows = |ask: &Ask| self.known.contains_key(ask);
+        let gathers =
+            |wanted: &&Wanted| wanted.asks.iter().any(knows) && !wanted.asks.iter().all(knows);
+        let gathering: BTreeSet<Ask> =
+            wanted.iter().filter(gathers).flat_map(|wanted| wanted.asks.clone()).collect();
+        self.known.retain(|ask, (_, until)| {
+            let kept =
+                if gathering.contains(ask) { limits::LOOKUP_AGAIN.1 } else { Duration::ZERO };
+            *until + kept > now.boot
+        });
         let wake = now.boot + limits::SWEEP_EVERY;
         let mut plan = Plan { done: Vec::new(), question: None, wake };
         let mut open = Vec::new();
@@ -177,7 +187,10 @@ impl Lookups {
             }
             Fetched::Failed { text } => text,
         };
-        self.wait(now, ask, &text);
+        let tries = self.wait(now, ask.clone(), &text).tries;
+        if failed && tries >= limits::LOOKUP_TRIES {
+            self.keep(now, ask, Told::Nothing(format!("Defender did not tell: {text}")));
+        }
         self.trouble = Some(text.clone());
         Err(text)
     }
@@ -196,7 +209,9 @@ impl Lookups {
             _ => limits::LOOKUP_KEPT,
         };
         if self.known.len() >= limits::LOOKUPS_KNOWN {
-            self.known.pop_first();
+            let oldest = self.known.iter().min_by_key(|(_, (_, until))| *until);
+            let oldest = oldest.map(|(ask, _)| ask.clone());
+            oldest.map(|ask| self.known.remove(&ask));
         }
         self.known.insert(ask, (told, now.boot + kept));
     }

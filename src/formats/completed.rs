@@ -1,10 +1,11 @@
 //! An alert read again with what Defender was asked for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Format, Hosts, Reader};
 use crate::domain::alert::{Alert, Ask, Unreadable};
 use crate::domain::candidate::{Candidate, Field, Incomplete, Value};
+use crate::domain::ids::{MachineId, Sha1};
 use crate::domain::lookup::Told;
 
 /// Why an alert has no more than it came with.
@@ -35,22 +36,28 @@ pub fn completed(
             candidate.fields.set_text(Field::MachineId, machine.to_string());
         }
     }
-    let whys = answers.iter().filter_map(|(ask, told)| match (ask, told) {
-        (Ask::Alert(id), Told::Nothing(why)) => Some(format!("alert {id}: {why}")),
-        (Ask::Machine(host), Told::Nothing(why)) => Some(format!("host {host}: {why}")),
-        _ => None,
-    });
-    let why = whys.reduce(|all, why| format!("{all}; {why}"));
+    name_machines(&mut alert, answers);
+    let mut whys = Vec::new();
     let mut fetched = Vec::new();
     for (ask, told) in answers {
-        if let (Ask::Alert(id), Told::Alert(text)) = (ask, told) {
-            fetched.extend(files_of(&alert, id, text)?);
+        match (ask, told) {
+            (Ask::Alert(id), Told::Nothing(why)) => whys.push(format!("alert {id}: {why}")),
+            (Ask::Machine(host), Told::Nothing(why)) => whys.push(format!("host {host}: {why}")),
+            (Ask::Alert(id), Told::Alert(text)) => match files_of(&alert, id, text) {
+                Ok(files) => fetched.extend(files),
+                Err(why) => whys.push(why.to_string()),
+            },
+            _ => {}
         }
     }
-    if answers.values().any(|told| matches!(told, Told::Alert(_))) && why.is_none() {
-        // What the alert could not pair itself, its provider's alerts have.
-        alert.candidates.retain(|candidate| candidate.machine.is_ok());
-    }
+    let why = (!whys.is_empty()).then(|| whys.join("; "));
+    // Of a file that the alert could not pair itself, its provider's alerts tell where it was met.
+    let told: BTreeSet<Sha1> =
+        fetched.iter().filter_map(|one| one.sha1.as_ref().ok().copied()).collect();
+    alert.candidates.retain(|candidate| match (&candidate.machine, &candidate.sha1) {
+        (Err(_), Ok(sha1)) => !told.contains(sha1),
+        _ => true,
+    });
     alert.candidates.extend(fetched);
     if let Some(why) = &why {
         for candidate in &mut alert.candidates {
@@ -61,6 +68,23 @@ pub fn completed(
     }
     (alert.asks, alert.known) = (Vec::new(), None);
     Ok((alert, why))
+}
+
+/// A machine that Defender was asked for has the name that Defender has for it.
+fn name_machines(alert: &mut Alert<'static>, answers: &BTreeMap<Ask, Told>) {
+    let told = answers.values().filter_map(|told| match told {
+        Told::Machines(machines) => Some(machines),
+        _ => None,
+    });
+    let names: BTreeMap<MachineId, &String> =
+        told.flatten().map(|(name, id)| (*id, name)).collect();
+    for candidate in &mut alert.candidates {
+        if let Ok(machine) = &candidate.machine
+            && let Some(name) = names.get(machine)
+        {
+            candidate.fields.set_text(Field::MachineName, (*name).clone());
+        }
+    }
 }
 
 /// The candidates of an alert of Defender's, as those of the one that asked for it.

@@ -37,6 +37,8 @@ mod additional;
 
 mod record;
 
+mod reference;
+
 use additional::{Additional, Nested};
 use record::Record;
 
@@ -155,15 +157,20 @@ pub(super) fn row(text: &str) -> Result<Streamed, Unreadable> {
         Some(entity) if entity.eq_ignore_ascii_case("File") => Entity::File,
         Some(entity) if entity.eq_ignore_ascii_case("Process") => Entity::Process,
         Some(entity) if entity.eq_ignore_ascii_case("Machine") => Entity::Machine,
-        _ => match properties.device_id.clone().known() {
-            Some(_) if read::id(properties.alert_id.clone()).is_ok() => Entity::Other,
-            _ => return passed(tenant_id),
-        },
+        _ if read::id(properties.alert_id.clone()).is_err() => return passed(tenant_id),
+        _ => Entity::Other,
     };
     let alert = read::id(properties.alert_id.clone())?.into_owned();
     let part = match entity {
         Entity::Other => {
-            Part::Mention(read::machine("DeviceId", &properties.device_id).map_err(|why| why.0))
+            let nested = additional::read(properties.additional_fields, entity);
+            // What can't be read of a mailbox or a link names no machine.
+            let nested = nested.map_or(Stated::Nothing, |nested| nested.machine);
+            match stated(&properties.device_id, Ok(nested)) {
+                Stated::Nothing => return passed(tenant_id),
+                Stated::Is(machine) => Part::Mention(Ok(machine)),
+                Stated::Unusable(why) => Part::Mention(Err(why)),
+            }
         }
         Entity::Machine => machine(properties),
         entity => Part::File(file(entity, properties)),

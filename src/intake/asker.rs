@@ -70,7 +70,7 @@ impl Asker {
                     Ask::Alert(id) => told(self.api.alert(permit, id.clone()).await, Told::Alert),
                     Ask::Machine(host) => {
                         let label = label_of(host).unwrap_or_default();
-                        machines(self.api.machines(permit, label).await)
+                        machines(host, self.api.machines(permit, label).await)
                     }
                 };
                 if let Err(why) = lookups.answered(clock.now(), slot, ask.clone(), answer) {
@@ -150,12 +150,17 @@ fn told<T>(fetched: Fetched<T>, told: impl FnOnce(T) -> Told) -> Fetched<Told> {
     }
 }
 
-/// Those that are active and onboarded. A list that is not whole tells of none: the second machine
-/// of that name could be missing.
-fn machines(fetched: Fetched<Machines>) -> Fetched<Told> {
-    told(fetched, |Machines { all, more }| {
+/// Of those that begin so, the ones that the host may be: of exactly its name or, where none has
+/// it, all; and of these such that are active and onboarded. A list that is not whole tells of
+/// none: the second machine of that name could be missing.
+fn machines(host: &str, fetched: Fetched<Machines>) -> Fetched<Told> {
+    let host = host.trim().trim_end_matches('.').to_owned();
+    told(fetched, |Machines { mut all, more }| {
         if more {
             return Told::Nothing("more machines begin so than Defender lists at once".to_owned());
+        }
+        if all.iter().any(|machine| machine.name.eq_ignore_ascii_case(&host)) {
+            all.retain(|machine| machine.name.eq_ignore_ascii_case(&host));
         }
         let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
         let in_use = all.into_iter().filter(|machine| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{InForce, Predict, Shared};
 use crate::domain::action::Coordinates;
@@ -18,7 +19,7 @@ use crate::domain::rule::Judgement;
 use crate::domain::time::{Wall, rough_span, written_span};
 use crate::formats::{self, ReadRow, Refused, Streamed};
 use crate::io::{Delivery, NotTaken};
-use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
+use crate::limits::{CLOCK_SKEW, LOOKUP_BEFORE_TOO_OLD, UNREADABLE_HEAD_BYTES};
 
 /// Judges by the rules and formats of one moment.
 pub(super) struct Judging {
@@ -173,8 +174,11 @@ impl Judging {
             }
         };
         let format = self.shared.settings.sources[&delivery.source].format.clone();
-        let due = from.at + self.shared.settings.alert_age_max;
-        let asked = Asked { asks: alert.asks, text: text.to_owned(), format, due };
+        // Before it is too old for what it states itself.
+        let created = alert.created.unwrap_or(from.at).min(from.at);
+        let due = created + self.shared.settings.alert_age_max - LOOKUP_BEFORE_TOO_OLD;
+        let (asks, id) = (alert.asks, alert.id.clone().into_owned());
+        let asked = Asked { alert: id, asks, text: text.to_owned(), format, due };
         is_worth_it.then(|| Receipt {
             tenant: Some(from.tenant.clone()),
             alert_id: alert.id.into_owned(),
@@ -202,7 +206,7 @@ impl Judging {
                 self.judge(alert, Some(lacks), from)
             }
             Ok((alert, _)) => self.receipt(alert, from, Predict::Nothing),
-            Err(Unreadable(why)) => self.lacking(String::new(), why, from),
+            Err(Unreadable(why)) => self.lacking(asked.alert.clone(), why, from),
         };
         let drafted = receipt.outcomes().any(|outcome| matches!(outcome, Outcome::Draft(_)));
         let by_webhook = matches!(from.coordinates, Coordinates::Webhook { .. });
@@ -372,6 +376,14 @@ impl Judge for Judging {
 
     fn bounds(&self) -> &JoinBounds {
         &self.shared.settings.join
+    }
+
+    fn read_up_to(&self) -> Wall {
+        Wall(self.shared.read_up_to.load(Ordering::Acquire))
+    }
+
+    fn keeps_odd_row(&self, now: Wall) -> bool {
+        self.shared.odd_rows.take(now)
     }
 
     fn ruleset(&self) -> &str {

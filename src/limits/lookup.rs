@@ -6,8 +6,8 @@ use std::time::Duration;
 pub const LOOKUPS_AT_ONCE: usize = 256;
 
 /// Receipts of one tenant that may wait for answers. Each further one ends as incomplete: at
-/// Defender's 1500 calls in an hour these are three days.
-pub const LOOKUPS_WAITING: i64 = 100_000;
+/// Defender's 1500 calls in an hour these are half a day.
+pub const LOOKUPS_WAITING: i64 = 20_000;
 
 /// Answers kept in memory.
 pub const LOOKUPS_KNOWN: usize = 1000;
@@ -21,6 +21,13 @@ pub const LOOKUP_MACHINES_KEPT: Duration = Duration::from_secs(15 * 60);
 /// The first and the longest wait before a question is asked again.
 pub const LOOKUP_AGAIN: (Duration, Duration) =
     (Duration::from_secs(5), Duration::from_secs(15 * 60));
+
+/// Questions without a usable answer, such as one that is too large, until the alert goes on
+/// without it: with the waits between them more than two hours.
+pub const LOOKUP_TRIES: u32 = 16;
+
+/// How long before an alert would be too old it is judged without what is still missing.
+pub const LOOKUP_BEFORE_TOO_OLD: Duration = Duration::from_secs(60);
 
 /// How long nothing is asked after a 403: the role that is missing is given by a person.
 pub const LOOKUP_FORBIDDEN_HOLD: Duration = Duration::from_secs(5 * 60);

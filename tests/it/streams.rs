@@ -104,6 +104,7 @@ impl Site {
             store.clone(),
             clock.clone(),
             Arc::new(|| {}),
+            Arc::new(|| true),
             Arc::new(Metrics::new()),
         );
         let (deliveries, received) = mpsc::channel(1024);

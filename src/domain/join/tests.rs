@@ -341,3 +341,75 @@ fn the_order_of_arrival_does_not_matter() {
         assert!(seen.iter().all(|told| *told == seen[0]), "seed {seed}: {seen:#?}");
     }
 }
+
+#[test]
+fn what_lies_unread_is_not_taken_for_what_did_not_come() {
+    let mut world = World::new();
+    for row in [alert_row("High"), machine_row(7), file_row(1, Stated::Nothing)] {
+        world.comes(row);
+    }
+    world.comes(file_row(2, on(7)));
+    // A stop, or a backlog: time passes, and nothing is read meanwhile.
+    let read_up_to = START + WAITS.settle - SECOND;
+    let later = START + 2 * WAITS.expire;
+    assert!(world.partial.due(START, START, WAITS).unwrap() < later);
+    assert!(world.partial.end(read_up_to, START, START, WAITS, "a").is_none());
+    world.now = START + WAITS.settle;
+    assert_eq!(pairs(world.ends()), [(machine(7), sha1(1))]);
+}
+
+#[test]
+fn what_expires_before_it_has_settled_gets_no_machine() {
+    let mut world = World::new();
+    world.comes(alert_row("High"));
+    world.comes(file_row(1, Stated::Nothing));
+    world.passes(WAITS.expire - SECOND);
+    world.comes(machine_row(7));
+    let told = world.passes(SECOND);
+    assert_eq!(
+        told,
+        [Err("its row names no machine, and rows of its alert still came".to_owned())]
+    );
+}
+
+#[test]
+fn a_machines_name_that_comes_later_has_its_files_judged_again_once() {
+    let mut world = World::new();
+    world.comes(alert_row("High"));
+    assert_eq!(world.comes(file_row(1, on(7))).len(), 1);
+    assert_eq!(world.comes(machine_row(7)).len(), 1);
+    assert!(world.comes(machine_row(7)).is_empty());
+    assert!(world.comes(machine_row(8)).is_empty(), "another's name is not theirs");
+}
+
+#[test]
+fn rows_that_were_not_taken_could_have_named_another_machine() {
+    let mut partial = Partial::default();
+    let huge = |number: usize| {
+        let Row { part: Part::File(file), time, alert } = file_row(1, on(7)) else { panic!() };
+        let fields = "x".repeat(JOIN_BYTES_PER_ALERT / 2);
+        Row { alert, time, part: Part::File(File { key: number.to_string(), fields, ..file }) }
+    };
+    partial.add(alert_row("High"));
+    partial.add(machine_row(7));
+    partial.add(file_row(2, Stated::Nothing));
+    assert_eq!(partial.add(huge(1)), Added::Changed);
+    assert_eq!(partial.add(huge(2)), Added::TooMany);
+    let ended = partial.end(START + WAITS.settle, START, START, WAITS, "a").unwrap();
+    let unstated = ended.alert.candidates.iter().find(|one| one.sha1 == Ok(sha1(2))).unwrap();
+    assert!(unstated.machine.as_ref().unwrap_err().0.contains("more than can be kept"));
+}
+
+#[test]
+fn the_same_file_told_of_by_another_path_is_no_younger() {
+    let mut world = World::new();
+    world.comes(versioned(5, "Detected", 1, on(7)));
+    let Row { part: Part::File(file), time, alert } = versioned(90, "Detected", 1, on(7)) else {
+        panic!()
+    };
+    let moved = File { key: "elsewhere".to_owned(), ..file };
+    world.comes(Row { alert, time, part: Part::File(moved) });
+    assert_eq!(world.partial.files[1].since, Some(START + 5 * SECOND));
+    world.comes(versioned(90, "Detected", 1, on(8)));
+    assert_eq!(world.partial.files[2].since, Some(START + 90 * SECOND), "on another machine");
+}

@@ -161,3 +161,34 @@ fn answers_are_used_again_for_a_while_only() {
     let later = start().later(limits::LOOKUP_KEPT);
     assert!(lookups.plan(later, &wanted).question.is_some(), "its evidence may have grown");
 }
+
+#[test]
+fn what_a_receipt_has_is_not_asked_for_again_while_the_rest_fails() {
+    let mut lookups = lookups(100);
+    let wanted = [wants(1, &[alert("a"), alert("b")])];
+    ask(&mut lookups, start(), &wanted, told("{}")).unwrap();
+    let mut now = start();
+    for _ in 0..3 {
+        let failed = Fetched::Failed { text: "503".to_owned() };
+        let question = lookups.plan(now, &wanted).question.unwrap();
+        assert_eq!(question.ask, alert("b"));
+        let _ = lookups.answered(now, question.slot, question.ask, failed);
+        now = now.later(100 * SECOND);
+    }
+}
+
+#[test]
+fn an_answer_that_is_never_usable_ends_the_asking() {
+    let mut lookups = lookups(100);
+    let wanted = [Wanted { due: start().wall + 100 * HOUR, ..wants(1, &[alert("a")]) }];
+    let mut now = start();
+    for _ in 0..limits::LOOKUP_TRIES {
+        now = now.later(limits::LOOKUP_AGAIN.1 + 30 * SECOND);
+        assert!(lookups.plan(now, &wanted).done.is_empty());
+        let failed = Fetched::Failed { text: "too large".to_owned() };
+        assert!(ask(&mut lookups, now, &wanted, failed).is_err());
+    }
+    let plan = lookups.plan(now, &wanted);
+    let why = Told::Nothing("Defender did not tell: too large".to_owned());
+    assert_eq!(plan.done[0].1[&alert("a")], why);
+}

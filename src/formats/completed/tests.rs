@@ -51,12 +51,17 @@ fn what_could_not_be_told_is_said() {
 }
 
 #[test]
-fn another_alert_or_another_tenants_is_refused() {
-    let other = read(Told::Alert(alert("da2", TENANT).to_string())).unwrap_err();
-    assert!(other.0.contains("\"da2\""), "{other}");
+fn another_alert_or_another_tenants_tells_nothing() {
     let foreign = alert("da1", "99999999-2222-3333-4444-555555555555").to_string();
-    assert!(read(Told::Alert(foreign)).unwrap_err().0.contains("is of tenant"));
-    assert!(read(Told::Alert("{".to_owned())).is_err());
+    for (told, why) in [
+        (alert("da2", TENANT).to_string(), "Defender told of \"da2\""),
+        (foreign, "is of tenant"),
+        ("{".to_owned(), "EOF"),
+    ] {
+        let (alert, said) = read(Told::Alert(told)).unwrap();
+        assert!(alert.candidates.is_empty(), "{alert:?}");
+        assert!(said.as_deref().is_some_and(|said| said.contains(why)), "{said:?}");
+    }
 }
 
 #[test]

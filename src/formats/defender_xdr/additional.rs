@@ -3,14 +3,13 @@
 //! which follows from no order.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::Entity;
+use super::{Entity, reference};
 use crate::domain::candidate::Field;
 use crate::domain::join::Stated;
 use crate::formats::lenient::{MaybeObject, OneOrMany, Text};
@@ -143,12 +142,29 @@ struct ImageFile<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Host<'a> {
+    #[serde(borrow, default, rename = "$id")]
+    id: Text<'a>,
     #[serde(borrow, default, rename = "$ref")]
     reference: Text<'a>,
     #[serde(borrow, default)]
     machine_id: Text<'a>,
     #[serde(borrow, default)]
     host_name: Text<'a>,
+    #[serde(borrow, default)]
+    dns_domain: Text<'a>,
+}
+
+impl Host<'_> {
+    /// Its full name, by which lists know machines; a first label alone is none.
+    fn full_name(&self) -> Text<'static> {
+        let name = self.host_name.clone().known();
+        let domain = self.dns_domain.clone().known();
+        match (name, domain) {
+            (Some(name), _) if name.contains('.') => Text::Is(Cow::Owned(name.into_owned())),
+            (Some(name), Some(domain)) => Text::Is(Cow::Owned(format!("{name}.{domain}"))),
+            _ => Text::Missing,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -163,6 +179,21 @@ struct FileHash<'a> {
 }
 
 impl Body<'_> {
+    /// Whether the host of a process is only named again, as it nearly always is, and nothing else
+    /// that is read stands elsewhere.
+    fn is_its_images_host(&self) -> bool {
+        let image = self.image_file.0.as_ref();
+        let own = self.host.0.as_ref().map(|host| host.reference.clone().known());
+        let Some((image, Some(own))) = image.zip(own) else { return false };
+        let hashes = image.file_hashes.0.iter().all(|hash| hash.reference == Text::Missing);
+        let host = image.host.0.as_ref();
+        hashes
+            && image.reference == Text::Missing
+            && host.is_some_and(|host| {
+                host.reference == Text::Missing && host.id.clone().known() == Some(own)
+            })
+    }
+
     /// Whether something that is read stands elsewhere.
     fn refers(&self) -> bool {
         let there = |text: &Text<'_>| *text != Text::Missing;
@@ -189,70 +220,20 @@ pub(super) fn read(nested: Nested<'_>, entity: Entity) -> Result<Additional, Str
         Nested::Other => return Err("AdditionalFields are no text".to_owned()),
     };
     let body: Body = parse(&text)?;
-    // A process's own host is nearly always a reference to that of its image.
-    let needless = entity == Entity::Process
-        && body.image_file.0.as_ref().is_some_and(|image| {
-            let host = image.host.0.as_ref();
-            host.is_some_and(|host| host.machine_id.clone().known().is_some())
-                && image.file_hashes.0.iter().all(|hash| hash.reference == Text::Missing)
-        });
-    if needless || !body.refers() {
+    if body.is_its_images_host() {
+        let host = MaybeObject(None);
+        return Ok(told(Body { host, ..body }, entity));
+    }
+    if !body.refers() {
         return Ok(told(body, entity));
     }
-    let resolved = resolved(&text)?;
+    let resolved = reference::resolved(&text)?;
     let body: Body = parse(&resolved)?;
     Ok(told(body, entity))
 }
 
 fn parse<'a>(text: &'a str) -> Result<Body<'a>, String> {
     read::object(text).map_err(|why| format!("AdditionalFields can't be read: {why}"))
-}
-
-fn unreadable(_: serde_json::Error) -> String {
-    "AdditionalFields can't be read".to_owned()
-}
-
-/// With what is read put where it is referred to.
-fn resolved(text: &str) -> Result<String, String> {
-    let mut value: serde_json::Value = serde_json::from_str(text).map_err(unreadable)?;
-    let mut known = HashMap::new();
-    index(&value, &mut known);
-    let known: HashMap<String, Option<serde_json::Value>> =
-        known.into_iter().map(|(id, one)| (id, one.cloned())).collect();
-    for path in ["/ImageFile", "/ImageFile/Host", "/Host"] {
-        if let Some(place) = value.pointer_mut(path) {
-            follow(place, &known);
-        }
-    }
-    for path in ["/FileHashes", "/ImageFile/FileHashes"] {
-        let hashes = value.pointer_mut(path).and_then(|hashes| hashes.as_array_mut());
-        hashes.into_iter().flatten().for_each(|hash| follow(hash, &known));
-    }
-    Ok(value.to_string())
-}
-
-/// Every object by its `$id`; none where two have the same one.
-fn index<'v>(
-    value: &'v serde_json::Value,
-    to: &mut HashMap<String, Option<&'v serde_json::Value>>,
-) {
-    match value {
-        serde_json::Value::Object(map) => {
-            if let Some(id) = map.get("$id").and_then(|id| id.as_str()) {
-                to.entry(id.to_owned()).and_modify(|one| *one = None).or_insert(Some(value));
-            }
-            map.values().for_each(|one| index(one, to));
-        }
-        serde_json::Value::Array(list) => list.iter().for_each(|one| index(one, to)),
-        _ => {}
-    }
-}
-
-fn follow(place: &mut serde_json::Value, known: &HashMap<String, Option<serde_json::Value>>) {
-    let Some(id) = place.get("$ref").and_then(|id| id.as_str()) else { return };
-    if let Some(Some(meant)) = known.get(id) {
-        *place = meant.clone();
-    }
 }
 
 fn told(body: Body<'_>, entity: Entity) -> Additional {
@@ -272,7 +253,7 @@ fn told(body: Body<'_>, entity: Entity) -> Additional {
     for (key, host) in [("ImageFile.Host", image_host), ("Host", body.host.0.as_ref())] {
         let Some(host) = host else { continue };
         machine = both(machine, host_machine(key, host));
-        fields.push((Field::MachineName, owned(&host.host_name)));
+        fields.push((Field::MachineName, host.full_name()));
     }
     let hashes = match (entity, image) {
         (Entity::Process, None) => OneOrMany::default(),
@@ -303,6 +284,7 @@ fn told(body: Body<'_>, entity: Entity) -> Additional {
 fn both(first: Stated, second: Stated) -> Stated {
     match (first, second) {
         (Stated::Nothing, second) => second,
+        (Stated::Is(_), second @ Stated::Unusable(_)) => second,
         (Stated::Is(a), Stated::Is(b)) if a != b => {
             Stated::Unusable("AdditionalFields name two machines".to_owned())
         }

@@ -148,7 +148,7 @@ fn a_file_row_is_read_with_its_nested_machine() {
     assert_eq!(
         fields(&file),
         json!({
-            "machine.id": WS1, "machine.name": "ws1",
+            "machine.id": WS1,
             "file.sha1": EVIL, "file.name": "evil.dll:ads", "file.path": "C:\\temp",
             "file.entity": "File", "file.role": "Related", "file.verdict": "Malicious",
             "file.remediation": "Active", "file.detection_status": "Detected",
@@ -196,6 +196,13 @@ fn references_are_followed_wherever_their_object_stands() {
     additional["FileHashes"] = json!([{"$ref": "20"}]);
     let file = file_of(&evidence("File", json!({}), Some(additional.clone())));
     assert_eq!(file.sha1, sha1(EVIL));
+    // A second host that contradicts the image's, or can't be told, is no machine either.
+    for other in [json!({"$ref": "10"}), json!({"HostName": "ws2"}), json!({"MachineId": "ws2"})] {
+        let mut additional = process_fields();
+        additional["Host"] = other;
+        let file = file_of(&evidence("Process", json!({}), Some(additional)));
+        unusable(&file);
+    }
     // One that leads nowhere, or to either of two, leads to no machine.
     for wrong in [json!({"$ref": "99"}), json!({"$ref": "1"})] {
         let mut additional = file_fields();
@@ -204,6 +211,33 @@ fn references_are_followed_wherever_their_object_stands() {
         let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
         assert_eq!(unusable(&file), "Host refers to what is not there");
     }
+}
+
+#[test]
+fn a_machines_name_is_a_full_one() {
+    for (host, domain, name) in [
+        ("ws1", json!(null), None),
+        ("ws1", json!("contoso.example"), Some("ws1.contoso.example")),
+        ("ws1.contoso.example", json!(null), Some("ws1.contoso.example")),
+    ] {
+        let mut additional = file_fields();
+        additional["Host"]["HostName"] = json!(host);
+        additional["Host"]["DnsDomain"] = domain;
+        let file = file_of(&evidence("File", json!({}), Some(additional)));
+        assert_eq!(fields(&file).get("machine.name").and_then(Json::as_str), name);
+    }
+}
+
+#[test]
+fn what_is_referred_to_is_bounded() {
+    let mut additional = file_fields();
+    additional["Big"] = json!({"$id": "30", "Algorithm": "SHA1", "Value": "x".repeat(100_000)});
+    additional["FileHashes"] = json!([{"$ref": "30"}]);
+    let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional.clone())));
+    assert!(unusable(&file).contains("refer to more"), "{file:?}");
+    additional["FileHashes"] = json!(vec![json!({"$ref": "9"}); 65]);
+    let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
+    assert!(unusable(&file).contains("more hashes"), "{file:?}");
 }
 
 #[test]
@@ -291,6 +325,9 @@ fn everything_else_is_passed_over() {
     for entity in ["User", "Mailbox", "MailMessage", "Url", "Ip", "RegistryKey", "Unheard", ""] {
         let columns = json!({"SHA1": EVIL, "FileName": "x.exe"});
         assert_eq!(row(&evidence(entity, columns, None)).unwrap().row, None, "{entity}");
+        let nested = row(&evidence(entity, json!({}), Some(json!({"Host": host("1", WS2)}))));
+        let kept = nested.unwrap().row.unwrap().part;
+        assert_eq!(kept, Part::Mention(Ok(MachineId::parse(WS2).unwrap())), "{entity}");
         // Where it is on a machine, only that is kept.
         let columns = json!({"SHA1": EVIL, "FileName": "x.exe", "DeviceId": WS1});
         let kept = row(&evidence(entity, columns, None)).unwrap().row.unwrap().part;

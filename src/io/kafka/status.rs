@@ -9,6 +9,15 @@ use crate::domain::time::Wall;
 #[derive(Debug, Default)]
 pub struct KafkaStatus(Mutex<Snapshot>);
 
+impl Snapshot {
+    /// Whether all that the broker has is durable here, as far as is known: every partition that is
+    /// this process's has said so.
+    pub fn is_read_up(&self) -> bool {
+        let all = self.partitions.values().all(|partition| partition.lag == Some(0));
+        all && !self.partitions.is_empty()
+    }
+}
+
 /// One look at a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {

@@ -95,6 +95,8 @@ struct Piece<'d> {
     created: BTreeMap<(TenantName, StateName), i64>,
     positions: Positions<'d>,
     held: partials::Held,
+    /// Whether a source has just brought it.
+    by_source: bool,
     /// Open actions; counted when the first new one comes.
     open: Option<u64>,
     /// Breakers that were asked about, as they stand now.
@@ -105,6 +107,7 @@ struct Piece<'d> {
 
 impl<'d> Piece<'d> {
     fn take(mut self, db: &mut Db, batch: &'d [JudgedDelivery]) -> Result<Vec<Taken>, Fault> {
+        self.by_source = true;
         let Db { connection, queue_max, .. } = db;
         let mut taken = Vec::with_capacity(batch.len());
         for delivery in batch {
@@ -248,9 +251,11 @@ impl<'d> Piece<'d> {
                 receipts::insert(db, delivery, receipt, alert)?;
             }
         }
-        self.receive(&delivery.source, received, delivery.received);
+        // What is ended by the clock, or by Defender's answer, is not heard from its source.
+        let at = if self.by_source { delivery.received } else { Wall(0) };
+        self.receive(&delivery.source, received, at);
         for one in gathered {
-            self.receive(&one.kept.source, one.opened, delivery.received);
+            self.receive(&one.kept.source, one.opened, at);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::fault::Fault;
 use super::sql::Json;
 use super::{SqliteStore, intake};
+use crate::domain::alert::Ask;
 use crate::domain::decision::{Asked, JudgedDelivery, Receipt};
 use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::lookup::Wanted;
@@ -36,29 +37,45 @@ pub(super) fn wanted(
     limit: usize,
 ) -> Result<Vec<Wanted>, Fault> {
     let mut select = db.prepare_cached(
-        "SELECT sequence, asks, due FROM lookups WHERE tenant = ?1 ORDER BY sequence LIMIT ?2",
+        "SELECT sequence, asks, due FROM lookups
+         WHERE tenant = ?1 AND hosts = ?2 ORDER BY sequence LIMIT ?3",
     )?;
-    let rows = select.query_map(params![tenant, super::limit(limit)], |row| {
-        let Json(asks) = row.get(1)?;
-        Ok(Wanted { receipt: row.get(0)?, asks, due: row.get(2)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    // Each kind by itself: where one endpoint does not answer, the other goes on.
+    let mut wanted = Vec::new();
+    for hosts in [false, true] {
+        let rows = select.query_map(params![tenant, hosts, super::limit(limit)], |row| {
+            // One that does not read asks for nothing: it ends with the reason.
+            let asks = row.get(1).map_or_else(|_| Vec::new(), |Json(asks)| asks);
+            Ok(Wanted { receipt: row.get(0)?, asks, due: row.get(2)? })
+        })?;
+        for row in rows {
+            wanted.push(row?);
+        }
+    }
+    wanted.sort_by_key(|wanted| wanted.receipt);
+    Ok(wanted)
 }
 
 pub(super) fn waiting(db: &Connection, receipt: i64) -> Result<Option<Waiting>, Fault> {
     let mut select = db.prepare_cached(
-        "SELECT tenant, source, coordinates, received, asks, text, format, due
+        "SELECT tenant, source, coordinates, received, asks, text, format, due, alert
          FROM lookups WHERE sequence = ?1",
     )?;
     let waiting = select.query_row([receipt], |row| {
         let Json(coordinates) = row.get(2)?;
-        let Json(asks) = row.get(4)?;
+        let asks = row.get(4).map_or_else(|_| Vec::new(), |Json(asks)| asks);
         Ok(Waiting {
             tenant: row.get(0)?,
             source: SourceName::new(&row.get::<_, String>(1)?),
             coordinates,
             received: row.get(3)?,
-            asked: Asked { asks, text: row.get(5)?, format: row.get(6)?, due: row.get(7)? },
+            asked: Asked {
+                alert: row.get(8)?,
+                asks,
+                text: row.get(5)?,
+                format: row.get(6)?,
+                due: row.get(7)?,
+            },
         })
     });
     Ok(waiting.optional()?)
@@ -77,8 +94,9 @@ pub(super) fn insert(
     asked: &Asked,
 ) -> Result<(), Fault> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO lookups (tenant, source, coordinates, received, due, asks, format, text)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO lookups
+             (tenant, source, coordinates, received, due, asks, format, text, alert, hosts)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     insert.execute(params![
         receipt.tenant,
@@ -88,7 +106,9 @@ pub(super) fn insert(
         asked.due,
         Json(&asked.asks),
         asked.format,
-        asked.text
+        asked.text,
+        asked.alert,
+        asked.asks.iter().any(|ask| matches!(ask, Ask::Machine(_)))
     ])?;
     Ok(())
 }

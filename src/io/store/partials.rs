@@ -12,7 +12,7 @@ use super::sql::{Json, json};
 use crate::domain::decision::{From, Joins, Judge, JudgedDelivery};
 use crate::domain::gather::{self, Gathered, Kept};
 use crate::domain::ids::{SourceName, TenantName};
-use crate::domain::join::Row;
+use crate::domain::join::{Partial, Row};
 use crate::domain::time::Wall;
 use crate::limits;
 
@@ -75,7 +75,7 @@ pub(super) fn gather(
             None => full(db, held, tenant, &*joins.judge)?,
         };
         gathered.push(match full {
-            Some(why) => gather::refuse(&from, alert, why),
+            Some(why) => gather::refuse(&from, alert, why, &*joins.judge),
             None => gather::gather(kept, alert, rows, &from, &*joins.judge),
         });
     }
@@ -140,19 +140,23 @@ pub(super) fn purge(db: &Connection, before: Wall) -> Result<u64, Fault> {
     Ok(rows.len() as u64)
 }
 
-/// The first alerts that have waited long enough, ended. What does not read is left out and said.
+/// The first alerts that have waited long enough, ended: so many that others need not wait long.
 pub(super) fn due(db: &Connection, now: Wall, judge: &dyn Judge) -> Result<Vec<Gathered>, Fault> {
+    let read_up_to = judge.read_up_to().min(now);
     let mut select = db.prepare_cached(
-        "SELECT source, coordinates, opened, touched, due, body, tenant, alert
+        "SELECT source, coordinates, opened, touched, due, body, tenant, alert, bytes
          FROM partials INDEXED BY partials_due WHERE due <= ?1 ORDER BY due LIMIT ?2",
     )?;
-    let rows = select.query_map(params![now, super::limit(limits::JOIN_PIECE)], |row| {
-        Ok((kept(row)?, row.get::<_, TenantName>(6)?, row.get::<_, String>(7)?))
-    })?;
-    let mut gathered = Vec::new();
-    for row in rows {
-        let (kept, tenant, alert) = row?;
-        gathered.push(gather::mature(kept, tenant, &alert, now, judge));
+    let piece = super::limit(limits::JOIN_PIECE);
+    let mut rows = select.query(params![read_up_to, piece])?;
+    let (mut gathered, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        bytes += row.get::<_, i64>(8)?;
+        if bytes > limits::JOIN_PIECE_BYTES && !gathered.is_empty() {
+            break;
+        }
+        let (tenant, alert) = (row.get(6)?, row.get::<_, String>(7)?);
+        gathered.push(gather::mature(kept(row)?, tenant, &alert, now, judge));
     }
     Ok(gathered)
 }
@@ -167,7 +171,11 @@ fn load(db: &Connection, tenant: &TenantName, alert: &str) -> Result<Option<Kept
 
 fn kept(row: &rusqlite::Row<'_>) -> rusqlite::Result<Kept> {
     let Json(coordinates) = row.get(1)?;
-    let Json(partial) = row.get(5)?;
+    // One that does not read must not stop the others: it ends as incomplete.
+    let partial = row.get(5).map(|Json(partial)| partial).unwrap_or_else(|why| {
+        tracing::error!(%why, "what was kept of an alert's rows does not read");
+        Partial::default()
+    });
     Ok(Kept {
         partial,
         source: SourceName::new(&row.get::<_, String>(0)?),

@@ -173,9 +173,11 @@ CREATE TABLE lookups (
     due         INTEGER NOT NULL,
     asks        TEXT NOT NULL,
     format      TEXT NOT NULL,
-    text        TEXT NOT NULL
+    text        TEXT NOT NULL,
+    alert       TEXT NOT NULL,
+    hosts       INTEGER NOT NULL   -- whether it asks for machines by their names too
 ) STRICT;
-CREATE INDEX lookups_tenant ON lookups (tenant, sequence);
+CREATE INDEX lookups_tenant ON lookups (tenant, hosts, sequence);
 
 -- Counted in the intake transaction, apart from each other: received = Σ fates, and what waits in
 -- `partials` and `lookups`.

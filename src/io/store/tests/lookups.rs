@@ -8,6 +8,7 @@ use crate::limits::LOOKUPS_WAITING;
 
 fn asks(id: &str) -> Receipt {
     let asked = Asked {
+        alert: id.to_owned(),
         asks: vec![Ask::Alert(id.to_owned())],
         text: format!("{{\"id\":{id:?}}}"),
         format: "defender-alert".to_owned(),
@@ -69,8 +70,10 @@ fn as_many_wait_as_may_and_the_next_is_incomplete() {
     let mut world = World::new();
     world.take(webhook(vec![asks("da1")]));
     let fill = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-        INSERT INTO lookups (tenant, source, coordinates, received, due, asks, format, text)
-        SELECT tenant, source, coordinates, received, due, asks, format, text FROM n, lookups";
+        INSERT INTO lookups
+            (tenant, source, coordinates, received, due, asks, format, text, alert, hosts)
+        SELECT tenant, source, coordinates, received, due, asks, format, text, alert, hosts
+        FROM n, lookups";
     world.db.connection.execute(fill, [LOOKUPS_WAITING]).unwrap();
     let taken = world.take(webhook(vec![asks("da2")]));
     let told = &alerts(&taken)[0];

@@ -56,6 +56,14 @@ impl Judge for ActsOnAll {
         &self.bounds
     }
 
+    fn read_up_to(&self) -> Wall {
+        Wall(i64::MAX)
+    }
+
+    fn keeps_odd_row(&self, _: Wall) -> bool {
+        true
+    }
+
     fn ruleset(&self) -> &str {
         "hash-of-rules"
     }
@@ -313,4 +321,33 @@ fn what_waits_for_nothing_is_forgotten_after_a_while() {
     world.db.purge(&retention, wall() + 2 * DAY).unwrap();
     assert_eq!(world.count("partials"), 1, "what waits is ended first");
     world.balance();
+}
+
+#[test]
+fn one_that_does_not_read_ends_and_stops_no_other() {
+    let mut world = World::new();
+    world.take(rows(vec![file_row("a", Some(1), 1)]));
+    world.take(rows(vec![file_row("b", Some(2), 2)]));
+    world.db.connection.execute("UPDATE partials SET body = '{' WHERE alert = 'a'", []).unwrap();
+    let fates: Vec<_> = world.mature(HOUR).iter().flat_map(told).collect();
+    assert_eq!(fates.len(), 2, "{fates:?}");
+    assert!(fates.iter().all(|(_, fate)| *fate == Fate::Incomplete), "{fates:?}");
+    let received: i64 = world
+        .db
+        .connection
+        .query_row("SELECT sum(count) FROM received", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(received, 2);
+    // Its rows that come later begin anew.
+    let taken = world.take(later(2 * HOUR, rows(vec![info("a"), file_row("a", Some(1), 1)])));
+    assert_eq!(told(&taken), [("a".to_owned(), Fate::Acted)]);
+}
+
+#[test]
+fn what_the_clock_ends_is_not_heard_from_its_source() {
+    let mut world = World::new();
+    world.take(rows(vec![file_row("a", Some(1), 1)]));
+    world.mature(HOUR);
+    let newest = world.db.connection.query_row("SELECT newest FROM received", [], |row| row.get(0));
+    assert_eq!(newest, Ok(wall()));
 }

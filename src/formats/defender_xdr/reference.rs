@@ -1,0 +1,68 @@
+//! `{"$ref": id}`: an object that stands elsewhere, under `$id`.
+
+use std::collections::HashMap;
+
+/// With what is read put where it is referred to.
+pub(super) fn resolved(text: &str) -> Result<String, String> {
+    let source: serde_json::Value =
+        serde_json::from_str(text).map_err(|_| "AdditionalFields can't be read".to_owned())?;
+    let mut known = HashMap::new();
+    index(&source, &mut known);
+    let mut value = source.clone();
+    for path in ["/ImageFile", "/ImageFile/Host", "/Host"] {
+        if let Some(place) = value.pointer_mut(path) {
+            follow(place, &known)?;
+        }
+    }
+    for path in ["/FileHashes", "/ImageFile/FileHashes"] {
+        let hashes = value.pointer_mut(path).and_then(|hashes| hashes.as_array_mut());
+        let Some(hashes) = hashes else { continue };
+        // No file has more; each takes a copy of what it refers to.
+        if hashes.len() > REFERENCES {
+            return Err("AdditionalFields have more hashes than a file can have".to_owned());
+        }
+        hashes.iter_mut().try_for_each(|hash| follow(hash, &known))?;
+    }
+    Ok(value.to_string())
+}
+
+const REFERENCES: usize = 64;
+
+/// Every object by its `$id`; none where two have the same one.
+fn index<'v>(
+    value: &'v serde_json::Value,
+    to: &mut HashMap<&'v str, Option<&'v serde_json::Value>>,
+) {
+    match value {
+        serde_json::Value::Object(map) => {
+            if let Some(id) = map.get("$id").and_then(|id| id.as_str()) {
+                to.entry(id).and_modify(|one| *one = None).or_insert(Some(value));
+            }
+            map.values().for_each(|one| index(one, to));
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|one| index(one, to)),
+        _ => {}
+    }
+}
+
+/// Puts there what is meant, as far as it is read: texts, and for an image its host and hashes.
+fn follow(
+    place: &mut serde_json::Value,
+    known: &HashMap<&str, Option<&serde_json::Value>>,
+) -> Result<(), String> {
+    let Some(id) = place.get("$ref").and_then(|id| id.as_str()) else { return Ok(()) };
+    let Some(Some(serde_json::Value::Object(meant))) = known.get(id) else { return Ok(()) };
+    let read = meant.iter().filter(|(key, value)| {
+        matches!(key.as_str(), "Host" | "FileHashes") || value.as_str().is_some()
+    });
+    let read: serde_json::Map<_, _> =
+        read.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let read = serde_json::Value::Object(read);
+    if read.to_string().len() > REFERRED_BYTES {
+        return Err("AdditionalFields refer to more than a machine or file can be".to_owned());
+    }
+    *place = read;
+    Ok(())
+}
+
+const REFERRED_BYTES: usize = 64 * 1024;
