@@ -34,7 +34,10 @@ pub(super) fn id(text: Text<'_>) -> Result<Cow<'_, str>, Unreadable> {
     }
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"_.:-".contains(&b);
     if !id.bytes().all(fits) {
-        return Err(Unreadable(format!("{:?} is no alert id: letters, digits and _.:- only", id)));
+        return Err(Unreadable(format!(
+            "{:?} is no alert id: letters, digits and _.:- only; take another field that is unique",
+            id
+        )));
     }
     Ok(id)
 }

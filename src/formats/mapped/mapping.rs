@@ -154,7 +154,10 @@ impl Read {
         match nodes {
             [] => Said::Nothing,
             [node] => self.scalar(kind, words, node.value),
-            more => Said::Unusable(format!("has {} values, and only one can be", more.len())),
+            more => Said::Unusable(format!(
+                "has {} values, and only one can be: choose it with a filter",
+                more.len()
+            )),
         }
     }
 

@@ -107,7 +107,7 @@ fn of_several_values_none_is_taken() {
         json!({"id": "a", "machines": [{"id": M1}, {"id": M2}], "names": ["x", "x"],
             "files": [{"sha1": S1}, {"sha1": [S1, S2]}]}),
     );
-    let machine = "machine.id has 2 values, and only one can be";
+    let machine = "machine.id has 2 values, and only one can be: choose it with a filter";
     let sha1 = "sha1 is a list, and only one value can be";
     assert_eq!(pairs(&alert), [pair(machine, S1), pair(machine, sha1)]);
     for candidate in &alert.candidates {

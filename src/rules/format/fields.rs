@@ -181,7 +181,15 @@ fn check_value(notes: &mut Notes<'_>, node: &At<Node>, field: Field, text: &str)
         Field::AlertSeverity => {
             notes.error(&node.place, format!("{text:?} is no value of {name}{meant}"));
         }
-        _ => notes.warning(&node.place, format!("{text:?} is no known value of {name}{meant}")),
+        _ => {
+            // So that nobody has to guess; the long lists are in the documentation of Defender.
+            let has = match (meant.is_empty(), known.len()) {
+                (true, ..=12) => format!("; it has {}", known.join(", ")),
+                _ => String::new(),
+            };
+            let why = format!("{text:?} is no known value of {name}{meant}{has}");
+            notes.warning(&node.place, why);
+        }
     }
 }
 
