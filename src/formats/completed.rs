@@ -25,7 +25,8 @@ pub fn completed(
     let machines = machines.flatten().map(|(name, id)| (name.as_str(), *id));
     let hosts = Hosts::new("Defender", machines);
     let mut alert = reader.decode_knowing(text, &hosts)?;
-    for candidate in &mut alert.candidates {
+    let named = matches!(reader, Reader::BuiltIn(_));
+    for candidate in alert.candidates.iter_mut().filter(|_| named) {
         // The machine of a host that a built-in format knows by its name.
         if let (Err(_), Value::Text(name)) =
             (&candidate.machine, candidate.fields.get(Field::MachineName))

@@ -224,10 +224,10 @@ pub(super) fn decode(text: &str) -> Result<Alert<'static>, Unreadable> {
             return Err(Unreadable("more files or machines than any real alert has".to_owned()));
         }
     }
-    let Some((id, tenant_id)) = of else {
+    let of = of.and_then(|of| Some((partial.end_all(&of.0)?, of.1)));
+    let Some((mut ended, tenant_id)) = of else {
         return Err(Unreadable("no row of AlertInfo or of a file or machine".to_owned()));
     };
-    let mut ended = partial.end_all(&id).expect("what is new has something to end");
     if let Some(why) = ended.lacks {
         for candidate in &mut ended.alert.candidates {
             candidate.machine = Err(Incomplete(why.clone()));
@@ -316,6 +316,7 @@ fn file(entity: Entity, row: Properties<'_>) -> File {
     if let Some(size) = row.file_size.known().and_then(|size| size.parse().ok()) {
         fields.set(Field::FileSize, Value::Number(size));
     }
+    let named = *fields.get(Field::MachineName) != Value::Absent;
     let machine = match nested {
         Ok(Additional { machine, fields: told, .. }) => {
             for (field, text) in told {
@@ -327,6 +328,13 @@ fn file(entity: Entity, row: Properties<'_>) -> File {
         }
         Err(why) => stated(&row.device_id, Err(why)),
     };
+    // A machine by its name alone could be another one than the only one that has an id.
+    let machine = match machine {
+        Stated::Nothing if named => {
+            Stated::Unusable("DeviceName is there, and no machine id".to_owned())
+        }
+        machine => machine,
+    };
     if let Stated::Is(machine) = &machine {
         fields.set_text(Field::MachineId, machine.to_string());
     }
@@ -337,6 +345,9 @@ fn file(entity: Entity, row: Properties<'_>) -> File {
 /// The machine that a row names. `nested` is what its `AdditionalFields` say, or why they can't be
 /// read.
 fn stated(column: &Text<'_>, nested: Result<Stated, String>) -> Stated {
+    if *column == Text::Other {
+        return Stated::Unusable("DeviceId is no text".to_owned());
+    }
     if column.clone().known().is_none() {
         return nested.unwrap_or_else(Stated::Unusable);
     }

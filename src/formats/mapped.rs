@@ -17,7 +17,7 @@ use crate::limits;
 
 mod hosts;
 
-mod json;
+pub(super) mod json;
 
 mod mapping;
 

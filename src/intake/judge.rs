@@ -19,7 +19,7 @@ use crate::domain::rule::Judgement;
 use crate::domain::time::{Wall, rough_span, written_span};
 use crate::formats::{self, ReadRow, Refused, Streamed};
 use crate::io::{Delivery, NotTaken};
-use crate::limits::{CLOCK_SKEW, LOOKUP_BEFORE_TOO_OLD, UNREADABLE_HEAD_BYTES};
+use crate::limits::{CLOCK_SKEW, LOOKUP_BEFORE_TOO_OLD, LOOKUP_TEXT_BYTES, UNREADABLE_HEAD_BYTES};
 
 /// Judges by the rules and formats of one moment.
 pub(super) struct Judging {
@@ -107,7 +107,9 @@ impl Judging {
         for (text, streamed) in read {
             match streamed {
                 Ok(Streamed { row: None, .. }) => {}
-                Ok(Streamed { tenant_id, row: Some(row) }) => {
+                Ok(Streamed { tenant_id, row: Some(mut row) }) => {
+                    // What says that it is of next year must not be newer than all to come.
+                    row.time = row.time.min(delivery.received.wall + CLOCK_SKEW);
                     match source.tenant_of(tenant_id.as_deref()) {
                         Ok(tenant) => rows.push((tenant.clone(), row)),
                         Err(named) => {
@@ -158,7 +160,10 @@ impl Judging {
         alert: &Alert<'_>,
         from: &From<'_>,
     ) -> Option<Receipt> {
-        if alert.asks.is_empty() || self.too_old(alert, from.at).is_some() {
+        if alert.asks.is_empty()
+            || text.len() > LOOKUP_TEXT_BYTES
+            || self.too_old(alert, from.at).is_some()
+        {
             return None;
         }
         let mut alert = alert.clone();

@@ -9,6 +9,9 @@ pub const LOOKUPS_AT_ONCE: usize = 256;
 /// Defender's 1500 calls in an hour these are half a day.
 pub const LOOKUPS_WAITING: i64 = 20_000;
 
+/// Bytes of an alert that may wait for answers; a larger one is judged as it is.
+pub const LOOKUP_TEXT_BYTES: usize = 256 * 1024;
+
 /// Answers kept in memory.
 pub const LOOKUPS_KNOWN: usize = 1000;
 

@@ -309,6 +309,9 @@ fn host_machine(key: &str, host: &Host<'_>) -> Stated {
 }
 
 fn stated(key: &str, id: &Text<'_>, name: Option<Cow<'_, str>>) -> Stated {
+    if *id == Text::Other {
+        return Stated::Unusable(format!("{key} is no text"));
+    }
     match (id.clone().known(), name) {
         (Some(_), _) => match read::machine(key, id) {
             Ok(machine) => Stated::Is(machine),

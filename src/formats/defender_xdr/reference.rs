@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use crate::formats::mapped::json;
+
 /// With what is read put where it is referred to.
 pub(super) fn resolved(text: &str) -> Result<String, String> {
-    let source: serde_json::Value =
-        serde_json::from_str(text).map_err(|_| "AdditionalFields can't be read".to_owned())?;
+    // Two equal keys anywhere in it are refused, as they are where nothing refers.
+    let source =
+        json::parse(text).map_err(|why| format!("AdditionalFields can't be read: {why}"))?;
     let mut known = HashMap::new();
     index(&source, &mut known);
     let mut value = source.clone();

@@ -379,3 +379,29 @@ fn a_sample_is_the_rows_of_one_alert() {
     let lacks = lacks.candidates[0].machine.as_ref().unwrap_err();
     assert!(lacks.0.contains("AlertInfo"), "{lacks}");
 }
+
+#[test]
+fn what_names_a_machine_in_a_wrong_way_does_not_say_nothing() {
+    for columns in [json!({"DeviceName": "other.example"}), json!({"DeviceId": {"x": WS1}})] {
+        let mut columns = columns;
+        columns["SHA1"] = json!(EVIL);
+        unusable(&file_of(&evidence("File", columns, None)));
+    }
+    let additional = json!({"Host": {"MachineId": {"x": WS1}}});
+    unusable(&file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional))));
+}
+
+#[test]
+fn a_sample_of_mentions_alone_is_no_alert() {
+    let mention = evidence("User", json!({"DeviceId": WS1}), None);
+    assert!(decode(&mention).unwrap_err().0.contains("no row of AlertInfo"));
+}
+
+#[test]
+fn two_equal_keys_where_something_refers_to_are_refused() {
+    let other = format!(r#""Other":{{"$id":"9","MachineId":"{WS1}","\u004dachineId":"{WS2}"}}"#);
+    let additional = format!(r#"{{"Host":{{"$ref":"9"}},{other}}}"#);
+    let columns = json!({"SHA1": EVIL, "AdditionalFields": additional});
+    let file = file_of(&evidence("File", columns, None));
+    assert!(unusable(&file).contains("can't be read"), "{file:?}");
+}

@@ -11,7 +11,7 @@ use crate::domain::alert::Unreadable;
 use crate::limits::MAPPED_VALUES;
 
 /// Reads one object. Nesting is bounded by the parser, at 128.
-pub(super) fn parse(alert: &str) -> Result<Value, Unreadable> {
+pub(in crate::formats) fn parse(alert: &str) -> Result<Value, Unreadable> {
     let mut left = MAPPED_VALUES;
     let mut input = serde_json::Deserializer::from_str(alert);
     let value = Bounded(&mut left).deserialize(&mut input);

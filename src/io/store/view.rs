@@ -61,11 +61,11 @@ fn recalled(db: &Connection, delivery: &JudgedDelivery) -> Result<HashSet<Sha1>,
 }
 
 fn asking(db: &Connection, delivery: &JudgedDelivery) -> Result<HashSet<TenantName>, Fault> {
-    let mut full = HashSet::new();
+    let (mut full, mut seen) = (HashSet::new(), HashSet::new());
     let asks = |receipt: &&Receipt| matches!(receipt.content, Content::Asks(_));
     for receipt in delivery.receipts.iter().filter(asks) {
         if let Some(tenant) = &receipt.tenant
-            && !full.contains(tenant)
+            && seen.insert(tenant)
             && lookups::is_full(db, tenant)?
         {
             full.insert(tenant.clone());

@@ -13,6 +13,7 @@ const WAITS: Waits = Waits { settle: MINUTE, expire: HOUR };
 /// Wants action on whatever is complete.
 struct ActsOnAll {
     bounds: JoinBounds,
+    read_up_to: Wall,
 }
 
 impl Judge for ActsOnAll {
@@ -57,7 +58,7 @@ impl Judge for ActsOnAll {
     }
 
     fn read_up_to(&self) -> Wall {
-        Wall(i64::MAX)
+        self.read_up_to
     }
 
     fn keeps_odd_row(&self, _: Wall) -> bool {
@@ -74,7 +75,8 @@ fn judge() -> Arc<ActsOnAll> {
 }
 
 fn bounded(alerts: u64, bytes: u64) -> Arc<ActsOnAll> {
-    Arc::new(ActsOnAll { bounds: JoinBounds { waits: WAITS, alerts, bytes } })
+    let bounds = JoinBounds { waits: WAITS, alerts, bytes };
+    Arc::new(ActsOnAll { bounds, read_up_to: Wall(i64::MAX) })
 }
 
 fn snapshot(field: Field, text: &str) -> String {
@@ -350,4 +352,18 @@ fn what_the_clock_ends_is_not_heard_from_its_source() {
     world.mature(HOUR);
     let newest = world.db.connection.query_row("SELECT newest FROM received", [], |row| row.get(0));
     assert_eq!(newest, Ok(wall()));
+}
+
+#[test]
+fn what_lies_unread_keeps_alerts_from_settling_and_expiring() {
+    let mut world = World::new();
+    world.take(rows(vec![info("a"), machine_row("a", 1), file_row("a", None, 1)]));
+    world.take(rows(vec![file_row("b", Some(1), 1)]));
+    let behind = Arc::new(ActsOnAll { bounds: judge().bounds, read_up_to: wall() });
+    assert!(world.db.mature(wall() + DAY, &*behind).unwrap().is_empty());
+    // A row that comes late, and tells nothing new, ends nothing either.
+    let again = later(HOUR, with(&behind, vec![machine_row("a", 1)]));
+    assert_eq!(told(&world.take(again)), [("a".to_owned(), Fate::Waiting)]);
+    assert_eq!(world.balance(), (2, 0, 2));
+    assert_eq!(world.mature(DAY).len(), 2);
 }
