@@ -2,6 +2,7 @@
 //!
 //! Batches are pipelined: while the store commits one, the next is decoded and judged.
 
+mod asked;
 mod asker;
 mod asking;
 mod judge;

@@ -24,9 +24,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::lenient::{MaybeObject, Text, Texts};
+use super::lenient::{MaybeObject, Text};
 use super::read::{self, set_known};
-use super::{Format, Streamed, rows};
+use super::{Streamed, rows};
 use crate::domain::alert::{Alert, Unreadable};
 use crate::domain::candidate::{Field, Fields, Incomplete, Value};
 use crate::domain::ids::Sha1;
@@ -34,6 +34,8 @@ use crate::domain::join::{Added, File, Part, Partial, Row, Stated};
 use crate::domain::time::Wall;
 
 mod additional;
+
+mod info;
 
 mod record;
 
@@ -150,7 +152,7 @@ pub(super) fn row(text: &str) -> Result<Streamed, Unreadable> {
     let time = read::time(&record.time).or(read::time(&properties.timestamp)).unwrap_or(Wall(0));
     if table == Table::AlertInfo {
         let alert = read::id(properties.alert_id.clone())?.into_owned();
-        let part = alert_info(properties);
+        let part = info::alert_info(properties);
         return Ok(Streamed { tenant_id, row: Some(Row { alert, time, part }) });
     }
     let entity = match evidence.as_deref() {
@@ -235,44 +237,6 @@ pub(super) fn decode(text: &str) -> Result<Alert<'static>, Unreadable> {
     }
     ended.alert.tenant_id = tenant_id.map(Cow::Owned);
     Ok(ended.alert)
-}
-
-fn alert_info(row: Properties<'_>) -> Part {
-    let created = read::time(&row.timestamp);
-    let mut fields = Fields::default();
-    fields.set_text(Field::AlertFormat, Format::DefenderXdr.as_str());
-    if created.is_some() {
-        set_known(&mut fields, Field::AlertCreated, row.timestamp);
-    }
-    for (field, text) in [
-        (Field::AlertId, row.alert_id),
-        (Field::AlertTitle, row.title),
-        (Field::AlertSeverity, row.severity),
-        (Field::AlertCategory, row.category),
-        (Field::AlertServiceSource, row.service_source),
-        (Field::AlertDetectionSource, row.detection_source),
-    ] {
-        set_known(&mut fields, field, text);
-    }
-    set_techniques(&mut fields, row.attack_techniques);
-    read::set_severity_rank(&mut fields);
-    Part::Alert { created, fields: snapshot(&fields) }
-}
-
-/// `["Masquerading (T1036)"]` as JSON in a text: of each the number, where it has one.
-fn set_techniques(fields: &mut Fields<'_>, text: Text<'_>) {
-    let Text::Is(text) = text else { return };
-    if text.trim().is_empty() {
-        return fields.set(Field::AlertTechniques, Value::Empty);
-    }
-    let Ok(Texts::Are(list)) = serde_json::from_str(&text) else { return };
-    let number = |one: &str| {
-        let inside = one.rsplit_once('(').and_then(|(_, end)| end.strip_suffix(')'));
-        inside.unwrap_or(one).to_owned()
-    };
-    let list: Vec<Cow<'_, str>> = list.iter().map(|one| Cow::Owned(number(one))).collect();
-    let value = if list.is_empty() { Value::Empty } else { Value::List(list) };
-    fields.set(Field::AlertTechniques, value);
 }
 
 fn machine(row: Properties<'_>) -> Part {
