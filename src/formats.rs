@@ -100,12 +100,10 @@ impl Format {
     /// Whether an alert shows by itself that its text is no envelope, which saves the search.
     fn is_no_envelope(self, alert: &Alert<'_>) -> bool {
         match self {
-            // Its files stand in `evidence` or `object`, which no envelope has.
-            Format::DefenderAlert | Format::GraphAlert | Format::SentinelIncident => {
-                !alert.candidates.is_empty()
-            }
-            // Rows are cut, whatever they stand in.
-            Format::DefenderXdr => false,
+            // Its files stand in `evidence`, which no envelope has.
+            Format::DefenderAlert | Format::GraphAlert => !alert.candidates.is_empty(),
+            // An incident's do not, and rows are cut, whatever they stand in.
+            Format::SentinelIncident | Format::DefenderXdr => false,
         }
     }
 
@@ -212,6 +210,19 @@ mod tests {
             assert!(Format::DefenderAlert.decode_only(body.as_bytes()).is_none(), "{body}");
         }
         assert!(Format::DefenderAlert.decode_only(b"{\"id\":\"a\"}\xff").is_none());
+    }
+
+    /// Fuzzing found it: whoever cut the body first met another alert in it.
+    #[test]
+    fn an_incident_beside_a_list_is_left_to_be_cut() {
+        let file = r#"{"kind":"File","properties":{"fileName":"a.exe"}}"#;
+        let incident =
+            format!(r#""object":{{"name":"i","properties":{{"relatedEntities":[{file}]}}}}"#);
+        let beside = format!(r#"{{{incident},"value":[{{"id":"a"}}]}}"#);
+        let format = Format::SentinelIncident;
+        assert!(format.decode_only(format!("{{{incident}}}").as_bytes()).is_some());
+        assert!(format.decode_only(beside.as_bytes()).is_none());
+        assert_eq!(split(beside.as_bytes()).unwrap(), [Cut::Alert(r#"{"id":"a"}"#.into())]);
     }
 
     #[test]
