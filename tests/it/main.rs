@@ -8,6 +8,7 @@ mod broker;
 mod campaign;
 mod compose;
 mod configuration;
+mod corpus;
 mod dependencies;
 mod hygiene;
 mod issuer;
