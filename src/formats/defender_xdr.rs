@@ -23,6 +23,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::lenient::{MaybeObject, Text};
 use super::read::{self, set_known};
@@ -41,7 +42,7 @@ mod record;
 
 mod reference;
 
-use additional::{Additional, Nested};
+use additional::Additional;
 use record::Record;
 
 /// See [`Format::gives`].
@@ -115,8 +116,8 @@ struct Properties<'a> {
     device_id: Text<'a>,
     #[serde(borrow, default)]
     device_name: Text<'a>,
-    #[serde(borrow, default)]
-    additional_fields: Nested<'a>,
+    #[serde(borrow)]
+    additional_fields: Option<&'a RawValue>,
 }
 
 /// The tables that carry the join.

@@ -3,11 +3,9 @@
 //! which follows from no order.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{Entity, reference};
 use crate::domain::candidate::Field;
@@ -23,76 +21,10 @@ pub(super) struct Additional {
     pub fields: Vec<(Field, Text<'static>)>,
 }
 
-/// The column as it came.
-#[derive(Default)]
-pub(super) enum Nested<'a> {
-    #[default]
-    Nothing,
-    Text(Cow<'a, str>),
-    /// The object itself, as other tables and some relays have it: what it refers to is not
-    /// resolved.
-    Object(Box<Body<'a>>),
-    Other,
-}
-
-struct NestedVisitor;
-
-impl<'de> Visitor<'de> for NestedVisitor {
-    type Value = Nested<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON in a text")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Nested::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Nested::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Nested::Nothing)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Nested::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Nested::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Nested::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Nested::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Nested::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        let body = Body::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Nested::Object(Box::new(body)))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Nested<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(NestedVisitor)
-    }
-}
-
 /// A file, a process or a machine: their keys differ.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Body<'a> {
+struct Body<'a> {
     #[serde(borrow, default)]
     host: MaybeObject<Host<'a>>,
     #[serde(borrow, default)]
@@ -211,14 +143,18 @@ impl Body<'_> {
 }
 
 /// Reads them, or says why they can't be read. Where there are none, they say nothing.
-pub(super) fn read(nested: Nested<'_>, entity: Entity) -> Result<Additional, String> {
-    let text = match nested {
-        Nested::Nothing => return Ok(told(Body::default(), entity)),
-        Nested::Object(body) => return Ok(told(*body, entity)),
-        Nested::Text(text) if text.trim().is_empty() => return Ok(told(Body::default(), entity)),
-        Nested::Text(text) => text,
-        Nested::Other => return Err("AdditionalFields are no text".to_owned()),
+pub(super) fn read(raw: Option<&RawValue>, entity: Entity) -> Result<Additional, String> {
+    let raw = raw.map(RawValue::get).filter(|raw| *raw != "null");
+    let Some(raw) = raw else { return Ok(told(Body::default(), entity)) };
+    // Other tables, and some relays, have the object itself.
+    let text = match raw.starts_with('"') {
+        true => serde_json::from_str::<Cow<'_, str>>(raw)
+            .map_err(|why| format!("AdditionalFields can't be read: {why}"))?,
+        false => Cow::Borrowed(raw),
     };
+    if text.trim().is_empty() {
+        return Ok(told(Body::default(), entity));
+    }
     let body: Body = parse(&text)?;
     if body.is_its_images_host() {
         let host = MaybeObject(None);
@@ -249,7 +185,13 @@ fn told(body: Body<'_>, entity: Entity) -> Additional {
     ];
     let image = body.image_file.0.filter(|_| entity == Entity::Process);
     let image_host = image.as_ref().and_then(|image| image.host.0.as_ref());
-    let mut machine = Stated::Nothing;
+    let mut machine = match &image {
+        // Resolved, it would not be a reference any more.
+        Some(image) if image.reference != Text::Missing => {
+            Stated::Unusable("ImageFile refers to what is not there".to_owned())
+        }
+        _ => Stated::Nothing,
+    };
     for (key, host) in [("ImageFile.Host", image_host), ("Host", body.host.0.as_ref())] {
         let Some(host) = host else { continue };
         machine = both(machine, host_machine(key, host));

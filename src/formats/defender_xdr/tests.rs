@@ -405,3 +405,10 @@ fn two_equal_keys_where_something_refers_to_are_refused() {
     let file = file_of(&evidence("File", columns, None));
     assert!(unusable(&file).contains("can't be read"), "{file:?}");
 }
+
+#[test]
+fn an_image_that_refers_to_nothing_is_on_no_machine() {
+    let additional = json!({"ImageFile": {"$ref": "99"}, "DetectionStatus": "Detected"});
+    let file = file_of(&evidence("Process", json!({"SHA1": EVIL}), Some(additional)));
+    assert_eq!(unusable(&file), "ImageFile refers to what is not there");
+}
