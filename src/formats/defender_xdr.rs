@@ -45,7 +45,7 @@ mod reference;
 use additional::Additional;
 use record::Record;
 
-/// See [`Format::gives`].
+/// See [`Format::gives`](super::Format::gives).
 pub(super) const GIVES: &[Field] = &[
     Field::AlertId,
     Field::AlertTitle,
