@@ -257,6 +257,22 @@ pub struct JudgedDelivery {
     pub joins: Option<Joins>,
 }
 
+impl JudgedDelivery {
+    /// Of receipts that no source brings just now: no sender waits for an answer, and no partition
+    /// is read further by it.
+    pub fn of(
+        source: SourceName,
+        coordinates: Coordinates,
+        received: Wall,
+        ruleset: &str,
+        receipts: Vec<Receipt>,
+    ) -> Self {
+        let ruleset = ruleset.to_owned();
+        let (replay, follows, joins) = (None, None, None);
+        Self { source, coordinates, received, replay, follows, ruleset, receipts, joins }
+    }
+}
+
 /// Rows of one delivery for the join, each with its tenant, and who judges what they complete.
 #[derive(Clone)]
 pub struct Joins {

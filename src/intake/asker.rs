@@ -67,7 +67,7 @@ impl Asker {
             }
             if let Some(Question { permit, slot, ask }) = question {
                 let answer = match &ask {
-                    Ask::Alert(id) => told(self.api.alert(permit, id.clone()).await, Told::Alert),
+                    Ask::Alert(id) => self.api.alert(permit, id.clone()).await.map(Told::Alert),
                     Ask::Machine(host) => {
                         let label = label_of(host).unwrap_or_default();
                         machines(host, self.api.machines(permit, label).await)
@@ -126,27 +126,7 @@ impl Asker {
         let at = self.shared.clock.now().wall;
         let from = From { tenant: &tenant, source: &source, coordinates: &coordinates, at };
         let receipt = judging.completed(&asked, answers, &from);
-        JudgedDelivery {
-            received: at,
-            replay: None,
-            follows: None,
-            ruleset: judging.ruleset().to_owned(),
-            receipts: vec![receipt],
-            joins: None,
-            source,
-            coordinates,
-        }
-    }
-}
-
-fn told<T>(fetched: Fetched<T>, told: impl FnOnce(T) -> Told) -> Fetched<Told> {
-    match fetched {
-        Fetched::Is(it) => Fetched::Is(told(it)),
-        Fetched::NotFound { text } => Fetched::NotFound { text },
-        Fetched::TooMany { retry_after, text } => Fetched::TooMany { retry_after, text },
-        Fetched::Unauthorized { text } => Fetched::Unauthorized { text },
-        Fetched::Refused { status, code, text } => Fetched::Refused { status, code, text },
-        Fetched::Failed { text } => Fetched::Failed { text },
+        JudgedDelivery::of(source, coordinates, at, judging.ruleset(), vec![receipt])
     }
 }
 
@@ -155,7 +135,7 @@ fn told<T>(fetched: Fetched<T>, told: impl FnOnce(T) -> Told) -> Fetched<Told> {
 /// none: the second machine of that name could be missing.
 fn machines(host: &str, fetched: Fetched<Machines>) -> Fetched<Told> {
     let host = host.trim().trim_end_matches('.').to_owned();
-    told(fetched, |Machines { mut all, more }| {
+    fetched.map(|Machines { mut all, more }| {
         if more {
             return Told::Nothing("more machines begin so than Defender lists at once".to_owned());
         }

@@ -42,6 +42,19 @@ pub enum Fetched<T> {
     },
 }
 
+impl<T> Fetched<T> {
+    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Fetched<U> {
+        match self {
+            Fetched::Is(it) => Fetched::Is(map(it)),
+            Fetched::NotFound { text } => Fetched::NotFound { text },
+            Fetched::TooMany { retry_after, text } => Fetched::TooMany { retry_after, text },
+            Fetched::Unauthorized { text } => Fetched::Unauthorized { text },
+            Fetched::Refused { status, code, text } => Fetched::Refused { status, code, text },
+            Fetched::Failed { text } => Fetched::Failed { text },
+        }
+    }
+}
+
 /// A machine as Defender lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {

@@ -43,16 +43,10 @@ pub(super) fn mature(db: &mut Db, now: Wall, judge: &dyn Judge) -> Result<Vec<Ta
     let due = partials::due(&db.connection, now, judge)?;
     let mut taken = Vec::with_capacity(due.len());
     for mut gathered in due {
-        let delivery = JudgedDelivery {
-            source: gathered.kept.source.clone(),
-            coordinates: gathered.kept.coordinates.clone(),
-            received: now,
-            replay: None,
-            follows: None,
-            ruleset: judge.ruleset().to_owned(),
-            receipts: gathered.receipts.drain(..).collect(),
-            joins: None,
-        };
+        let Gathered { kept, receipts, .. } = &mut gathered;
+        let (source, coordinates) = (kept.source.clone(), kept.coordinates.clone());
+        let receipts = std::mem::take(receipts);
+        let delivery = JudgedDelivery::of(source, coordinates, now, judge.ruleset(), receipts);
         match db.savepoint(|db| alone(db, &delivery, slice::from_ref(&gathered))) {
             Ok(one) => taken.push(one),
             Err(fault) if db.transaction_is_lost() || fault.is_io() => return Err(fault),
@@ -139,9 +133,11 @@ impl<'d> Piece<'d> {
             None => self.decide(db, queue_max, delivery, &[])?,
             Some(joins) => {
                 let mut gathered = partials::gather(db, &mut self.held, delivery, joins)?;
-                let mut joined = delivery.clone();
-                joined.joins = None;
-                joined.receipts.extend(gathered.iter_mut().flat_map(|one| one.receipts.drain(..)));
+                let mut receipts = delivery.receipts.clone();
+                receipts.extend(gathered.iter_mut().flat_map(|one| one.receipts.drain(..)));
+                let (source, coordinates) = (delivery.source.clone(), delivery.coordinates.clone());
+                let (at, ruleset) = (delivery.received, &delivery.ruleset);
+                let joined = JudgedDelivery::of(source, coordinates, at, ruleset, receipts);
                 self.decide(db, queue_max, &joined, &gathered)?
             }
         };

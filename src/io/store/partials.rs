@@ -188,6 +188,7 @@ fn kept(row: &rusqlite::Row<'_>) -> rusqlite::Result<Kept> {
 
 /// Keeps what has changed.
 pub(super) fn write(db: &Connection, held: &mut Held, gathered: &[Gathered]) -> Result<(), Fault> {
+    // Not known since it was read: making room for another alert may have removed it.
     let mut before =
         db.prepare_cached("SELECT bytes FROM partials WHERE tenant = ?1 AND alert = ?2")?;
     let mut upsert = db.prepare_cached(
