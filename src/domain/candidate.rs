@@ -107,22 +107,45 @@ fields! {
 }
 
 /// The fields of one candidate, borrowed from the payload where they can be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fields<'a>([Value<'a>; Field::ALL.len()]);
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    /// Where the value of each field stands: many are made a second, and most fields are absent.
+    at: [u8; Field::ALL.len()],
+    values: Vec<Value<'a>>,
+}
+
+/// In `at`: no value stands anywhere.
+const NOWHERE: u8 = u8::MAX;
+const _: () = assert!(Field::ALL.len() < NOWHERE as usize);
 
 impl Default for Fields<'_> {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Value::Absent))
+        Self { at: [NOWHERE; Field::ALL.len()], values: Vec::new() }
+    }
+}
+
+impl PartialEq for Fields<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        Field::ALL.iter().all(|&field| self.get(field) == other.get(field))
     }
 }
 
 impl<'a> Fields<'a> {
     pub fn get(&self, field: Field) -> &Value<'a> {
-        &self.0[field as usize]
+        match self.at[field as usize] {
+            NOWHERE => &Value::Absent,
+            at => &self.values[usize::from(at)],
+        }
     }
 
     pub fn set(&mut self, field: Field, value: Value<'a>) {
-        self.0[field as usize] = value;
+        let at = &mut self.at[field as usize];
+        if *at != NOWHERE {
+            self.values[usize::from(*at)] = value;
+        } else if value != Value::Absent {
+            *at = u8::try_from(self.values.len()).expect("one for each field at most");
+            self.values.push(value);
+        }
     }
 
     /// Sets a text; an empty text counts as absent.
@@ -136,20 +159,22 @@ impl<'a> Fields<'a> {
     /// Borrows nothing any more.
     pub fn into_owned(self) -> Fields<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        Fields(self.0.map(|value| match value {
+        let value = |value| match value {
             Value::Absent => Value::Absent,
             Value::Empty => Value::Empty,
             Value::Text(text) => Value::Text(owned(text)),
             Value::Number(number) => Value::Number(number),
             Value::List(list) => Value::List(list.into_iter().map(owned).collect()),
-        }))
+        };
+        Fields { at: self.at, values: self.values.into_iter().map(value).collect() }
     }
 
     /// Takes over what is absent here.
-    pub fn fill(&mut self, from: Self) {
-        for (own, other) in self.0.iter_mut().zip(from.0) {
-            if *own == Value::Absent {
-                *own = other;
+    pub fn fill(&mut self, mut from: Self) {
+        for &field in Field::ALL {
+            if from.at[field as usize] != NOWHERE && *self.get(field) == Value::Absent {
+                let other = &mut from.values[usize::from(from.at[field as usize])];
+                self.set(field, std::mem::replace(other, Value::Absent));
             }
         }
     }

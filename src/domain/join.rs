@@ -188,7 +188,6 @@ impl Partial {
         let File { key, machine, sha1, since, fields } = file;
         let told = Told::Waits;
         let mut new = Held { key, time, machine, sha1, since, fields, told };
-        let held: usize = self.files.iter().map(|file| file.key.len() + file.fields.len()).sum();
         // The same file on the same machine, told of by another path: as old as it was.
         let same = |known: &&Held| {
             let nowhere = [&known.machine, &new.machine].contains(&&Stated::Nothing);
@@ -196,7 +195,8 @@ impl Partial {
         };
         let oldest = self.files.iter().filter(same).filter_map(|known| known.since).min();
         let Some(known) = self.files.iter_mut().find(|known| known.key == new.key) else {
-            let bytes = held + new.key.len() + new.fields.len();
+            let held = self.files.iter().chain([&new]);
+            let bytes: usize = held.map(|file| file.key.len() + file.fields.len()).sum();
             if self.files.len() >= JOIN_FILES_PER_ALERT || bytes > JOIN_BYTES_PER_ALERT {
                 return Added::TooMany;
             }
