@@ -180,7 +180,7 @@ fn row(record: &str) -> Option<Row> {
     let read = formats::row(record);
     assert_eq!(read, formats::row(record), "read twice");
     let row = match read {
-        Ok(streamed) => streamed.row?,
+        Ok(streamed) => streamed.row.ok()?,
         Err(Unreadable(why)) => {
             is_fit_to_show(&why);
             return None;

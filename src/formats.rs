@@ -1,7 +1,6 @@
 //! How payloads read: where alert, machines and files stand. A format makes alerts of bytes and
 //! judges nothing; it pairs machine and file and never crosses them.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::domain::alert::{Alert, Unreadable};
@@ -128,34 +127,32 @@ impl Format {
 pub struct Streamed {
     /// The Entra tenant id that it names, if it names one.
     pub tenant_id: Option<String>,
-    /// `None` for what is passed over: other tables, and evidence that is no file and no machine.
-    pub row: Option<Row>,
+    /// `Err` for what is passed over.
+    pub row: Result<Row, PassedOver>,
 }
+
+/// A record of another table, or evidence that is no file and names no machine. It has the name of
+/// its table, or `other` for one that is not documented: a sender can't make up many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassedOver(pub &'static str);
 
 /// Reads one record of a stream, of a format that [`has_rows`](Format::has_rows).
 pub fn row(record: &str) -> Result<Streamed, Unreadable> {
     defender_xdr::row(record)
 }
 
-/// A record's own text, and what it reads as.
-pub type ReadRow<'a> = (Cow<'a, str>, Result<Streamed, Unreadable>);
+/// What a record reads as, or why it does not, with its own text.
+pub type ReadRow = Result<Streamed, (String, Unreadable)>;
 
 /// Reads a message of a stream.
-pub fn rows(body: &[u8]) -> Result<Vec<ReadRow<'_>>, Refused> {
-    if let Some(records) = split::records(body) {
-        let read = records.into_iter().map(|text| (Cow::Borrowed(text), row(text)));
-        let read: Vec<_> = read.collect();
-        // What is no record could be an envelope.
-        if read.iter().all(|(_, one)| one.is_ok()) {
-            return Ok(read);
-        }
+pub fn rows(body: &[u8]) -> Result<Vec<ReadRow>, Refused> {
+    // What is no record could be an envelope.
+    if let Some(read) = defender_xdr::records(body) {
+        return Ok(read.into_iter().map(Ok).collect());
     }
     let one = |cut: Cut<'_>| match cut {
-        Cut::Alert(text) => {
-            let read = row(&text);
-            (Cow::Owned(text.into_owned()), read)
-        }
-        Cut::Bad { text, why } => (Cow::Owned(text.into_owned()), Err(why)),
+        Cut::Alert(text) => row(&text).map_err(|why| (text.into_owned(), why)),
+        Cut::Bad { text, why } => Err((text.into_owned(), why)),
     };
     Ok(split(body)?.into_iter().map(one).collect())
 }

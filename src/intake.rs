@@ -76,13 +76,13 @@ pub struct Intake {
     shared: Arc<Shared>,
     rules: Arc<ArcSwap<InForce>>,
     store: Arc<dyn Store>,
-    metrics: Arc<Metrics>,
 }
 
 /// What judging needs beside rules and formats.
 struct Shared {
     settings: Settings,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     nudge: Nudge,
     is_read_up: IsReadUp,
     /// As a wall time: when all that was published was read last.
@@ -122,6 +122,7 @@ impl Intake {
         let shared = Shared {
             settings,
             clock,
+            metrics,
             nudge,
             is_read_up,
             read_up_to: AtomicI64::new(i64::MIN),
@@ -130,7 +131,7 @@ impl Intake {
             rows: no_match,
             odd_rows,
         };
-        Self { shared: Arc::new(shared), rules, store, metrics }
+        Self { shared: Arc::new(shared), rules, store }
     }
 
     /// Whoever asks Defender for one tenant, so that what intake lets wait is judged.
@@ -248,7 +249,7 @@ impl Intake {
         }
         commits.push(self.commit(deliveries, judged));
         let judged_at = self.shared.clock.now().boot;
-        self.metrics.intake.judge.observe(judged_at.since(started).as_secs_f64());
+        self.shared.metrics.intake.judge.observe(judged_at.since(started).as_secs_f64());
         commits
     }
 
@@ -257,7 +258,7 @@ impl Intake {
         deliveries: Vec<Delivery>,
         judged: Vec<JudgedDelivery>,
     ) -> BoxFuture<'static, Commit> {
-        let (clock, metrics) = (self.shared.clock.clone(), self.metrics.clone());
+        let (clock, metrics) = (self.shared.clock.clone(), self.shared.metrics.clone());
         let judged_at = clock.now().boot;
         let taken = self.store.intake(judged);
         Box::pin(async move {

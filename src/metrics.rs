@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-pub use intake::IntakeMetrics;
+pub use intake::{IntakeMetrics, PassedLabels};
 pub use latency::LatencyMetrics;
 
 use crate::io::Report;

@@ -102,9 +102,8 @@ fn rules(dir: &Path) -> Ruleset {
 
 fn rows_of(message: &str) -> Vec<(TenantName, Row)> {
     let read = formats::rows(message.as_bytes()).expect("it is JSON");
-    let streamed = read.into_iter().filter_map(|(_, streamed)| streamed.ok());
-    let row = |streamed: Streamed| Some((TenantName::new(&streamed.tenant_id?), streamed.row?));
-    streamed.filter_map(row).collect()
+    let row = |one: Streamed| Some((TenantName::new(&one.tenant_id?), one.row.ok()?));
+    read.into_iter().filter_map(Result::ok).filter_map(row).collect()
 }
 
 fn records_of(message: &str) -> usize {

@@ -27,7 +27,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{MaybeObject, Text};
 use super::read::{self, set_known};
-use super::{Streamed, rows};
+use super::{PassedOver, Streamed, rows, split};
 use crate::domain::alert::{Alert, Unreadable};
 use crate::domain::candidate::{Field, Fields, Incomplete, Value};
 use crate::domain::ids::Sha1;
@@ -42,8 +42,11 @@ mod record;
 
 mod reference;
 
+mod table;
+
 use additional::Additional;
 use record::Record;
+use table::{ALERT_EVIDENCE, ALERT_INFO, table};
 
 /// See [`Format::gives`](super::Format::gives).
 pub(super) const GIVES: &[Field] = &[
@@ -120,53 +123,57 @@ struct Properties<'a> {
     additional_fields: Option<&'a RawValue>,
 }
 
-/// The tables that carry the join.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Table {
-    AlertInfo,
-    AlertEvidence,
+/// Reads the records of a message that has nothing else and none that can't be read.
+pub(super) fn records(body: &[u8]) -> Option<Vec<Streamed>> {
+    let records: Vec<Record> = split::records(body)?;
+    records.into_iter().map(|record| streamed(record).ok()).collect()
 }
 
-/// Reads one record.
+/// Reads one record, or a row alone.
 pub(super) fn row(text: &str) -> Result<Streamed, Unreadable> {
-    let record: Record = read::read(text)?;
+    let mut record: Record = read::read(text)?;
+    if record.properties.is_none() && record.passed().is_none() {
+        record.properties = Some(MaybeObject(Some(read::object(text)?)));
+    }
+    streamed(record)
+}
+
+fn streamed(record: Record<'_>) -> Result<Streamed, Unreadable> {
+    let passed = record.passed();
     let tenant_id = read::tenant(record.tenant_id).map(Cow::into_owned);
-    let passed = |tenant_id| Ok(Streamed { tenant_id, row: None });
-    let category = record.category.known();
-    let table = match category.as_deref().map(table) {
-        Some(None) => return passed(tenant_id),
-        Some(table) => table,
-        None => None,
-    };
-    let properties: Properties = match record.properties {
-        Some(MaybeObject(Some(properties))) => properties,
-        Some(MaybeObject(None)) => {
-            return Err(Unreadable("the record's properties are no object".to_owned()));
-        }
-        None => read::object(text)?,
+    if let Some(passed) = passed {
+        return Ok(Streamed { tenant_id, row: Err(passed) });
+    }
+    let Some(MaybeObject(Some(properties))) = record.properties else {
+        return Err(Unreadable("the record's properties are no object".to_owned()));
     };
     let evidence = properties.entity_type.clone().known();
-    let table = table.unwrap_or(match evidence {
-        Some(_) => Table::AlertEvidence,
-        None => Table::AlertInfo,
+    let table = table(record.category.known().as_deref()).unwrap_or(match evidence {
+        Some(_) => ALERT_EVIDENCE,
+        None => ALERT_INFO,
     });
     let time = read::time(&record.time).or(read::time(&properties.timestamp)).unwrap_or(Wall(0));
-    if table == Table::AlertInfo {
+    if table == ALERT_INFO {
         let alert = read::id(properties.alert_id.clone())?.into_owned();
         let part = info::alert_info(properties);
-        return Ok(Streamed { tenant_id, row: Some(Row { alert, time, part }) });
+        return Ok(Streamed { tenant_id, row: Ok(Row { alert, time, part }) });
     }
+    let passed = |tenant_id| Ok(Streamed { tenant_id, row: Err(PassedOver(table)) });
     let entity = match evidence.as_deref() {
         Some(entity) if entity.eq_ignore_ascii_case("File") => Entity::File,
         Some(entity) if entity.eq_ignore_ascii_case("Process") => Entity::Process,
         Some(entity) if entity.eq_ignore_ascii_case("Machine") => Entity::Machine,
-        _ if read::id(properties.alert_id.clone()).is_err() => return passed(tenant_id),
         _ => Entity::Other,
     };
-    let alert = read::id(properties.alert_id.clone())?.into_owned();
+    let alert = match read::id(properties.alert_id.clone()) {
+        Ok(alert) => alert.into_owned(),
+        Err(_) if entity == Entity::Other => return passed(tenant_id),
+        Err(why) => return Err(why),
+    };
     let part = match entity {
         Entity::Other => {
-            let nested = additional::read(properties.additional_fields, entity);
+            let text = additional::text(properties.additional_fields);
+            let nested = additional::read(&text, entity);
             // What can't be read of a mailbox or a link names no machine.
             let nested = nested.map_or(Stated::Nothing, |nested| nested.machine);
             match stated(&properties.device_id, Ok(nested)) {
@@ -178,7 +185,7 @@ pub(super) fn row(text: &str) -> Result<Streamed, Unreadable> {
         Entity::Machine => machine(properties),
         entity => Part::File(file(entity, properties)),
     };
-    Ok(Streamed { tenant_id, row: Some(Row { alert, time, part }) })
+    Ok(Streamed { tenant_id, row: Ok(Row { alert, time, part }) })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -201,23 +208,14 @@ impl Entity {
     }
 }
 
-fn table(category: &str) -> Option<Table> {
-    let name = category.strip_prefix("AdvancedHunting-").unwrap_or(category);
-    match name {
-        "AlertInfo" => Some(Table::AlertInfo),
-        "AlertEvidence" => Some(Table::AlertEvidence),
-        _ => None,
-    }
-}
-
 /// Reads the rows of one alert as if no more could come: for tests of rules, and to try a sample.
 pub(super) fn decode(text: &str) -> Result<Alert<'static>, Unreadable> {
     let read = rows(text.as_bytes()).map_err(|why| Unreadable(why.to_string()))?;
     let mut partial = Partial::default();
     let mut of: Option<(String, Option<String>)> = None;
-    for (_, streamed) in read {
-        let streamed = streamed?;
-        let Some(row) = streamed.row else { continue };
+    for streamed in read {
+        let streamed = streamed.map_err(|(_, why)| why)?;
+        let Ok(row) = streamed.row else { continue };
         let tenant = streamed.tenant_id;
         let known = of.get_or_insert_with(|| (row.alert.clone(), tenant.clone()));
         if *known != (row.alert.clone(), tenant) {
@@ -241,7 +239,8 @@ pub(super) fn decode(text: &str) -> Result<Alert<'static>, Unreadable> {
 }
 
 fn machine(row: Properties<'_>) -> Part {
-    let nested = additional::read(row.additional_fields, Entity::Machine);
+    let text = additional::text(row.additional_fields);
+    let nested = additional::read(&text, Entity::Machine);
     let nested = nested.map(|nested| nested.machine);
     let mut fields = Fields::default();
     set_known(&mut fields, Field::MachineName, row.device_name);
@@ -254,7 +253,8 @@ fn machine(row: Properties<'_>) -> Part {
 }
 
 fn file(entity: Entity, row: Properties<'_>) -> File {
-    let nested = additional::read(row.additional_fields, entity);
+    let text = additional::text(row.additional_fields);
+    let nested = additional::read(&text, entity);
     let mut fields = Fields::default();
     fields.set_text(Field::FileEntity, entity.as_str());
     let since = read::time(&row.timestamp);

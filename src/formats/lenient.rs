@@ -50,6 +50,16 @@ impl<'a> Text<'a> {
         let text = trimmed(text);
         (!text.is_empty() && !text.eq_ignore_ascii_case("null")).then_some(text)
     }
+
+    /// Borrows nothing any more.
+    pub(super) fn into_owned(self) -> Text<'static> {
+        match self {
+            Text::Is(text) => Text::Is(Cow::Owned(text.into_owned())),
+            Text::Missing => Text::Missing,
+            Text::Null => Text::Null,
+            Text::Other => Text::Other,
+        }
+    }
 }
 
 fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
 use serde_json::value::RawValue;
 
 use super::envelope;
@@ -71,20 +72,20 @@ pub(super) fn perhaps_one(body: &[u8]) -> Option<&str> {
 }
 
 /// The elements of a body that is `{"records": […]}` and nothing else, as most messages of a stream
-/// are, so that it need not be looked through for envelopes. `None` is any other body: [`split()`]
-/// tells what it is. The elements may be anything.
-pub(super) fn records(body: &[u8]) -> Option<Vec<&str>> {
+/// are, read in one go: it need not be looked through for envelopes, nor cut. `None` is any other
+/// body, and one with an element that can't be read so: [`split()`] tells what it is.
+pub(super) fn records<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<Vec<T>> {
     let text = perhaps_one(body)?;
     let mut input = serde_json::Deserializer::from_str(text);
-    let found = input.deserialize_map(RecordsVisitor).ok()??;
+    let found = input.deserialize_map(RecordsVisitor(PhantomData)).ok()??;
     input.end().ok()?;
     Some(found)
 }
 
-struct RecordsVisitor;
+struct RecordsVisitor<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for RecordsVisitor {
-    type Value = Option<Vec<&'de str>>;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for RecordsVisitor<T> {
+    type Value = Option<Vec<T>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("records")
@@ -94,7 +95,7 @@ impl<'de> Visitor<'de> for RecordsVisitor {
         if map.next_key::<Cow<'de, str>>()?.as_deref() != Some("records") {
             return Err(A::Error::custom("something else"));
         }
-        let found = map.next_value_seed(Elements { found: Vec::new() })?;
+        let found = map.next_value_seed(Elements::new())?;
         // Which of two keys is meant is for whoever knows envelopes.
         Ok(if map.next_key::<IgnoredAny>()?.is_some() { None } else { found })
     }
@@ -109,40 +110,46 @@ const JSON_BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 pub(super) fn elements(array: &str) -> Result<Vec<&str>, Refused> {
     let mut input = serde_json::Deserializer::from_str(array);
-    match (Elements { found: Vec::new() }).deserialize(&mut input) {
-        Ok(Some(found)) => Ok(found),
+    match Elements::<&RawValue>::new().deserialize(&mut input) {
+        Ok(Some(found)) => Ok(found.into_iter().map(RawValue::get).collect()),
         Ok(None) => Err(Refused::TooMany),
         Err(e) => Err(not_json(e)),
     }
 }
 
-/// Collects raw elements up to the limit; `None` is one too many.
-struct Elements<'a> {
-    found: Vec<&'a str>,
+/// Collects elements up to the limit; `None` is one too many.
+struct Elements<T> {
+    found: Vec<T>,
 }
 
-impl<'de> DeserializeSeed<'de> for Elements<'de> {
-    type Value = Option<Vec<&'de str>>;
+impl<T> Elements<T> {
+    fn new() -> Self {
+        Self { found: Vec::new() }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Elements<T> {
+    type Value = Option<Vec<T>>;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_seq(self)
     }
 }
 
-impl<'de> Visitor<'de> for Elements<'de> {
-    type Value = Option<Vec<&'de str>>;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+    type Value = Option<Vec<T>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of alerts")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while let Some(element) = seq.next_element::<&RawValue>()? {
+        while let Some(element) = seq.next_element()? {
             if self.found.len() == limits::ALERTS_PER_DELIVERY {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(None);
             }
-            self.found.push(element.get());
+            self.found.push(element);
         }
         Ok(Some(self.found))
     }

@@ -15,9 +15,10 @@ use crate::domain::decision::{
 use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
 use crate::domain::rule::Judgement;
 use crate::domain::time::{Wall, rough_span, written_span};
-use crate::formats::{self, ReadRow, Refused, Streamed};
+use crate::formats::{self, PassedOver, ReadRow, Refused, Streamed};
 use crate::io::{Delivery, NotTaken};
 use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
+use crate::metrics::PassedLabels;
 
 /// Judges by the rules and formats of one moment.
 pub(super) struct Judging {
@@ -97,15 +98,17 @@ impl Judging {
     fn read_rows(
         self: &Arc<Self>,
         delivery: &Delivery,
-        read: Vec<ReadRow<'_>>,
+        read: Vec<ReadRow>,
         to: &mut JudgedDelivery,
     ) {
         let source = &self.shared.settings.sources[&delivery.source];
         let mut rows = Vec::new();
-        for (text, streamed) in read {
+        for streamed in read {
             match streamed {
-                Ok(Streamed { row: None, .. }) => {}
-                Ok(Streamed { tenant_id, row: Some(mut row) }) => {
+                Ok(Streamed { row: Err(PassedOver(table)), .. }) => {
+                    self.pass_over(delivery, table);
+                }
+                Ok(Streamed { tenant_id, row: Ok(mut row) }) => {
                     // What says that it is of next year must not be newer than all to come.
                     row.time = row.time.min(delivery.received.wall + CLOCK_SKEW);
                     match source.tenant_of(tenant_id.as_deref()) {
@@ -115,13 +118,22 @@ impl Judging {
                         }
                     }
                 }
-                Err(why) => {
+                Err((text, why)) => {
                     to.receipts.push(self.unreadable(delivery, why.to_string(), text.as_bytes()));
                 }
             }
         }
         if !rows.is_empty() {
             to.joins = Some(Joins { rows, judge: self.clone() });
+        }
+    }
+
+    fn pass_over(&self, delivery: &Delivery, table: &'static str) {
+        // What is judged a second time is counted already.
+        if self.predict == Predict::FromCache {
+            let source = delivery.source.to_string();
+            let of = PassedLabels { source, table };
+            self.shared.metrics.intake.passed_over.get_or_create(&of).inc();
         }
     }
 

@@ -14,21 +14,28 @@ use crate::formats::lenient::{MaybeObject, OneOrMany, Text};
 use crate::formats::read;
 
 /// What an entity says of itself.
-pub(super) struct Additional {
+pub(super) struct Additional<'a> {
     pub machine: Stated,
-    pub sha1: Text<'static>,
+    pub sha1: Text<'a>,
     /// The first that is known of each field counts.
-    pub fields: Vec<(Field, Text<'static>)>,
+    pub fields: Vec<(Field, Text<'a>)>,
+}
+
+impl Additional<'_> {
+    fn into_owned(self) -> Additional<'static> {
+        let fields = self.fields.into_iter().map(|(field, text)| (field, text.into_owned()));
+        Additional { machine: self.machine, sha1: self.sha1.into_owned(), fields: fields.collect() }
+    }
 }
 
 /// A file, a process or a machine: their keys differ.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Body<'a> {
-    #[serde(borrow, default)]
-    host: MaybeObject<Host<'a>>,
-    #[serde(borrow, default)]
-    image_file: MaybeObject<ImageFile<'a>>,
+    #[serde(borrow)]
+    host: Option<MaybeObject<Host<'a>>>,
+    #[serde(borrow)]
+    image_file: Option<MaybeObject<ImageFile<'a>>>,
     #[serde(borrow, default)]
     file_hashes: OneOrMany<FileHash<'a>>,
     /// Of a machine, which is its own host.
@@ -53,8 +60,8 @@ struct Body<'a> {
 struct ImageFile<'a> {
     #[serde(borrow, default, rename = "$ref")]
     reference: Text<'a>,
-    #[serde(borrow, default)]
-    host: MaybeObject<Host<'a>>,
+    #[serde(borrow)]
+    host: Option<MaybeObject<Host<'a>>>,
     #[serde(borrow, default)]
     file_hashes: OneOrMany<FileHash<'a>>,
     #[serde(borrow, default)]
@@ -86,13 +93,13 @@ struct Host<'a> {
     dns_domain: Text<'a>,
 }
 
-impl Host<'_> {
+impl<'a> Host<'a> {
     /// Its full name, by which lists know machines; a first label alone is none.
-    fn full_name(&self) -> Text<'static> {
+    fn full_name(&self) -> Text<'a> {
         let name = self.host_name.clone().known();
         let domain = self.dns_domain.clone().known();
         match (name, domain) {
-            (Some(name), _) if name.contains('.') => Text::Is(Cow::Owned(name.into_owned())),
+            (Some(name), _) if name.contains('.') => Text::Is(name),
             (Some(name), Some(domain)) => Text::Is(Cow::Owned(format!("{name}.{domain}"))),
             _ => Text::Missing,
         }
@@ -114,11 +121,10 @@ impl Body<'_> {
     /// Whether the host of a process is only named again, as it nearly always is, and nothing else
     /// that is read stands elsewhere.
     fn is_its_images_host(&self) -> bool {
-        let image = self.image_file.0.as_ref();
-        let own = self.host.0.as_ref().map(|host| host.reference.clone().known());
-        let Some((image, Some(own))) = image.zip(own) else { return false };
+        let own = object(&self.host).map(|host| host.reference.clone().known());
+        let Some((image, Some(own))) = object(&self.image_file).zip(own) else { return false };
         let hashes = image.file_hashes.0.iter().all(|hash| hash.reference == Text::Missing);
-        let host = image.host.0.as_ref();
+        let host = object(&image.host);
         hashes
             && image.reference == Text::Missing
             && host.is_some_and(|host| {
@@ -129,12 +135,12 @@ impl Body<'_> {
     /// Whether something that is read stands elsewhere.
     fn refers(&self) -> bool {
         let there = |text: &Text<'_>| *text != Text::Missing;
-        let host = |host: &MaybeObject<Host<'_>>| {
-            host.0.as_ref().is_some_and(|host| there(&host.reference))
+        let host = |host: &Option<MaybeObject<Host<'_>>>| {
+            object(host).is_some_and(|host| there(&host.reference))
         };
         let hash =
             |hashes: &OneOrMany<FileHash<'_>>| hashes.0.iter().any(|hash| there(&hash.reference));
-        let image = self.image_file.0.as_ref();
+        let image = object(&self.image_file);
         let within = |image: &ImageFile<'_>| {
             there(&image.reference) || host(&image.host) || hash(&image.file_hashes)
         };
@@ -142,84 +148,97 @@ impl Body<'_> {
     }
 }
 
+fn object<T>(place: &Option<MaybeObject<T>>) -> Option<&T> {
+    place.as_ref().and_then(|place| place.0.as_ref())
+}
+
+/// The text itself, of a row that has one.
+pub(super) fn text(raw: Option<&RawValue>) -> Result<Cow<'_, str>, String> {
+    match raw.map_or("null", RawValue::get) {
+        "null" => Ok(Cow::Borrowed("")),
+        raw if raw.starts_with('"') => serde_json::from_str(raw)
+            .map_err(|why| format!("AdditionalFields can't be read: {why}")),
+        // Other tables, and some relays, have the object itself.
+        raw => Ok(Cow::Borrowed(raw)),
+    }
+}
+
 /// Reads them, or says why they can't be read. Where there are none, they say nothing.
-pub(super) fn read(raw: Option<&RawValue>, entity: Entity) -> Result<Additional, String> {
-    let raw = raw.map(RawValue::get).filter(|raw| *raw != "null");
-    let Some(raw) = raw else { return Ok(told(Body::default(), entity)) };
-    // Other tables, and some relays, have the object itself.
-    let text = match raw.starts_with('"') {
-        true => serde_json::from_str::<Cow<'_, str>>(raw)
-            .map_err(|why| format!("AdditionalFields can't be read: {why}"))?,
-        false => Cow::Borrowed(raw),
-    };
+pub(super) fn read<'a>(
+    text: &'a Result<Cow<'_, str>, String>,
+    entity: Entity,
+) -> Result<Additional<'a>, String> {
+    let text = text.as_ref().map_err(Clone::clone)?;
     if text.trim().is_empty() {
         return Ok(told(Body::default(), entity));
     }
-    let body: Body = parse(&text)?;
+    let body: Body = parse(text)?;
     if body.is_its_images_host() {
-        let host = MaybeObject(None);
-        return Ok(told(Body { host, ..body }, entity));
+        return Ok(told(Body { host: None, ..body }, entity));
     }
     if !body.refers() {
         return Ok(told(body, entity));
     }
-    let resolved = reference::resolved(&text)?;
+    let resolved = reference::resolved(text)?;
     let body: Body = parse(&resolved)?;
-    Ok(told(body, entity))
+    Ok(told(body, entity).into_owned())
 }
 
 fn parse<'a>(text: &'a str) -> Result<Body<'a>, String> {
     read::object(text).map_err(|why| format!("AdditionalFields can't be read: {why}"))
 }
 
-fn told(body: Body<'_>, entity: Entity) -> Additional {
+fn told(body: Body<'_>, entity: Entity) -> Additional<'_> {
     if entity == Entity::Machine {
         let machine = stated("MachineId", &body.machine_id, None);
         return Additional { machine, sha1: Text::Missing, fields: Vec::new() };
     }
     // What a process says of itself goes before what its image says.
     let mut fields = vec![
-        (Field::FileVerdict, owned(&body.last_verdict)),
-        (Field::FileRemediation, owned(&body.last_remediation_state)),
-        (Field::FileDetectionStatus, owned(&body.detection_status)),
+        (Field::FileVerdict, body.last_verdict),
+        (Field::FileRemediation, body.last_remediation_state),
+        (Field::FileDetectionStatus, body.detection_status),
     ];
-    let image = body.image_file.0.filter(|_| entity == Entity::Process);
-    let image_host = image.as_ref().and_then(|image| image.host.0.as_ref());
+    let image = body.image_file.filter(|_| entity == Entity::Process);
     let mut machine = match &image {
+        // Its host may be another than the one that is named beside it.
+        Some(MaybeObject(None)) => Stated::Unusable("ImageFile is no object".to_owned()),
         // Resolved, it would not be a reference any more.
-        Some(image) if image.reference != Text::Missing => {
+        Some(MaybeObject(Some(image))) if image.reference != Text::Missing => {
             Stated::Unusable("ImageFile refers to what is not there".to_owned())
         }
         _ => Stated::Nothing,
     };
-    for (key, host) in [("ImageFile.Host", image_host), ("Host", body.host.0.as_ref())] {
-        let Some(host) = host else { continue };
-        machine = both(machine, host_machine(key, host));
-        fields.push((Field::MachineName, host.full_name()));
+    let image = image.and_then(|image| image.0);
+    let image_host = image.as_ref().and_then(|image| image.host.as_ref());
+    for (key, host) in [("ImageFile.Host", image_host), ("Host", body.host.as_ref())] {
+        let Some(MaybeObject(host)) = host else { continue };
+        machine = both(machine, host_machine(key, host.as_ref()));
+        fields.extend(host.as_ref().map(|host| (Field::MachineName, host.full_name())));
     }
     let hashes = match (entity, image) {
         (Entity::Process, None) => OneOrMany::default(),
         (_, Some(image)) => {
             fields.extend([
-                (Field::FileName, owned(&image.name)),
-                (Field::FilePath, owned(&image.directory)),
-                (Field::FilePublisher, owned(&image.publisher)),
-                (Field::FileVerdict, owned(&image.last_verdict)),
-                (Field::FileRemediation, owned(&image.last_remediation_state)),
-                (Field::FileDetectionStatus, owned(&image.detection_status)),
+                (Field::FileName, image.name),
+                (Field::FilePath, image.directory),
+                (Field::FilePublisher, image.publisher),
+                (Field::FileVerdict, image.last_verdict),
+                (Field::FileRemediation, image.last_remediation_state),
+                (Field::FileDetectionStatus, image.detection_status),
             ]);
             image.file_hashes
         }
         (_, None) => {
             fields.extend([
-                (Field::FileName, owned(&body.name)),
-                (Field::FilePath, owned(&body.directory)),
-                (Field::FilePublisher, owned(&body.publisher)),
+                (Field::FileName, body.name),
+                (Field::FilePath, body.directory),
+                (Field::FilePublisher, body.publisher),
             ]);
             body.file_hashes
         }
     };
-    Additional { machine, sha1: sha1_of(&hashes.0), fields }
+    Additional { machine, sha1: sha1_of(hashes.0), fields }
 }
 
 /// A second host, which is nearly always the first one again.
@@ -234,16 +253,8 @@ fn both(first: Stated, second: Stated) -> Stated {
     }
 }
 
-fn owned(text: &Text<'_>) -> Text<'static> {
-    match text {
-        Text::Is(text) => Text::Is(Cow::Owned(text.clone().into_owned())),
-        Text::Missing => Text::Missing,
-        Text::Null => Text::Null,
-        Text::Other => Text::Other,
-    }
-}
-
-fn host_machine(key: &str, host: &Host<'_>) -> Stated {
+fn host_machine(key: &str, host: Option<&Host<'_>>) -> Stated {
+    let Some(host) = host else { return Stated::Unusable(format!("{key} is no object")) };
     if host.reference != Text::Missing && host.machine_id == Text::Missing {
         return Stated::Unusable(format!("{key} refers to what is not there"));
     }
@@ -267,11 +278,11 @@ fn stated(key: &str, id: &Text<'_>, name: Option<Cow<'_, str>>) -> Stated {
     }
 }
 
-fn sha1_of(hashes: &[FileHash<'_>]) -> Text<'static> {
-    let named = |hash: &&FileHash<'_>| {
+fn sha1_of<'a>(hashes: Vec<FileHash<'a>>) -> Text<'a> {
+    let named = |hash: &FileHash<'_>| {
         hash.algorithm.clone().known().is_some_and(|name| name.eq_ignore_ascii_case("SHA1"))
     };
-    let mut found = hashes.iter().filter(named).map(|hash| owned(&hash.value));
+    let mut found = hashes.into_iter().filter(named).map(|hash| hash.value);
     match (found.next(), found.next()) {
         (Some(one), None) => one,
         // Which of two is meant, nobody knows: neither reads as a hash.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::{Properties, table};
+use super::table::{ALERT_EVIDENCE, ALERT_INFO, table};
+use super::{PassedOver, Properties};
 use crate::formats::lenient::{MaybeObject, Text};
 
 /// One record. Of a table that is passed over, the properties are not read.
@@ -14,6 +15,14 @@ pub(super) struct Record<'a> {
     pub tenant_id: Text<'a>,
     pub category: Text<'a>,
     pub properties: Option<MaybeObject<Properties<'a>>>,
+}
+
+impl Record<'_> {
+    /// Whether it is of a table that does not carry the join.
+    pub fn passed(&self) -> Option<PassedOver> {
+        let table = table(self.category.clone().known().as_deref())?;
+        (![ALERT_INFO, ALERT_EVIDENCE].contains(&table)).then_some(PassedOver(table))
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -47,9 +56,7 @@ impl<'de> Visitor<'de> for RecordVisitor {
                     return Err(A::Error::duplicate_field("properties"));
                 }
                 Key::Properties => {
-                    let category = record.category.clone().known();
-                    let passed = category.is_some_and(|category| table(&category).is_none());
-                    record.properties = Some(if passed {
+                    record.properties = Some(if record.passed().is_some() {
                         map.next_value::<IgnoredAny>()?;
                         MaybeObject(None)
                     } else {

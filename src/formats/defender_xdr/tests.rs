@@ -318,13 +318,16 @@ fn a_machine_row_names_a_machine() {
 #[test]
 fn everything_else_is_passed_over() {
     let noise = json!({"DeviceId": WS1, "SHA1": EVIL, "InitiatingProcessSHA1": PARENT});
-    for table in ["DeviceProcessEvents", "DeviceFileEvents", "EmailEvents", "AlertInfoX"] {
-        assert_eq!(row(&record(table, noise.clone())).unwrap().row, None, "{table}");
+    for table in ["DeviceProcessEvents", "DeviceFileEvents", "EmailEvents"] {
+        assert_eq!(row(&record(table, noise.clone())).unwrap().row, Err(PassedOver(table)));
     }
+    // Whoever sends makes up no series of a metric.
+    assert_eq!(row(&record("AlertInfoX", noise)).unwrap().row, Err(PassedOver("other")));
     // One of these rows was seen with a hash.
     for entity in ["User", "Mailbox", "MailMessage", "Url", "Ip", "RegistryKey", "Unheard", ""] {
         let columns = json!({"SHA1": EVIL, "FileName": "x.exe"});
-        assert_eq!(row(&evidence(entity, columns, None)).unwrap().row, None, "{entity}");
+        let passed = row(&evidence(entity, columns, None)).unwrap().row;
+        assert_eq!(passed, Err(PassedOver("AlertEvidence")), "{entity}");
         let nested = row(&evidence(entity, json!({}), Some(json!({"Host": host("1", WS2)}))));
         let kept = nested.unwrap().row.unwrap().part;
         assert_eq!(kept, Part::Mention(Ok(MachineId::parse(WS2).unwrap())), "{entity}");
@@ -411,4 +414,22 @@ fn an_image_that_refers_to_nothing_is_on_no_machine() {
     let additional = json!({"ImageFile": {"$ref": "99"}, "DetectionStatus": "Detected"});
     let file = file_of(&evidence("Process", json!({"SHA1": EVIL}), Some(additional)));
     assert_eq!(unusable(&file), "ImageFile refers to what is not there");
+}
+
+#[test]
+fn a_host_that_is_no_object_does_not_say_nothing() {
+    for host in [json!("ws-1"), json!(7), json!(["ws-1"]), json!(true)] {
+        let nested = json!({"Host": host, "FileHashes": hashes("a")});
+        let file = file_of(&evidence("File", json!({}), Some(nested)));
+        assert_eq!(unusable(&file), "Host is no object", "{host}");
+        let image = json!({"Host": host, "FileHashes": hashes("a")});
+        let nested = json!({"ImageFile": image, "Host": {"MachineId": "b".repeat(40)}});
+        let file = file_of(&evidence("Process", json!({}), Some(nested)));
+        assert_eq!(unusable(&file), "ImageFile.Host is no object", "{host}");
+        let nested = json!({"ImageFile": host, "Host": {"MachineId": "b".repeat(40)}});
+        let file = file_of(&evidence("Process", json!({}), Some(nested)));
+        assert_eq!(unusable(&file), "ImageFile is no object", "{host}");
+    }
+    let file = file_of(&evidence("File", json!({}), Some(json!({"Host": null}))));
+    assert_eq!(file.machine, Stated::Nothing);
 }
