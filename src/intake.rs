@@ -6,6 +6,7 @@ mod asked;
 mod asker;
 mod asking;
 mod judge;
+mod read_up;
 mod source;
 
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ use crate::metrics::Metrics;
 pub use asker::Asker;
 pub use asking::Asking;
 use judge::Judging;
+use read_up::ReadUp;
 pub use source::Source;
 
 /// What intake has to know of the configuration.
@@ -160,6 +162,7 @@ impl Intake {
         let mut commits: FuturesOrdered<BoxFuture<'static, Commit>> = FuturesOrdered::new();
         let mut batch = Vec::with_capacity(INTAKE_BATCH);
         let mut open = true;
+        let mut read_up = ReadUp::default();
         while open || !commits.is_empty() {
             tokio::select! {
                 Some(commit) = commits.next(), if !commits.is_empty() => {
@@ -174,16 +177,17 @@ impl Intake {
                         commits.extend(self.take(batch));
                     }
                 }
-                _ = look.tick() => self.mature().await,
+                _ = look.tick() => self.mature(&mut read_up).await,
             }
         }
     }
 
     /// Ends what has waited long enough for the rest of its rows.
-    async fn mature(&self) {
-        if (self.shared.is_read_up)() {
-            let now = self.shared.clock.now().wall.0;
-            self.shared.read_up_to.store(now, Ordering::Release);
+    async fn mature(&self, read_up: &mut ReadUp) {
+        let settle = self.shared.settings.join.waits.settle;
+        let is_read_up = (self.shared.is_read_up)();
+        if let Some(until) = read_up.look(self.shared.clock.now(), is_read_up, settle) {
+            self.shared.read_up_to.store(until.0, Ordering::Release);
         }
         loop {
             let now = self.shared.clock.now().wall;

@@ -215,6 +215,7 @@ impl ClientContext for Context {
         for (topic, of_topic) in &statistics.topics {
             for partition in of_topic.partitions.values() {
                 if let Some(lane) = assignment.lane(topic, partition.partition) {
+                    lane.heard = statistics.hears(partition.broker);
                     lane.end = Some(partition.ls_offset.max(partition.hi_offset))
                         .filter(|end| *end >= 0)
                         .or(lane.end);
@@ -228,7 +229,28 @@ impl ClientContext for Context {
 #[derive(Deserialize)]
 struct Statistics<'a> {
     #[serde(borrow)]
+    brokers: BTreeMap<Cow<'a, str>, BrokerStatistics<'a>>,
+    #[serde(borrow)]
     topics: BTreeMap<Cow<'a, str>, TopicStatistics<'a>>,
+}
+
+impl Statistics<'_> {
+    /// A broker from which messages are fetched answers each `fetch.wait.max.ms` at the latest.
+    fn hears(&self, broker: i32) -> bool {
+        let longest = i64::try_from(limits::KAFKA_HEARD.as_micros()).unwrap_or(i64::MAX);
+        self.brokers.values().any(|one| {
+            one.nodeid == broker && one.state == "UP" && (0..=longest).contains(&one.rxidle)
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct BrokerStatistics<'a> {
+    nodeid: i32,
+    #[serde(borrow)]
+    state: Cow<'a, str>,
+    /// Microseconds since something came from it; negative if nothing has on this connection.
+    rxidle: i64,
 }
 
 #[derive(Deserialize)]
@@ -240,6 +262,8 @@ struct TopicStatistics<'a> {
 #[derive(Deserialize)]
 struct PartitionStatistics {
     partition: i32,
+    /// From which it is fetched; -1 for none.
+    broker: i32,
     /// One past the last message, and past the last finished transaction; negative if unknown.
     hi_offset: i64,
     ls_offset: i64,

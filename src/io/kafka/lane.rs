@@ -12,6 +12,8 @@ pub(super) struct Lane {
     pub state: State,
     /// The end of the partition, as the broker last told it.
     pub end: Option<i64>,
+    /// Whether the broker that has the partition still answers, so that this end is not an old one.
+    pub heard: bool,
     /// The offset that the store has.
     stored: Option<i64>,
     /// Every message before it was handed out.
@@ -64,6 +66,7 @@ impl Lane {
             tag,
             state: State::Unplaced { not_before: now },
             end: None,
+            heard: false,
             stored: None,
             next: 0,
             in_hand: VecDeque::new(),

@@ -272,7 +272,8 @@ impl Reader {
                 State::Reading if self.room == Room::Paused => Reading::Full,
                 State::Reading => Reading::Flowing,
             };
-            let status = PartitionStatus { next: lane.resume_at(), lag: lane.lag(), reading };
+            let (next, lag, heard) = (lane.resume_at(), lane.lag(), lane.heard);
+            let status = PartitionStatus { next, lag, heard, reading };
             ((topic.to_owned(), partition), status)
         });
         let partitions = partitions.collect();

@@ -10,11 +10,11 @@ use crate::domain::time::Wall;
 pub struct KafkaStatus(Mutex<Snapshot>);
 
 impl Snapshot {
-    /// Whether all that the broker has is durable here, as far as is known: every partition that is
-    /// this process's has said so.
+    /// Whether all that the broker has is durable here: every partition that is this process's has
+    /// said so, and its broker still answers.
     pub fn is_read_up(&self) -> bool {
-        let all = self.partitions.values().all(|partition| partition.lag == Some(0));
-        all && !self.partitions.is_empty()
+        let is_read_up = |one: &PartitionStatus| one.lag == Some(0) && one.heard;
+        !self.partitions.is_empty() && self.partitions.values().all(is_read_up)
     }
 }
 
@@ -43,6 +43,8 @@ pub struct PartitionStatus {
     pub next: i64,
     /// Messages that the broker has and that are not durable here; `None` until it is known.
     pub lag: Option<u64>,
+    /// Whether that is no old news: the partition's broker has answered something lately.
+    pub heard: bool,
     pub reading: Reading,
 }
 

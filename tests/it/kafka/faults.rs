@@ -28,6 +28,22 @@ fn a_broker_that_restarts_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn a_broker_that_is_gone_may_have_more_than_was_read() {
+    let mut broker = Broker::start_on_fixed_ports();
+    broker.create_topic("alerts", 1);
+    numbers(&broker, "alerts", 0, 0..5);
+    let mut intake = Intake::start(settings(&broker));
+    until("all is read", || {
+        intake.take_what_is_there();
+        intake.status().is_read_up()
+    });
+    broker.kill();
+    until("nobody knows whether all is read", || !intake.status().is_read_up());
+    broker.restart();
+    until("all is read again", || intake.status().is_read_up());
+}
+
+#[test]
 fn a_consumer_that_dies_is_followed_by_one_that_misses_nothing() {
     let broker = Broker::start();
     broker.create_topic("alerts", 1);
