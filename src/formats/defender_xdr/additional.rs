@@ -3,6 +3,7 @@
 //! which follows from no order.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Entity, reference};
 use crate::domain::candidate::Field;
 use crate::domain::join::Stated;
-use crate::formats::lenient::{MaybeObject, OneOrMany, Text};
+use crate::formats::lenient::{MaybeObject, Object, OneOrMany, Text};
 use crate::formats::read;
 
 /// What an entity says of itself.
@@ -156,8 +157,7 @@ fn object<T>(place: &Option<MaybeObject<T>>) -> Option<&T> {
 pub(super) fn text(raw: Option<&RawValue>) -> Result<Cow<'_, str>, String> {
     match raw.map_or("null", RawValue::get) {
         "null" => Ok(Cow::Borrowed("")),
-        raw if raw.starts_with('"') => serde_json::from_str(raw)
-            .map_err(|why| format!("AdditionalFields can't be read: {why}")),
+        raw if raw.starts_with('"') => serde_json::from_str(raw).map_err(unreadable),
         // Other tables, and some relays, have the object itself.
         raw => Ok(Cow::Borrowed(raw)),
     }
@@ -180,12 +180,16 @@ pub(super) fn read<'a>(
         return Ok(told(body, entity));
     }
     let resolved = reference::resolved(text)?;
-    let body: Body = parse(&resolved)?;
+    let Object(body) = Object::<Body>::deserialize(&resolved).map_err(unreadable)?;
     Ok(told(body, entity).into_owned())
 }
 
 fn parse<'a>(text: &'a str) -> Result<Body<'a>, String> {
-    read::object(text).map_err(|why| format!("AdditionalFields can't be read: {why}"))
+    read::object(text).map_err(unreadable)
+}
+
+fn unreadable(why: impl fmt::Display) -> String {
+    format!("AdditionalFields can't be read: {why}")
 }
 
 fn told(body: Body<'_>, entity: Entity) -> Additional<'_> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::formats::mapped::json;
 
 /// With what is read put where it is referred to.
-pub(super) fn resolved(text: &str) -> Result<String, String> {
+pub(super) fn resolved(text: &str) -> Result<serde_json::Value, String> {
     // Two equal keys anywhere in it are refused, as they are where nothing refers.
     let source =
         json::parse(text).map_err(|why| format!("AdditionalFields can't be read: {why}"))?;
@@ -26,7 +26,7 @@ pub(super) fn resolved(text: &str) -> Result<String, String> {
         }
         hashes.iter_mut().try_for_each(|hash| follow(hash, &known))?;
     }
-    Ok(value.to_string())
+    Ok(value)
 }
 
 const REFERENCES: usize = 64;
