@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::alert::Ask;
 use super::answer::Fetched;
-use super::ids::MachineId;
+use super::ids::{MachineId, SourceName};
 use super::limiter::{Limit, Limiter, NotNow, Permit, Slot};
 use super::time::{Boot, Now, Wall};
 use super::tracker::doubling;
@@ -18,6 +18,7 @@ use crate::limits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub receipt: i64,
+    pub source: SourceName,
     pub asks: Vec<Ask>,
     /// When it ends without them.
     pub due: Wall,
@@ -59,6 +60,9 @@ pub struct Lookups {
     /// Answers, until they are too old to be used again.
     known: BTreeMap<Ask, (Told, Boot)>,
     waits: BTreeMap<Ask, Wait>,
+    /// For whose receipt was asked last: sources take turns, so that one with many does not keep
+    /// the others waiting.
+    last: Option<SourceName>,
     /// Why the last question has no answer, until one has.
     trouble: Option<String>,
 }
@@ -81,6 +85,7 @@ impl Lookups {
             machines: Limiter::paced(machines, now),
             known: BTreeMap::new(),
             waits: BTreeMap::new(),
+            last: None,
             trouble: None,
         }
     }
@@ -90,7 +95,7 @@ impl Lookups {
         self.trouble.as_deref()
     }
 
-    /// What those that wait, the oldest first, lead to at this moment.
+    /// What those that wait, of each source the oldest first, lead to at this moment.
     pub fn plan(&mut self, now: Now, wanted: &[Wanted]) -> Plan {
         let asked: BTreeSet<&Ask> = wanted.iter().flat_map(|wanted| &wanted.asks).collect();
         self.waits.retain(|ask, _| asked.contains(ask));
@@ -107,7 +112,7 @@ impl Lookups {
         });
         let wake = now.boot + limits::SWEEP_EVERY;
         let mut plan = Plan { done: Vec::new(), question: None, wake };
-        let mut open = Vec::new();
+        let mut open: BTreeMap<&SourceName, Vec<&Ask>> = BTreeMap::new();
         for wanted in wanted {
             let missing = wanted.asks.iter().filter(|ask| !self.known.contains_key(ask));
             let missing: Vec<&Ask> = missing.collect();
@@ -116,9 +121,9 @@ impl Lookups {
                 continue;
             }
             plan.wake = plan.wake.min(now.boot_at(wanted.due));
-            open.extend(missing);
+            open.entry(&wanted.source).or_default().extend(missing);
         }
-        for ask in open {
+        for (source, ask) in self.in_turn(open) {
             let until = self.waits.get(ask).map_or(now.boot, |wait| wait.until);
             if until > now.boot {
                 plan.wake = plan.wake.min(until);
@@ -127,6 +132,7 @@ impl Lookups {
             match self.limiter(ask).take(now.boot) {
                 Ok((permit, slot)) => {
                     plan.question = Some(Question { permit, slot, ask: ask.clone() });
+                    self.last = Some(source.clone());
                     break;
                 }
                 Err(NotNow::Until(at)) => plan.wake = plan.wake.min(at),
@@ -134,6 +140,21 @@ impl Lookups {
             }
         }
         plan
+    }
+
+    /// One of each source, beginning behind the last one, then the next of each.
+    fn in_turn<'w>(
+        &self,
+        open: BTreeMap<&'w SourceName, Vec<&'w Ask>>,
+    ) -> Vec<(&'w SourceName, &'w Ask)> {
+        let mut turns = Vec::new();
+        for (source, asks) in open {
+            let has_had_its_turn = self.last.as_ref().is_some_and(|last| source <= last);
+            let turn = |(at, ask)| (at, has_had_its_turn, source, ask);
+            turns.extend(asks.into_iter().enumerate().map(turn));
+        }
+        turns.sort_by_key(|(at, has_had_its_turn, source, _)| (*at, *has_had_its_turn, *source));
+        turns.into_iter().map(|(_, _, source, ask)| (source, ask)).collect()
     }
 
     /// Notes an answer. `Err` is why there is none yet. `now` is when it was seen.

@@ -21,7 +21,8 @@ pub struct Waiting {
 
 /// The half of the store that whoever asks Defender works on.
 pub trait LookupStore: Send + Sync {
-    /// A tenant's receipts that wait, the oldest first, at most `limit`.
+    /// A tenant's receipts that wait, the oldest first, at most `limit` of each source that ask for
+    /// alerts, and as many that ask for machines.
     fn lookups(
         &self,
         tenant: &TenantName,

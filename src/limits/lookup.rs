@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-/// Receipts that are looked at, the oldest first, when the next question is chosen.
+/// Receipts that are looked at, of each source the oldest first, when the next question is chosen.
 pub const LOOKUPS_AT_ONCE: usize = 256;
 
-/// Receipts of one tenant that may wait for answers. Each further one ends as incomplete: at
-/// Defender's 1500 calls in an hour these are half a day.
+/// Receipts of one tenant and source that may wait for answers, and their bytes. Each further one
+/// ends as incomplete: at Defender's 1500 calls in an hour these are half a day.
 pub const LOOKUPS_WAITING: i64 = 20_000;
+pub const LOOKUPS_WAITING_BYTES: i64 = 256 * 1024 * 1024;
 
 /// Bytes of an alert that may wait for answers; a larger one is judged as it is.
 pub const LOOKUP_TEXT_BYTES: usize = 256 * 1024;

@@ -20,7 +20,8 @@ fn alert(id: &str) -> Ask {
 }
 
 fn wants(receipt: i64, asks: &[Ask]) -> Wanted {
-    Wanted { receipt, asks: asks.to_vec(), due: start().wall + HOUR }
+    let source = SourceName::new("siem");
+    Wanted { receipt, source, asks: asks.to_vec(), due: start().wall + HOUR }
 }
 
 fn told(text: &str) -> Fetched<Told> {
@@ -53,6 +54,27 @@ fn a_question_of_two_receipts_is_asked_once_and_both_are_done() {
     assert_eq!(done, [1, 2]);
     assert!(plan.question.is_none());
     assert_eq!(plan.done[0].1[&alert("a")], Told::Alert("{}".to_owned()));
+}
+
+#[test]
+fn sources_take_turns() {
+    let mut lookups = lookups(10);
+    let of = |source: &str, receipt: i64, id: &str| Wanted {
+        source: SourceName::new(source),
+        ..wants(receipt, &[alert(id)])
+    };
+    let mut wanted: Vec<Wanted> =
+        (0..5).map(|number| of("flood", number, &format!("f{number}"))).collect();
+    wanted.push(of("siem", 5, "s0"));
+    wanted.push(of("edr", 6, "e0"));
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        let Question { slot, ask, .. } = lookups.plan(start(), &wanted).question.unwrap();
+        let Ask::Alert(id) = &ask else { panic!("{ask:?}") };
+        asked.push(id.clone());
+        lookups.answered(start(), slot, ask, told("{}")).unwrap();
+    }
+    assert_eq!(asked, ["e0", "f0", "s0", "f1", "f2"]);
 }
 
 #[test]

@@ -36,24 +36,38 @@ pub(super) fn wanted(
     tenant: &TenantName,
     limit: usize,
 ) -> Result<Vec<Wanted>, Fault> {
+    // Each source and kind by itself: where one has very many, or its endpoint does not answer, the
+    // others go on.
     let mut select = db.prepare_cached(
         "SELECT sequence, asks, due FROM lookups
-         WHERE tenant = ?1 AND hosts = ?2 ORDER BY sequence LIMIT ?3",
+         WHERE tenant = ?1 AND source = ?2 AND hosts = ?3 ORDER BY sequence LIMIT ?4",
     )?;
-    // Each kind by itself: where one endpoint does not answer, the other goes on.
     let mut wanted = Vec::new();
-    for hosts in [false, true] {
-        let rows = select.query_map(params![tenant, hosts, super::limit(limit)], |row| {
-            // One that does not read asks for nothing: it ends with the reason.
-            let asks = row.get(1).map_or_else(|_| Vec::new(), |Json(asks)| asks);
-            Ok(Wanted { receipt: row.get(0)?, asks, due: row.get(2)? })
-        })?;
-        for row in rows {
-            wanted.push(row?);
+    for source in sources(db, tenant)? {
+        for hosts in [false, true] {
+            let of = params![tenant, source.as_str(), hosts, super::limit(limit)];
+            let rows = select.query_map(of, |row| {
+                // One that does not read asks for nothing: it ends with the reason.
+                let asks = row.get(1).map_or_else(|_| Vec::new(), |Json(asks)| asks);
+                let (receipt, source) = (row.get(0)?, source.clone());
+                Ok(Wanted { receipt, source, asks, due: row.get(2)? })
+            })?;
+            for row in rows {
+                wanted.push(row?);
+            }
         }
     }
     wanted.sort_by_key(|wanted| wanted.receipt);
     Ok(wanted)
+}
+
+/// Those of which something waits.
+fn sources(db: &Connection, tenant: &TenantName) -> Result<Vec<SourceName>, Fault> {
+    let mut select =
+        db.prepare_cached("SELECT source FROM asking WHERE tenant = ?1 AND alerts > 0")?;
+    let sources =
+        select.query_map([tenant], |row| Ok(SourceName::new(&row.get::<_, String>(0)?)))?;
+    Ok(sources.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn waiting(db: &Connection, receipt: i64) -> Result<Option<Waiting>, Fault> {
@@ -81,10 +95,18 @@ pub(super) fn waiting(db: &Connection, receipt: i64) -> Result<Option<Waiting>, 
     Ok(waiting.optional()?)
 }
 
-/// Whether as many of this tenant wait as may.
-pub(super) fn is_full(db: &Connection, tenant: &TenantName) -> Result<bool, Fault> {
-    let mut count = db.prepare_cached("SELECT COUNT(*) FROM lookups WHERE tenant = ?1")?;
-    Ok(count.query_row([tenant], |row| row.get::<_, i64>(0))? >= limits::LOOKUPS_WAITING)
+/// Whether as many of this tenant from this source wait as may.
+pub(super) fn is_full(
+    db: &Connection,
+    tenant: &TenantName,
+    source: &SourceName,
+) -> Result<bool, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT alerts >= ?3 OR bytes >= ?4 FROM asking WHERE tenant = ?1 AND source = ?2",
+    )?;
+    let of =
+        params![tenant, source.as_str(), limits::LOOKUPS_WAITING, limits::LOOKUPS_WAITING_BYTES];
+    Ok(select.query_row(of, |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
 pub(super) fn insert(
@@ -110,11 +132,29 @@ pub(super) fn insert(
         asked.alert,
         asked.asks.iter().any(|ask| matches!(ask, Ask::Machine(_)))
     ])?;
+    let mut count = db.prepare_cached(
+        "INSERT INTO asking (tenant, source, alerts, bytes) VALUES (?1, ?2, 1, ?3)
+         ON CONFLICT (tenant, source) DO UPDATE
+         SET alerts = alerts + 1, bytes = bytes + excluded.bytes",
+    )?;
+    let bytes = super::limit(asked.text.len());
+    count.execute(params![receipt.tenant, delivery.source.as_str(), bytes])?;
     Ok(())
 }
 
 /// Whether it did wait.
 pub(super) fn end(db: &Connection, receipt: i64) -> Result<bool, Fault> {
-    let mut delete = db.prepare_cached("DELETE FROM lookups WHERE sequence = ?1")?;
-    Ok(delete.execute([receipt])? > 0)
+    let mut delete = db.prepare_cached(
+        "DELETE FROM lookups WHERE sequence = ?1 RETURNING tenant, source, octet_length(text)",
+    )?;
+    let ended = delete.query_row([receipt], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+    });
+    let Some((tenant, source, bytes)) = ended.optional()? else { return Ok(false) };
+    let mut count = db.prepare_cached(
+        "UPDATE asking SET alerts = alerts - 1, bytes = bytes - ?3
+         WHERE tenant = ?1 AND source = ?2",
+    )?;
+    count.execute(params![tenant, source, bytes])?;
+    Ok(true)
 }

@@ -66,7 +66,7 @@ fn asking(db: &Connection, delivery: &JudgedDelivery) -> Result<HashSet<TenantNa
     for receipt in delivery.receipts.iter().filter(asks) {
         if let Some(tenant) = &receipt.tenant
             && seen.insert(tenant)
-            && lookups::is_full(db, tenant)?
+            && lookups::is_full(db, tenant, &delivery.source)?
         {
             full.insert(tenant.clone());
         }

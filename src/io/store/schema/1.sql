@@ -177,7 +177,15 @@ CREATE TABLE lookups (
     alert       TEXT NOT NULL,
     hosts       INTEGER NOT NULL   -- whether it asks for machines by their names too
 ) STRICT;
-CREATE INDEX lookups_tenant ON lookups (tenant, hosts, sequence);
+CREATE INDEX lookups_tenant ON lookups (tenant, source, hosts, sequence);
+-- How many of them there are, and of how many bytes.
+CREATE TABLE asking (
+    tenant TEXT NOT NULL,
+    source TEXT NOT NULL,
+    alerts INTEGER NOT NULL,
+    bytes  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, source)
+) STRICT, WITHOUT ROWID;
 
 -- Counted in the intake transaction, apart from each other: received = Σ fates, and what waits in
 -- `partials` and `lookups`.

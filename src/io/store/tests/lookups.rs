@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::alert::Ask;
 use crate::domain::decision::Asked;
 use crate::io::store::lookups;
-use crate::limits::LOOKUPS_WAITING;
+use crate::limits::{LOOKUPS_WAITING, LOOKUPS_WAITING_BYTES};
 
 fn asks(id: &str) -> Receipt {
     let asked = Asked {
@@ -51,6 +51,12 @@ fn a_receipt_waits_until_its_answer_leads_to_something() {
     assert!(matches!(world.looked_up(wanted[0], &judged), Ok(Taken::Replayed(_))));
     assert_eq!((world.wanted(), world.count("actions")), (wanted[1..].to_vec(), 1));
     world.expect_sound();
+    let asking = || {
+        let select = "SELECT alerts, bytes FROM asking";
+        let of = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        world.db.connection.query_row(select, [], of).unwrap()
+    };
+    assert_eq!(asking(), (1, 12));
 }
 
 #[test]
@@ -67,16 +73,18 @@ fn where_the_queue_is_full_it_waits_on() {
 
 #[test]
 fn as_many_wait_as_may_and_the_next_is_incomplete() {
-    let mut world = World::new();
-    world.take(webhook(vec![asks("da1")]));
-    let fill = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-        INSERT INTO lookups
-            (tenant, source, coordinates, received, due, asks, format, text, alert, hosts)
-        SELECT tenant, source, coordinates, received, due, asks, format, text, alert, hosts
-        FROM n, lookups";
-    world.db.connection.execute(fill, [LOOKUPS_WAITING]).unwrap();
-    let taken = world.take(webhook(vec![asks("da2")]));
-    let told = &alerts(&taken)[0];
-    assert_eq!(told.fate, Fate::Incomplete);
-    assert_eq!(told.reason, "too many alerts of contoso wait for Defender's answers");
+    let full = ["SET alerts = alerts + ?1 - 1", "SET bytes = bytes + ?1"];
+    for (full, by) in full.into_iter().zip([LOOKUPS_WAITING, LOOKUPS_WAITING_BYTES]) {
+        let mut world = World::new();
+        world.take(webhook(vec![asks("da1")]));
+        world.db.connection.execute(&format!("UPDATE asking {full}"), [by]).unwrap();
+        let taken = world.take(webhook(vec![asks("da2")]));
+        let told = &alerts(&taken)[0];
+        assert_eq!(told.fate, Fate::Incomplete);
+        assert_eq!(told.reason, "too many alerts of contoso wait for Defender's answers");
+        // Another source has room of its own.
+        let mut other = webhook(vec![asks("da3")]);
+        other.source = SourceName::new("other");
+        assert_eq!(fate(&world.take(other)), Fate::Waiting);
+    }
 }
