@@ -9,6 +9,7 @@ mod client;
 mod csv;
 mod demo;
 mod doctor;
+mod explain;
 mod formats;
 mod generate;
 mod notify;

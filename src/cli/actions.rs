@@ -144,7 +144,7 @@ pub async fn list(config: &Config, filter: ActionFilter) -> Result<Vec<ActionLin
     }
 }
 
-async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure> {
+pub async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure> {
     let config = config.load()?;
     let plain = !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     if !plain {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
-use super::client::CONFIG_FILE;
+use super::client::{CONFIG_FILE, ConfigArg};
 use crate::config::Config;
 
 /// The directory where there is neither one named nor a configuration.
@@ -43,6 +43,12 @@ impl NamedBy {
     pub fn resolve(&self, dir: Option<&Path>) -> Result<PathBuf, Failure> {
         resolve(dir, self.config.as_deref(), Path::new(CONFIG_FILE))
     }
+}
+
+/// The same, for commands that ask a service too.
+pub fn of_rules(dir: Option<&Path>, config: &ConfigArg) -> Result<PathBuf, Failure> {
+    let named = (config.config != Path::new(CONFIG_FILE)).then_some(config.config.as_path());
+    resolve(dir, named, Path::new(CONFIG_FILE))
 }
 
 fn resolve(dir: Option<&Path>, named: Option<&Path>, usual: &Path) -> Result<PathBuf, Failure> {

@@ -29,6 +29,7 @@ enum Command {
     Check(DirArg),
     /// Run the tests inside the rule files
     Test(DirArg),
+    Explain(super::explain::Args),
     /// Show the rules: what each does, and how far it may go
     List {
         #[command(flatten)]
@@ -41,7 +42,10 @@ enum Command {
 
 /// Exit code 0: all is well; 1: a rule is wrong; 2: there is no such directory.
 pub fn run(args: Args) -> Outcome {
-    let (Command::Check(dir) | Command::Test(dir) | Command::List { dir, .. }) = &args.command;
+    let dir = match args.command {
+        Command::Explain(args) => return super::explain::run(args),
+        Command::Check(ref dir) | Command::Test(ref dir) | Command::List { ref dir, .. } => dir,
+    };
     let dir = &dir.resolve()?;
     let checked = rules::check(dir, SystemClock::new().now().wall);
     let stdout = match &args.command {
@@ -51,6 +55,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Test(_) => trials(&checked.trials, &checked.problems, dir),
         Command::List { json: true, .. } => json(&checked.rules),
         Command::List { json: false, .. } => table(&checked.rules, dir),
+        Command::Explain(_) => unreachable!("returned above"),
     };
     // The list of the tests says what came out of each.
     let listed = matches!(args.command, Command::Test(_));

@@ -20,11 +20,14 @@ mod comment;
 
 mod event;
 
+mod explain;
+
 mod response;
 
 mod unknown;
 
 pub use comment::{BadTemplate, Template, harmless};
+pub use explain::{Explained, Part, Seen, Step, nearest};
 pub use response::{Deny, Mode, OnUnknown, Quarantine, Response, Rule};
 pub use unknown::{Absent, Against};
 
@@ -198,6 +201,14 @@ impl Ruleset {
             Response::Deny(_) => Absent::For,
         };
         unknown::against(&explain_rule(self.compiled(place), fields), absent)
+    }
+
+    /// How every rule stands to a candidate, in the order of [`Ruleset::rules`].
+    pub fn explain(&self, fields: &Fields<'_>) -> Vec<Explained<'_>> {
+        let explained = |(place, rule): (usize, _)| {
+            explain::explained(rule, &explain_rule(self.compiled(place), fields))
+        };
+        self.rules.iter().enumerate().map(explained).collect()
     }
 
     /// What deny rules say of a candidate. One that is certain beats those that do not know.

@@ -258,3 +258,35 @@ async fn a_format_of_a_file_acts_and_changes_while_the_service_runs() {
     let record = String::from_utf8(record.stdout).unwrap();
     assert!(record.contains(r#""changed":["format home"]"#), "{record}");
 }
+
+async fn page(world: &World, arguments: &[&str]) -> String {
+    let mut command = world.command(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_is_explained_on_a_sample_and_on_what_was_decided() {
+    let mut world = World::new(Setting::default()).await;
+    world.start().await;
+    world.post("m-1", &alert(1)).await.unwrap();
+    let sample = world.dir.path().join("sample.json");
+    std::fs::write(&sample, alert(1).replace("\"Detected\"", "\"Blocked\"")).unwrap();
+    let (dir, sample) = (world.dir.path().join("rules"), sample.display().to_string());
+    let dir = dir.display().to_string();
+    let of_sample = ["rules", "explain", "--rules", &dir, "--alert", &sample];
+    let told = page(&world, &of_sample).await;
+    assert!(told.contains("fail       file.detection_status is detected: \"Blocked\""), "{told}");
+    assert!(told.contains("So: nothing is done: no rule matches. The nearest is"), "{told}");
+    // Of what was decided: from the store, by the rules of then and of now.
+    let id = state_of(&world, 1).await["id"].as_str().unwrap().to_owned();
+    let of_action = ["rules", "explain", "--rules", &dir, "--action", &id];
+    let told = page(&world, &of_action).await;
+    assert!(told.contains("the one here. It is"), "{told}");
+    assert!(told.contains("So: it is quarantined, as"), "{told}");
+    spare(&world);
+    let told = page(&world, &of_action).await;
+    assert!(told.contains("the one here is another") && told.contains("protects it."), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
+}

@@ -5,6 +5,8 @@ use crate::domain::breaker::RuleBreakers;
 
 mod deny;
 
+mod explain;
+
 mod random;
 
 fn detection(id: &str, detection: &serde_json::Value) -> SigmaRule {

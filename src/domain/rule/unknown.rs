@@ -7,6 +7,8 @@ use std::fmt;
 use rsigma_eval::explain::{ConditionTrace, DetectionTrace, ItemTrace, RuleExplanation};
 use rsigma_eval::result::MatcherKind;
 
+use super::explain::{self, Part, Seen, Step};
+
 /// Whether a node of the trace stands under an even or an odd number of `not`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Under {
@@ -52,6 +54,12 @@ impl Verdict {
     /// Of a leaf nobody knows.
     fn unknown(under: Under) -> Self {
         Self { against: under.against(), for_it: !under.against() }
+    }
+
+    /// `None` where it depends on what is absent.
+    fn seen(self) -> Option<Seen> {
+        let known = self.against == self.for_it;
+        known.then_some(if self.against { Seen::Pass } else { Seen::Fail })
     }
 
     fn counted(self, absent: Absent) -> bool {
@@ -148,6 +156,13 @@ pub(super) fn against(trace: &RuleExplanation, absent: Absent) -> Vec<Against> {
     against
 }
 
+/// Every part of the condition, with how it stands.
+pub(super) fn steps(trace: &RuleExplanation) -> Vec<Step> {
+    let mut walk = Walk { steps: Some(Vec::new()), ..Walk::new(Absent::Against) };
+    let _ = any(&trace.conditions, |condition| walk.condition(condition, Under::Even));
+    walk.steps.unwrap_or_default()
+}
+
 /// Like `Iterator::any` and `all`, but every item is visited.
 fn any<'t, T>(items: &'t [T], mut verdict: impl FnMut(&'t T) -> Verdict) -> Verdict {
     items.iter().fold(Verdict::known(false), |sum, item| verdict(item).or(sum))
@@ -172,14 +187,45 @@ struct Walk<'t> {
     failed: Vec<Failed<'t>>,
     /// Such leaves of the selection that is being read.
     leaves: Vec<&'t ItemTrace>,
+    /// What people are shown, where somebody asks.
+    steps: Option<Vec<Step>>,
+    depth: usize,
 }
 
 impl<'t> Walk<'t> {
     fn new(absent: Absent) -> Self {
-        Self { absent, depends: Vec::new(), failed: Vec::new(), leaves: Vec::new() }
+        let (depends, failed, leaves) = (Vec::new(), Vec::new(), Vec::new());
+        Self { absent, depends, failed, leaves, steps: None, depth: 0 }
+    }
+
+    /// Shows a part and, below it, those that `read` reads.
+    fn step(
+        &mut self,
+        part: impl Fn() -> Part,
+        read: impl FnOnce(&mut Self) -> Verdict,
+    ) -> Verdict {
+        let Some(steps) = &mut self.steps else { return read(self) };
+        let (at, depth) = (steps.len(), self.depth);
+        steps.push(Step { depth, part: part(), seen: Seen::Unknown });
+        self.depth += 1;
+        let verdict = read(self);
+        self.depth -= 1;
+        if let (Some(steps), Some(seen)) = (&mut self.steps, verdict.seen()) {
+            steps[at].seen = seen;
+        }
+        verdict
     }
 
     fn condition(&mut self, node: &'t ConditionTrace, under: Under) -> Verdict {
+        match node {
+            // A selection shows itself, and that the parts of a condition go together is plain.
+            ConditionTrace::Selection { .. } => self.read_condition(node, under),
+            ConditionTrace::And { .. } if self.depth == 0 => self.read_condition(node, under),
+            _ => self.step(|| explain::of_condition(node), |walk| walk.read_condition(node, under)),
+        }
+    }
+
+    fn read_condition(&mut self, node: &'t ConditionTrace, under: Under) -> Verdict {
         let mark = self.depends.len();
         let before = self.failed.len();
         let verdict = match node {
@@ -215,7 +261,8 @@ impl<'t> Walk<'t> {
 
     fn selection(&mut self, name: &'t str, detection: &'t DetectionTrace, under: Under) -> Verdict {
         let mark = self.leaves.len();
-        let verdict = self.detection(detection, under);
+        let part = || Part::Selection(name.to_owned());
+        let verdict = self.step(part, |walk| walk.detection(detection, under));
         let leaves = self.leaves.split_off(mark);
         if verdict.counted(self.absent) == under.against() {
             self.failed.push(Failed { name, decides: true, leaves });
@@ -227,7 +274,9 @@ impl<'t> Walk<'t> {
         let mark = self.depends.len();
         let verdict = match node {
             DetectionTrace::AllOf { items, .. } => all(items, |item| self.leaf(item, under)),
-            DetectionTrace::AnyOf { branches, .. } => any(branches, |b| self.detection(b, under)),
+            DetectionTrace::AnyOf { branches, .. } => {
+                self.step(|| Part::Any, |walk| any(branches, |b| walk.detection(b, under)))
+            }
             DetectionTrace::And { branches, .. } => all(branches, |b| self.detection(b, under)),
             DetectionTrace::Conditional { condition, .. } => self.condition(condition, under),
             // Keywords and array selectors are refused at load, and an engine that knows other
@@ -246,6 +295,7 @@ impl<'t> Walk<'t> {
             true => Verdict::known(item.matched),
             false => Verdict::unknown(under),
         };
+        let _ = self.step(|| explain::of_leaf(item), |_| verdict);
         if verdict.counted(self.absent) == under.against() {
             self.leaves.push(item);
         }
