@@ -33,7 +33,7 @@ mod completed;
 mod set;
 
 pub use completed::completed;
-pub use mapped::{Hosts, Mapped};
+pub use mapped::{Hosts, Mapped, ToldHosts};
 pub use set::{Formats, NoFormat, Reader};
 pub use split::{Cut, Refused, split};
 
@@ -181,6 +181,9 @@ pub fn came_by<'a>(alert: &mut Alert<'a>, tenant: &'a str, source: &'a str, now:
 
 #[cfg(test)]
 mod hygiene;
+
+#[cfg(test)]
+mod shapes;
 
 #[cfg(test)]
 mod tests {

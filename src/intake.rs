@@ -28,6 +28,7 @@ use crate::domain::decision::{Answered, Decision, Fate, JoinBounds, JudgedDelive
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::limiter::Limit;
 use crate::domain::rule::{Mode, Ruleset};
+use crate::domain::time::Boot;
 use crate::formats::Formats;
 use crate::io::lookups::LookupStore;
 use crate::io::{Ack, Acknowledged, Api, Clock, Delivery, NotTaken, Store, StoreError, Taken};
@@ -63,9 +64,9 @@ pub struct Settings {
 /// Tells the relays that there may be work in the store. Carries nothing.
 pub type Nudge = Arc<dyn Fn() + Send + Sync>;
 
-/// Whether all is read that sources have published. Rows that lie unread would else be taken for
-/// rows that did not come.
-pub type IsReadUp = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Until when all is read that sources had published; asked at this moment, `None` where something
+/// is not. Rows that lie unread would else be taken for rows that did not come.
+pub type ReadUpTo = Arc<dyn Fn(Boot) -> Option<Boot> + Send + Sync>;
 
 /// What alerts are read and judged by. Swapped as one: a rule never meets formats of another set.
 pub struct InForce {
@@ -86,7 +87,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     nudge: Nudge,
-    is_read_up: IsReadUp,
+    read_by_sources: ReadUpTo,
     /// As a wall time: when all that was published was read last.
     read_up_to: AtomicI64,
     asking: Arc<Asking>,
@@ -110,7 +111,7 @@ impl Intake {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         nudge: Nudge,
-        is_read_up: IsReadUp,
+        read_by_sources: ReadUpTo,
         metrics: Arc<Metrics>,
     ) -> Self {
         // LRU: the default policy may refuse new entries when full, and would then predict less
@@ -126,7 +127,7 @@ impl Intake {
             clock,
             metrics,
             nudge,
-            is_read_up,
+            read_by_sources,
             read_up_to: AtomicI64::new(i64::MIN),
             asking: Arc::default(),
             predicted,
@@ -185,8 +186,9 @@ impl Intake {
     /// Ends what has waited long enough for the rest of its rows.
     async fn mature(&self, read_up: &mut ReadUp) {
         let settle = self.shared.settings.join.waits.settle;
-        let is_read_up = (self.shared.is_read_up)();
-        if let Some(until) = read_up.look(self.shared.clock.now(), is_read_up, settle) {
+        let now = self.shared.clock.now();
+        let read_by_sources = (self.shared.read_by_sources)(now.boot);
+        if let Some(until) = read_up.look(now, read_by_sources, settle) {
             self.shared.read_up_to.store(until.0, Ordering::Release);
         }
         loop {

@@ -225,9 +225,6 @@ pub const KAFKA_ASK: Duration = Duration::from_secs(10);
 /// second for each partition; the commits themselves are one second apart.
 pub const KAFKA_HINT_EVERY: Duration = Duration::from_millis(200);
 
-/// A broker that has answered nothing for so long may have more messages than it has told of.
-pub const KAFKA_HEARD: Duration = Duration::from_secs(10);
-
 /// Between two looks at the members of a consumer group that is ours alone, and when it is not.
 pub const KAFKA_MEMBERS_EVERY: Duration = Duration::from_secs(30);
 pub const KAFKA_FOREIGN_MEMBERS_EVERY: Duration = Duration::from_secs(3);

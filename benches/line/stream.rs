@@ -80,6 +80,7 @@ pub fn run(scale: Scale) {
     let judge = Arc::new(Judged {
         rules: rules(dir.path()),
         bounds: JoinBounds {
+            remembers: 24 * HOUR,
             waits: Waits { settle: Duration::from_secs(120), expire: HOUR / 2 },
             alerts: 2_000_000,
             bytes: 1 << 40,

@@ -218,6 +218,7 @@ pub fn intake(config: &Config) -> Settled<intake::Settings> {
         no_match_rows_per_second: config.limits.no_match_rows.0,
         cache: config.dedupe.cache,
         join: JoinBounds {
+            remembers: config.limits.alert_age.0.max(config.join.expire.0),
             waits: Waits { settle: config.join.settle.0, expire: config.join.expire.0 },
             alerts: config.join.alerts,
             bytes: config.join.bytes.0,

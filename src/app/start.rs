@@ -17,7 +17,7 @@ use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::Clocks;
 use crate::domain::tracker::TrackerSettings;
-use crate::intake::{Asking, Intake, IsReadUp, Nudge};
+use crate::intake::{Asking, Intake, Nudge, ReadUpTo};
 use crate::io::admin::{self, Admin, Tokens};
 use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
@@ -203,8 +203,9 @@ pub(super) fn intake(
     let nudges = relays.nudges.clone();
     let nudge: Nudge = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::work));
     let kafka = parts.kafka.clone();
-    let is_read_up: IsReadUp = Arc::new(move || {
-        kafka.get().is_some_and(|sources| sources.iter().all(|source| source.read().is_read_up()))
+    let read_by_sources: ReadUpTo = Arc::new(move |now| {
+        let mut sources = kafka.get()?.iter().map(|source| source.read().read_up_to());
+        sources.try_fold(now, |until, source| Some(until.min(source?)))
     });
     let intake = Intake::new(
         settings,
@@ -212,7 +213,7 @@ pub(super) fn intake(
         parts.store.clone(),
         parts.clock.clone(),
         nudge,
-        is_read_up,
+        read_by_sources,
         parts.metrics.clone(),
     );
     let mut askers = Vec::new();

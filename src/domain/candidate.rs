@@ -249,3 +249,6 @@ pub struct Candidate<'a> {
     pub evidence: Option<Wall>,
     pub fields: Fields<'a>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -322,6 +322,9 @@ pub struct JoinBounds {
     pub alerts: u64,
     /// Bytes of all alerts of one tenant, bounded in the same way.
     pub bytes: u64,
+    /// How long after that an alert that begins counts as one of which rows were lost: they could
+    /// have named another machine.
+    pub remembers: Duration,
 }
 
 /// The id under which a delivery that is sent again is recognised.

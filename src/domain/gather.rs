@@ -41,6 +41,11 @@ pub struct Gathered {
 }
 
 impl Kept {
+    /// Nothing yet, of an alert of which rows may be lost.
+    pub fn of_lost(from: &From<'_>) -> Self {
+        Self { partial: Partial::of_lost(), ..Self::new(from) }
+    }
+
     fn new(from: &From<'_>) -> Self {
         Self {
             partial: Partial::default(),
@@ -63,6 +68,7 @@ pub fn gather(
 ) -> Gathered {
     let mut kept = kept.unwrap_or_else(|| Kept::new(from));
     let waited = kept.due.is_some();
+    let was_over = kept.partial.is_over();
     let (mut told, mut changed, mut over) = (false, false, 0_usize);
     for row in rows {
         match kept.partial.add(row) {
@@ -72,7 +78,8 @@ pub fn gather(
             Added::TooMany => over += 1,
         }
     }
-    changed |= told;
+    // That rows were not taken is kept, however they are cut into messages.
+    changed |= told || kept.partial.is_over() != was_over;
     if told {
         kept.touched = from.at;
         kept.coordinates = from.coordinates.clone();

@@ -5,15 +5,16 @@
 //! A row with no more to say than one before it changes nothing. Of two versions of one thing the
 //! newer one holds, so the order of arrival does not matter.
 
+mod assemble;
+
 mod row;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::alert::Alert;
-use super::candidate::{Candidate, Field, Fields, Incomplete};
+use super::candidate::{Field, Fields, Value};
 use super::ids::{MachineId, Sha1};
 use super::time::{Wall, written_span};
 use crate::limits::{JOIN_BYTES_PER_ALERT, JOIN_FILES_PER_ALERT};
@@ -38,7 +39,7 @@ pub struct Partial {
     files: Vec<Held>,
     /// Whether it was told that no file came, or no alert.
     empty_told: bool,
-    /// Rows were not taken: nobody knows which machines they name.
+    /// Rows were not taken, or forgotten: nobody knows which machines they name.
     #[serde(default)]
     over: bool,
 }
@@ -67,6 +68,28 @@ struct Held {
     since: Option<Wall>,
     fields: String,
     told: Told,
+}
+
+impl Held {
+    /// Whether a row of its machine gives it another name than `before` did: what a machine says of
+    /// itself goes before what a file says of it.
+    fn is_renamed(&self, machine: &Machine, before: Option<&str>) -> bool {
+        let is_on_it = match &self.machine {
+            Stated::Is(own) => machine.machine.as_ref() == Ok(own),
+            Stated::Nothing => true,
+            Stated::Unusable(_) => false,
+        };
+        let name = |told: Option<&str>| {
+            let fields = Fields::from_snapshot(told?, Wall(0))?;
+            match fields.get(Field::MachineName) {
+                Value::Text(name) => Some(name.to_string()),
+                _ => None,
+            }
+        };
+        let own = || name(Some(&self.fields));
+        let shown = |told: Option<&str>| name(told).or_else(own);
+        is_on_it && shown(machine.fields.as_deref()) != shown(before)
+    }
 }
 
 /// What became of a file's newest version.
@@ -103,6 +126,16 @@ pub struct Ended {
 }
 
 impl Partial {
+    /// Of an alert of which rows may have come before that are not known any more.
+    pub fn of_lost() -> Self {
+        Self { over: true, ..Self::default() }
+    }
+
+    /// Whether rows were not taken.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Adds a row of this alert.
     pub fn add(&mut self, row: Row) -> Added {
         let time = row.time;
@@ -143,70 +176,57 @@ impl Partial {
     }
 
     fn add_machine(&mut self, machine: Machine) -> Added {
-        if let Some(known) = self.machines.iter_mut().find(|one| one.machine == machine.machine) {
-            let (is_row, newer) = (machine.fields.is_some(), machine.time > known.time);
-            let newer = newer || (machine.time == known.time && machine.fields > known.fields);
-            match known.fields {
-                Some(_) if is_row && newer => {
-                    *known = machine;
-                    return Added::Noted;
-                }
-                None if is_row => {
-                    let at = self.machines.iter().position(|one| one.machine == machine.machine);
-                    self.machines.remove(at.expect("it was found"));
-                    self.machines.push(machine);
-                }
-                _ => return Added::Nothing,
+        let known = self.machines.iter().position(|one| one.machine == machine.machine);
+        let before = match known {
+            None if self.machines.len() >= JOIN_FILES_PER_ALERT => return Added::TooMany,
+            None => {
+                self.machines.push(machine.clone());
+                None
             }
-        } else if self.machines.len() >= JOIN_FILES_PER_ALERT {
-            return Added::TooMany;
-        } else {
-            self.machines.push(machine);
-        }
+            Some(at) => {
+                let known = &mut self.machines[at];
+                // A row says more than a mention, and a newer row more than an older one.
+                let says = |one: &Machine| one.fields.as_ref().map(|told| (one.time, told.clone()));
+                if says(&machine) <= says(known) {
+                    return Added::Nothing;
+                }
+                std::mem::replace(known, machine.clone()).fields
+            }
+        };
         if !self.has_machine_row() {
             return Added::Noted;
         }
         // Files without a machine may have one now, and files of this one have its name.
-        let row = self.machines.last().filter(|row| row.fields.is_some());
-        let name = Field::MachineName.name();
-        let named = row.filter(|row| row.fields.as_deref().is_some_and(|told| told.contains(name)));
+        let mut told = before.is_none();
         for file in &mut self.files {
-            let is_named = named.is_some_and(|row| match (&file.machine, &row.machine) {
-                (Stated::Is(machine), Ok(of)) => machine == of,
-                _ => false,
-            });
-            match file.told {
-                Told::WithoutMachine => file.told = Told::Waits,
-                Told::Judged if is_named && !file.fields.contains(name) => file.told = Told::Waits,
-                _ => {}
+            let waits = match file.told {
+                Told::WithoutMachine => before.is_none(),
+                Told::Judged => file.is_renamed(&machine, before.as_deref()),
+                Told::Waits | Told::WithoutAlert => false,
+            };
+            if waits {
+                (file.told, told) = (Told::Waits, true);
             }
         }
-        Added::Changed
+        if told { Added::Changed } else { Added::Noted }
     }
 
     fn add_file(&mut self, time: Wall, file: File) -> Added {
         let File { key, machine, sha1, since, fields } = file;
         let told = Told::Waits;
         let mut new = Held { key, time, machine, sha1, since, fields, told };
-        // The same file on the same machine, told of by another path: as old as it was.
-        let same = |known: &&Held| {
-            let nowhere = [&known.machine, &new.machine].contains(&&Stated::Nothing);
-            known.sha1 == new.sha1 && (nowhere || known.machine == new.machine)
-        };
-        let oldest = self.files.iter().filter(same).filter_map(|known| known.since).min();
         let Some(known) = self.files.iter_mut().find(|known| known.key == new.key) else {
             let held = self.files.iter().chain([&new]);
             let bytes: usize = held.map(|file| file.key.len() + file.fields.len()).sum();
             if self.files.len() >= JOIN_FILES_PER_ALERT || bytes > JOIN_BYTES_PER_ALERT {
                 return Added::TooMany;
             }
-            new.since = new.since.into_iter().chain(oldest).min();
             self.files.push(new);
             return Added::Changed;
         };
         // Published again, evidence is as old as it was: else it would count as newer than the
         // quarantine that dealt with it.
-        let since = known.since.map(|since| new.since.map_or(since, |new| new.min(since)));
+        let since = known.since.into_iter().chain(new.since).min();
         if new.fields == known.fields || (new.time, &new.fields) < (known.time, &known.fields) {
             let older = since != known.since;
             known.since = since;
@@ -222,7 +242,7 @@ impl Partial {
     /// Whether something has not been told yet.
     pub fn waits(&self) -> bool {
         let untold = |file: &Held| file.told == Told::Waits;
-        let is_told_of = self.alert.is_some() || self.has_machine_row();
+        let is_told_of = self.alert.is_some() || !self.machines.is_empty();
         self.files.iter().any(untold) || (self.files.is_empty() && is_told_of && !self.empty_told)
     }
 
@@ -300,88 +320,6 @@ impl Partial {
             format!("the row of the alert itself (AlertInfo) did not come within {span}")
         });
         Some(Ended { alert: self.assembled(id, &ends, waits), lacks })
-    }
-
-    fn assembled(&self, id: &str, files: &[usize], waits: Waits) -> Alert<'static> {
-        let head = self.alert.as_ref();
-        let created = head.and_then(|head| head.created);
-        let shared = head.and_then(|head| Fields::from_snapshot(&head.fields, Wall(0)));
-        let shared = shared.unwrap_or_default();
-        let candidates = files
-            .iter()
-            .map(|at| self.candidate(&self.files[*at], &shared, created, waits))
-            .collect();
-        Alert {
-            id: id.to_owned().into(),
-            tenant_id: None,
-            created,
-            candidates,
-            asks: Vec::new(),
-            known: None,
-        }
-    }
-
-    fn candidate(
-        &self,
-        file: &Held,
-        shared: &Fields<'static>,
-        created: Option<Wall>,
-        waits: Waits,
-    ) -> Candidate<'static> {
-        let machine = match &file.machine {
-            Stated::Is(machine) => Ok(*machine),
-            Stated::Unusable(why) => Err(why.clone()),
-            Stated::Nothing if file.told == Told::WithoutMachine && self.has_machine_row() => {
-                Err("its row names no machine, and rows of its alert still came".to_owned())
-            }
-            Stated::Nothing => self.only_machine(waits),
-        };
-        let mut fields = Fields::from_snapshot(&file.fields, Wall(0)).unwrap_or_default();
-        let row = self.machines.iter().find(|row| row.machine == machine);
-        if let (Ok(_), Some(row)) = (&machine, row)
-            && let Some(told) = row.fields.as_deref()
-            && let Some(mut told) = Fields::from_snapshot(told, Wall(0))
-        {
-            // What a machine says of itself goes before what a file says of it.
-            told.fill(fields);
-            fields = told;
-        }
-        fields.fill(shared.clone());
-        if let Ok(machine) = machine {
-            fields.set_text(Field::MachineId, machine.to_string());
-        }
-        Candidate {
-            machine: machine.map_err(Incomplete),
-            sha1: file.sha1.clone().map_err(Incomplete),
-            evidence: file.since.or(created),
-            fields,
-        }
-    }
-
-    /// The machine of a file whose row names none: the only one that the alert has, if one of its
-    /// `Machine` rows says so.
-    fn only_machine(&self, waits: Waits) -> Result<MachineId, String> {
-        let stated = self.files.iter().filter_map(|file| match &file.machine {
-            Stated::Is(machine) => Some(Ok(*machine)),
-            Stated::Unusable(why) => Some(Err(why)),
-            Stated::Nothing => None,
-        });
-        let told = self.machines.iter().map(|row| row.machine.as_ref().map(|id| *id));
-        let all: HashSet<Result<MachineId, &String>> = told.chain(stated).collect();
-        match (self.has_machine_row(), all.len()) {
-            (false, _) => {
-                let span = written_span(waits.expire);
-                Err(format!("its row names no machine, and no Machine row came within {span}"))
-            }
-            (true, _) if self.over => {
-                Err("its row names no machine, and its alert has more than can be kept".to_owned())
-            }
-            (true, 1) => all.into_iter().next().expect("one").map_err(Clone::clone),
-            (true, several) => {
-                let why = format!("its row names no machine, and its alert has {several}");
-                Err(why)
-            }
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Format, Hosts, Reader};
+use super::{Format, Reader, ToldHosts};
 use crate::domain::alert::{Alert, Ask, Unreadable};
 use crate::domain::candidate::{Candidate, Field, Incomplete, Value};
 use crate::domain::ids::{MachineId, Sha1};
@@ -18,19 +18,16 @@ pub fn completed(
     text: &str,
     answers: &BTreeMap<Ask, Told>,
 ) -> Result<(Alert<'static>, Option<Why>), Unreadable> {
-    let machines = answers.values().filter_map(|told| match told {
-        Told::Machines(machines) => Some(machines),
+    let hosts = ToldHosts::new(answers.iter().filter_map(|answer| match answer {
+        (Ask::Machine(host), Told::Machines(machines)) => Some((host.as_str(), &machines[..])),
         _ => None,
-    });
-    let machines = machines.flatten().map(|(name, id)| (name.as_str(), *id));
-    let hosts = Hosts::new("Defender", machines);
+    }));
     let mut alert = reader.decode_knowing(text, &hosts)?;
     let named = matches!(reader, Reader::BuiltIn(_));
     for candidate in alert.candidates.iter_mut().filter(|_| named) {
         // The machine of a host that a built-in format knows by its name.
         if let (Err(_), Value::Text(name)) =
             (&candidate.machine, candidate.fields.get(Field::MachineName))
-            && answers.contains_key(&Ask::Machine(name.to_string()))
             && let Ok(machine) = hosts.find(name)
         {
             candidate.machine = Ok(machine);

@@ -126,7 +126,8 @@ struct Properties<'a> {
 /// Reads the records of a message that has nothing else and none that can't be read.
 pub(super) fn records(body: &[u8]) -> Option<Vec<Streamed>> {
     let records: Vec<Record> = split::records(body)?;
-    records.into_iter().map(|record| streamed(record).ok()).collect()
+    let read = |record: Record| (!record.could_be_envelope).then(|| streamed(record).ok())?;
+    records.into_iter().map(read).collect()
 }
 
 /// Reads one record, or a row alone.
@@ -144,13 +145,17 @@ fn streamed(record: Record<'_>) -> Result<Streamed, Unreadable> {
     if let Some(passed) = passed {
         return Ok(Streamed { tenant_id, row: Err(passed) });
     }
+    if record.category == Text::Other {
+        return Err(Unreadable("the record's category is no text".to_owned()));
+    }
     let Some(MaybeObject(Some(properties))) = record.properties else {
         return Err(Unreadable("the record's properties are no object".to_owned()));
     };
     let evidence = properties.entity_type.clone().known();
-    let table = table(record.category.known().as_deref()).unwrap_or(match evidence {
-        Some(_) => ALERT_EVIDENCE,
-        None => ALERT_INFO,
+    // Evidence of whatever kind, also one that can't be read, is not the alert itself.
+    let table = table(record.category.known().as_deref()).unwrap_or(match properties.entity_type {
+        Text::Missing => ALERT_INFO,
+        _ => ALERT_EVIDENCE,
     });
     let time = read::time(&record.time).or(read::time(&properties.timestamp)).unwrap_or(Wall(0));
     if table == ALERT_INFO {
@@ -174,9 +179,8 @@ fn streamed(record: Record<'_>) -> Result<Streamed, Unreadable> {
         Entity::Other => {
             let text = additional::text(properties.additional_fields);
             let nested = additional::read(&text, entity);
-            // What can't be read of a mailbox or a link names no machine.
-            let nested = nested.map_or(Stated::Nothing, |nested| nested.machine);
-            match stated(&properties.device_id, Ok(nested)) {
+            let machine = stated(&properties.device_id, nested.map(|nested| nested.machine));
+            match named_alone(machine, &properties.device_name) {
                 Stated::Nothing => return passed(tenant_id),
                 Stated::Is(machine) => Part::Mention(Ok(machine)),
                 Stated::Unusable(why) => Part::Mention(Err(why)),
@@ -226,6 +230,7 @@ pub(super) fn decode(text: &str) -> Result<Alert<'static>, Unreadable> {
         }
     }
     let of = of.and_then(|of| Some((partial.end_all(&of.0)?, of.1)));
+    let of = of.filter(|(ended, _)| ended.lacks.is_none() || !ended.alert.candidates.is_empty());
     let Some((mut ended, tenant_id)) = of else {
         return Err(Unreadable("no row of AlertInfo or of a file or machine".to_owned()));
     };
@@ -258,6 +263,7 @@ fn file(entity: Entity, row: Properties<'_>) -> File {
     let mut fields = Fields::default();
     fields.set_text(Field::FileEntity, entity.as_str());
     let since = read::time(&row.timestamp);
+    let device_name = row.device_name.clone();
     if since.is_some() {
         set_known(&mut fields, Field::FileCreated, row.timestamp);
     }
@@ -281,7 +287,6 @@ fn file(entity: Entity, row: Properties<'_>) -> File {
     if let Some(size) = row.file_size.known().and_then(|size| size.parse().ok()) {
         fields.set(Field::FileSize, Value::Number(size));
     }
-    let named = *fields.get(Field::MachineName) != Value::Absent;
     let machine = match nested {
         Ok(Additional { machine, fields: told, .. }) => {
             for (field, text) in told {
@@ -293,13 +298,7 @@ fn file(entity: Entity, row: Properties<'_>) -> File {
         }
         Err(why) => stated(&row.device_id, Err(why)),
     };
-    // A machine by its name alone could be another one than the only one that has an id.
-    let machine = match machine {
-        Stated::Nothing if named => {
-            Stated::Unusable("DeviceName is there, and no machine id".to_owned())
-        }
-        machine => machine,
-    };
+    let machine = named_alone(machine, &device_name);
     if let Stated::Is(machine) = &machine {
         fields.set_text(Field::MachineId, machine.to_string());
     }
@@ -326,7 +325,22 @@ fn stated(column: &Text<'_>, nested: Result<Stated, String>) -> Stated {
     }
 }
 
+/// A machine that is known by its name alone could be another one than the only one that has an
+/// id. A name of the wrong type is one that can't be read.
+fn named_alone(machine: Stated, name: &Text<'_>) -> Stated {
+    let is_there = *name == Text::Other || name.clone().known().is_some();
+    match machine {
+        Stated::Nothing if is_there => {
+            Stated::Unusable("DeviceName is there, and no machine id".to_owned())
+        }
+        machine => machine,
+    }
+}
+
 fn hash(column: &Text<'_>, nested: &Text<'_>) -> Result<Sha1, String> {
+    if *column == Text::Other || *nested == Text::Other {
+        return Err("sha1 is no text".to_owned());
+    }
     match (column.clone().known(), nested.clone().known()) {
         (None, Some(_)) => read::sha1(nested).map_err(|why| why.0),
         (Some(_), Some(nested)) => {
@@ -358,7 +372,8 @@ fn key(
         _ => String::new(),
     };
     let (path, name) = (text(Field::FilePath), text(Field::FileName));
-    [entity.as_str(), &machine, &sha1, &path, &name].join("|")
+    serde_json::to_string(&[entity.as_str(), &machine, &sha1, &path, &name])
+        .expect("they are texts")
 }
 
 fn snapshot(fields: &Fields<'_>) -> String {

@@ -25,7 +25,7 @@ mod path;
 
 mod told;
 
-pub use hosts::{Hosts, label_of};
+pub use hosts::{Hosts, ToldHosts, label_of};
 pub use mapping::{HashName, Kind, Mapping, Part, Read, Time, Values, Words, kind};
 pub use path::{NoPath, Path, Start};
 pub use told::{Explained, Told};
@@ -49,7 +49,7 @@ pub struct Mapped {
     /// Whether Defender is asked which machine a host is that `hosts` does not have.
     pub asks_defender: bool,
     /// What Defender has told, where it was asked.
-    pub told: Option<Hosts>,
+    pub told: Option<ToldHosts>,
 }
 
 /// Where pairs of file and machine stand.
@@ -105,7 +105,11 @@ impl Mapped {
     }
 
     /// As [`decode`](Self::decode), where Defender has told which machines some hosts are.
-    pub fn decode_knowing(&self, alert: &str, told: &Hosts) -> Result<Alert<'static>, Unreadable> {
+    pub fn decode_knowing(
+        &self,
+        alert: &str,
+        told: &ToldHosts,
+    ) -> Result<Alert<'static>, Unreadable> {
         let mut knowing = self.clone();
         knowing.told = self.asks_defender.then(|| told.clone());
         knowing.decode(alert)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Cut, Format, Hosts, Mapped, Refused, envelope, split};
+use super::{Cut, Format, Mapped, Refused, ToldHosts, envelope, split};
 use crate::domain::alert::{Alert, Unreadable};
 use crate::domain::candidate::Field;
 
@@ -73,10 +73,14 @@ impl Reader {
     }
 
     /// As [`decode`](Self::decode), where Defender has told which machines some hosts are.
-    pub fn decode_knowing(&self, alert: &str, hosts: &Hosts) -> Result<Alert<'static>, Unreadable> {
+    pub fn decode_knowing(
+        &self,
+        alert: &str,
+        told: &ToldHosts,
+    ) -> Result<Alert<'static>, Unreadable> {
         match self {
             Reader::BuiltIn(format) => format.decode(alert).map(Alert::into_owned),
-            Reader::Mapped(mapped) => mapped.decode_knowing(alert, hosts),
+            Reader::Mapped(mapped) => mapped.decode_knowing(alert, told),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -62,6 +62,10 @@ struct Site {
     clock: Arc<Turned>,
     store: Arc<SqliteStore>,
     metrics: Arc<Metrics>,
+    /// Whether its sources have nothing that lies unread.
+    is_read_up: Arc<AtomicBool>,
+    /// How often that was asked.
+    asked: Arc<AtomicUsize>,
     deliveries: mpsc::Sender<Delivery>,
     intake: tokio::task::JoinHandle<()>,
     offset: i64,
@@ -94,24 +98,31 @@ impl Site {
             no_match_rows_per_second: 1000,
             cache: 20_000,
             join: JoinBounds {
+                remembers: 24 * hour,
                 waits: Waits { settle: Duration::from_secs(120), expire: hour / 2 },
                 alerts: 1_000_000,
                 bytes: 4 << 30,
             },
         };
         let metrics = Arc::new(Metrics::new());
+        let is_read_up = Arc::new(AtomicBool::new(true));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (read, by) = (is_read_up.clone(), asked.clone());
         let intake = Intake::new(
             settings,
             Arc::new(ArcSwap::from_pointee(in_force)),
             store.clone(),
             clock.clone(),
             Arc::new(|| {}),
-            Arc::new(|| true),
+            Arc::new(move |now| {
+                by.fetch_add(1, Ordering::AcqRel);
+                read.load(Ordering::Acquire).then_some(now)
+            }),
             metrics.clone(),
         );
         let (deliveries, received) = mpsc::channel(1024);
         let intake = tokio::spawn(intake.run(received));
-        Self { dir, clock, store, metrics, deliveries, intake, offset }
+        Self { dir, clock, store, metrics, is_read_up, asked, deliveries, intake, offset }
     }
 
     /// Sends messages and waits until they are taken.
@@ -243,6 +254,34 @@ async fn calls_of_a_stream_equal_the_truth_over_fifty_seeds() {
     println!(
         "50 seeds of {incidents} incidents: {rows} records, {calls} calls as the truth has them"
     );
+}
+
+/// What lies unread could be what is missing: a stop or a backlog ends nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_ends_while_messages_lie_unread() {
+    let (traffic, now) = made_up(7, 20);
+    let mut site = Site::start(tempfile::tempdir().unwrap(), now, 0);
+    site.is_read_up.store(false, Ordering::Release);
+    // A file alone: its alert never comes.
+    let row = |one: &&String| one.contains("\"EntityType\":\"File\"");
+    site.take(&[traffic.messages.iter().find(row).unwrap().clone()]).await;
+    let waiting = async |site: &Site| {
+        let summary = site.store.summary().await.unwrap();
+        summary.received.iter().map(|(source, _)| summary.waiting(source)).sum::<u64>()
+    };
+    let waits = waiting(&site).await;
+    assert!(waits > 0);
+    site.clock.0.fetch_add(2 * 3600 * 1_000_000, Ordering::AcqRel);
+    // When it asks again, it is through with what it was told before.
+    let (asked, began) = (site.asked.load(Ordering::Acquire), Instant::now());
+    while site.asked.load(Ordering::Acquire) < asked + 3 {
+        assert!(began.elapsed() < LONGEST, "nobody asks whether something lies unread");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(waiting(&site).await, waits);
+    site.is_read_up.store(true, Ordering::Release);
+    site.mature().await;
+    site.stop().await;
 }
 
 /// What a broker's topic leads to in the real program, which is killed twice on the way.

@@ -108,3 +108,98 @@ fn an_incident_has_the_pairs_of_its_providers_alerts_and_the_machines_of_its_hos
     assert!(why.unwrap().contains("da1"));
     assert!(whole.candidates.iter().any(|one| one.machine == Ok(machine)), "{whole:?}");
 }
+
+fn entity(id: &str, kind: &str, properties: serde_json::Value) -> serde_json::Value {
+    json!({"id": id, "kind": kind, "properties": properties})
+}
+
+fn incident_with(entities: &[serde_json::Value]) -> String {
+    let properties = json!({"title": "Malware", "severity": "High", "incidentNumber": 7,
+        "alerts": [], "relatedEntities": entities});
+    let object = json!({"name": "i-1", "properties": properties});
+    json!({"objectSchemaType": "Incident", "object": object}).to_string()
+}
+
+/// A file on each host.
+fn incident_of(hosts: &[(&str, Option<&str>)]) -> String {
+    let mut all = Vec::new();
+    for (at, (name, domain)) in hosts.iter().enumerate() {
+        let [host, file, hash] = ["h", "f", "x"].map(|kind| format!("/{kind}{at}"));
+        let sha1 = format!("{:02x}", at + 1).repeat(20);
+        all.push(entity(&host, "Host", json!({"hostName": name, "dnsDomain": domain})));
+        let told = json!({"fileName": "bad.exe", "hostEntityId": host,
+            "fileHashEntityIds": [hash]});
+        all.push(entity(&file, "File", told));
+        all.push(entity(&hash, "FileHash", json!({"algorithm": "SHA1", "hashValue": sha1})));
+    }
+    incident_with(&all)
+}
+
+#[test]
+fn an_answer_for_one_host_is_no_answer_for_another() {
+    let formats = Formats::default();
+    let reader = formats.find("sentinel-incident").unwrap();
+    let incident = incident_of(&[("pc1", None), ("pc1", Some("a.example"))]);
+    let machine = MachineId::parse(MACHINE).unwrap();
+    let answers = BTreeMap::from([
+        (Ask::Machine("pc1".to_owned()), Told::Nothing("Defender did not tell: 500".to_owned())),
+        (
+            Ask::Machine("pc1.a.example".to_owned()),
+            Told::Machines(vec![("pc1.a.example".to_owned(), machine)]),
+        ),
+    ]);
+    let (alert, _) = completed(reader, &incident, &answers).unwrap();
+    let with: Vec<_> = alert
+        .candidates
+        .iter()
+        .map(|one| (format!("{:?}", one.fields.get(Field::FileName)), one.machine.is_ok()))
+        .collect();
+    assert_eq!(alert.candidates.iter().filter(|one| one.machine.is_ok()).count(), 1, "{with:?}");
+}
+
+/// A file on one host that is the image of a process on another.
+fn incident_of_two_hosts(first: serde_json::Value, second: serde_json::Value) -> String {
+    let file = json!({"fileName": "bad.exe", "hostEntityId": "/h1", "fileHashEntityIds": ["/x"]});
+    let process = json!({"processId": "1", "imageFileEntityId": "/f", "hostEntityId": "/h2"});
+    incident_with(&[
+        entity("/h1", "Host", first),
+        entity("/h2", "Host", second),
+        entity("/f", "File", file),
+        entity("/p", "Process", process),
+        entity("/x", "FileHash", json!({"algorithm": "SHA1", "hashValue": SHA1})),
+    ])
+}
+
+#[test]
+fn a_file_on_two_hosts_by_name() {
+    let formats = Formats::default();
+    let reader = formats.find("sentinel-incident").unwrap();
+    let incident = incident_of_two_hosts(
+        json!({"hostName": "pc1", "dnsDomain": "a.example"}),
+        json!({"hostName": "pc2", "dnsDomain": "a.example"}),
+    );
+    let asks = reader.decode(&incident).unwrap().asks;
+    let answers = asks
+        .iter()
+        .map(|ask| {
+            let Ask::Machine(name) = ask else { panic!() };
+            let id = if name.starts_with("pc1") { [1; 20] } else { [2; 20] };
+            (ask.clone(), Told::Machines(vec![(name.clone(), MachineId::from_bytes(id))]))
+        })
+        .collect();
+    let (alert, _) = completed(reader, &incident, &answers).unwrap();
+    assert!(alert.candidates.iter().all(|one| one.machine.is_err()), "{:?}", alert.candidates);
+}
+
+#[test]
+fn a_file_on_two_hosts_one_of_which_has_no_id() {
+    let formats = Formats::default();
+    let reader = formats.find("sentinel-incident").unwrap();
+    let incident = incident_of_two_hosts(
+        json!({"hostName": "pc1", "dnsDomain": "a.example",
+            "additionalData": {"MdatpDeviceId": MACHINE}}),
+        json!({"hostName": "pc2", "dnsDomain": "a.example"}),
+    );
+    let alert = reader.decode(&incident).unwrap();
+    assert!(alert.candidates.iter().all(|one| one.machine.is_err()), "{:?}", alert.candidates);
+}

@@ -92,9 +92,30 @@ struct Host<'a> {
     host_name: Text<'a>,
     #[serde(borrow, default)]
     dns_domain: Text<'a>,
+    #[serde(borrow, default, rename = "FQDN")]
+    fqdn: Text<'a>,
+    #[serde(borrow, default)]
+    net_bios_name: Text<'a>,
+    #[serde(borrow, default)]
+    aad_device_id: Text<'a>,
+    #[serde(borrow, default, rename = "AzureID")]
+    azure_id: Text<'a>,
 }
 
 impl<'a> Host<'a> {
+    /// Whether it is known by something else than its id.
+    fn is_named(&self) -> bool {
+        let names = [
+            &self.host_name,
+            &self.dns_domain,
+            &self.fqdn,
+            &self.net_bios_name,
+            &self.aad_device_id,
+            &self.azure_id,
+        ];
+        names.into_iter().any(|name| *name == Text::Other || name.clone().known().is_some())
+    }
+
     /// Its full name, by which lists know machines; a first label alone is none.
     fn full_name(&self) -> Text<'a> {
         let name = self.host_name.clone().known();
@@ -149,6 +170,22 @@ impl Body<'_> {
     }
 }
 
+/// Whether only one object has the `$id` that a host refers to, as far as that shows in the text:
+/// which of two is meant, nobody knows.
+fn has_one(text: &str, host: &Option<MaybeObject<Host<'_>>>) -> bool {
+    let Some(id) = object(host).and_then(|host| host.reference.clone().known()) else {
+        return false;
+    };
+    let value = |after: &str| {
+        let value = after.trim_start().strip_prefix(':').map_or("", str::trim_start);
+        value
+            .strip_prefix('"')
+            .is_some_and(|value| value.strip_prefix(&*id).is_some_and(|rest| rest.starts_with('"')))
+    };
+    // A key with an escape would not show.
+    !text.contains("\\u") && text.split("$id\"").skip(1).filter(|after| value(after)).count() == 1
+}
+
 fn object<T>(place: &Option<MaybeObject<T>>) -> Option<&T> {
     place.as_ref().and_then(|place| place.0.as_ref())
 }
@@ -173,7 +210,7 @@ pub(super) fn read<'a>(
         return Ok(told(Body::default(), entity));
     }
     let body: Body = parse(text)?;
-    if body.is_its_images_host() {
+    if entity == Entity::Process && body.is_its_images_host() && has_one(text, &body.host) {
         return Ok(told(Body { host: None, ..body }, entity));
     }
     if !body.refers() {
@@ -194,7 +231,7 @@ fn unreadable(why: impl fmt::Display) -> String {
 
 fn told(body: Body<'_>, entity: Entity) -> Additional<'_> {
     if entity == Entity::Machine {
-        let machine = stated("MachineId", &body.machine_id, None);
+        let machine = stated("MachineId", &body.machine_id, false);
         return Additional { machine, sha1: Text::Missing, fields: Vec::new() };
     }
     // What a process says of itself goes before what its image says.
@@ -262,23 +299,21 @@ fn host_machine(key: &str, host: Option<&Host<'_>>) -> Stated {
     if host.reference != Text::Missing && host.machine_id == Text::Missing {
         return Stated::Unusable(format!("{key} refers to what is not there"));
     }
-    stated(&format!("{key}.MachineId"), &host.machine_id, host.host_name.clone().known())
+    stated(&format!("{key}.MachineId"), &host.machine_id, host.is_named())
 }
 
-fn stated(key: &str, id: &Text<'_>, name: Option<Cow<'_, str>>) -> Stated {
+fn stated(key: &str, id: &Text<'_>, is_named: bool) -> Stated {
     if *id == Text::Other {
         return Stated::Unusable(format!("{key} is no text"));
     }
-    match (id.clone().known(), name) {
+    match (id.clone().known(), is_named) {
         (Some(_), _) => match read::machine(key, id) {
             Ok(machine) => Stated::Is(machine),
             Err(why) => Stated::Unusable(why.0),
         },
         // Known by its name, it may be another machine than the only one that has an id.
-        (None, Some(_)) => {
-            Stated::Unusable(format!("{key} is missing, though its host has a name"))
-        }
-        (None, None) => Stated::Nothing,
+        (None, true) => Stated::Unusable(format!("{key} is missing, though its host has a name")),
+        (None, false) => Stated::Nothing,
     }
 }
 
@@ -286,6 +321,9 @@ fn sha1_of<'a>(hashes: Vec<FileHash<'a>>) -> Text<'a> {
     let named = |hash: &FileHash<'_>| {
         hash.algorithm.clone().known().is_some_and(|name| name.eq_ignore_ascii_case("SHA1"))
     };
+    if hashes.iter().any(|hash| hash.reference != Text::Missing) {
+        return Text::Other;
+    }
     let mut found = hashes.into_iter().filter(named).map(|hash| hash.value);
     match (found.next(), found.next()) {
         (Some(one), None) => one,

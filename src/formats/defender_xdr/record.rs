@@ -15,6 +15,8 @@ pub(super) struct Record<'a> {
     pub tenant_id: Text<'a>,
     pub category: Text<'a>,
     pub properties: Option<MaybeObject<Properties<'a>>>,
+    /// It has a key that rows do not have, and envelopes do.
+    pub could_be_envelope: bool,
 }
 
 impl Record<'_> {
@@ -32,6 +34,8 @@ enum Key {
     TenantId,
     Category,
     Properties,
+    #[serde(alias = "value", alias = "specversion", alias = "dataVersion")]
+    Records,
     #[serde(other)]
     Other,
 }
@@ -62,6 +66,10 @@ impl<'de> Visitor<'de> for RecordVisitor {
                     } else {
                         map.next_value()?
                     });
+                }
+                Key::Records => {
+                    record.could_be_envelope = true;
+                    map.next_value::<IgnoredAny>()?;
                 }
                 Key::Other => {
                     map.next_value::<IgnoredAny>()?;

@@ -18,8 +18,11 @@ pub(super) fn resolved(text: &str) -> Result<serde_json::Value, String> {
         }
     }
     for path in ["/FileHashes", "/ImageFile/FileHashes"] {
-        let hashes = value.pointer_mut(path).and_then(|hashes| hashes.as_array_mut());
-        let Some(hashes) = hashes else { continue };
+        let hashes = match value.pointer_mut(path) {
+            Some(serde_json::Value::Array(hashes)) => &mut hashes[..],
+            Some(one) => std::slice::from_mut(one),
+            None => continue,
+        };
         // No file has more; each takes a copy of what it refers to.
         if hashes.len() > REFERENCES {
             return Err("AdditionalFields have more hashes than a file can have".to_owned());
@@ -48,18 +51,20 @@ fn index<'v>(
     }
 }
 
-/// Puts there what is meant, as far as it is read: texts, and for an image its host and hashes.
+/// Puts there what is meant, as far as it is read: scalars, and for an image its host and hashes.
 fn follow(
     place: &mut serde_json::Value,
     known: &HashMap<&str, Option<&serde_json::Value>>,
 ) -> Result<(), String> {
     let Some(id) = place.get("$ref").and_then(|id| id.as_str()) else { return Ok(()) };
     let Some(Some(serde_json::Value::Object(meant))) = known.get(id) else { return Ok(()) };
-    let read = meant.iter().filter(|(key, value)| {
-        matches!(key.as_str(), "Host" | "FileHashes") || value.as_str().is_some()
-    });
-    let read: serde_json::Map<_, _> =
-        read.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let read = |(key, value): (&String, &serde_json::Value)| {
+        let is_read = matches!(key.as_str(), "Host" | "FileHashes");
+        // What is no text where one is read says so; what stands in it, nobody reads.
+        let is_nested = !is_read && (value.is_object() || value.is_array());
+        (key.clone(), if is_nested { true.into() } else { value.clone() })
+    };
+    let read: serde_json::Map<_, _> = meant.iter().map(read).collect();
     let read = serde_json::Value::Object(read);
     if read.to_string().len() > REFERRED_BYTES {
         return Err("AdditionalFields refer to more than a machine or file can be".to_owned());

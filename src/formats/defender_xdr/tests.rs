@@ -433,3 +433,170 @@ fn a_host_that_is_no_object_does_not_say_nothing() {
     let file = file_of(&evidence("File", json!({}), Some(json!({"Host": null}))));
     assert_eq!(file.machine, Stated::Nothing);
 }
+
+fn part_of(record: &str) -> Result<Part, PassedOver> {
+    row(record).unwrap().row.map(|row| row.part)
+}
+
+#[test]
+fn file_row_whose_host_is_defined_in_an_image() {
+    let additional =
+        json!({"ImageFile": {"$id": "2", "Host": host("3", WS2)}, "Host": {"$ref": "3"}});
+    let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
+    assert_eq!(file.machine, machine(WS2));
+}
+
+#[test]
+fn other_row_whose_host_is_defined_in_an_image() {
+    let additional =
+        json!({"ImageFile": {"$id": "2", "Host": host("3", WS2)}, "Host": {"$ref": "3"}});
+    let part = part_of(&evidence("ScheduledTask", json!({}), Some(additional)));
+    assert_eq!(part, Ok(Part::Mention(Ok(MachineId::parse(WS2).unwrap()))));
+}
+
+#[test]
+fn two_equal_ids_on_the_quick_way() {
+    let mut additional = process_fields();
+    additional["ParentProcess"]["ImageFile"]["Host"]["$id"] = json!("3");
+    let file = file_of(&evidence("Process", json!({}), Some(additional)));
+    assert_eq!(unusable(&file), "Host refers to what is not there");
+}
+
+#[test]
+fn other_row_with_a_device_name_only() {
+    let part = part_of(&evidence("User", json!({"DeviceName": "ws2.contoso.example"}), None));
+    assert!(matches!(part, Ok(Part::Mention(Err(_)))), "{part:?}");
+}
+
+#[test]
+fn evidence_alone_without_an_entity_type() {
+    for entity in [json!(null), json!(""), json!(["File"]), json!({"x": 1})] {
+        let alone =
+            json!({"AlertId": "a", "Timestamp": "2026-01-13T09:28:36Z", "EntityType": entity,
+            "EvidenceRole": "Related", "DeviceId": WS2, "SHA1": EVIL, "FileName": "x.exe",
+            "Severity": "High", "Title": "t"})
+            .to_string();
+        let read = row(&alone);
+        assert!(
+            !matches!(&read, Ok(Streamed { row: Ok(Row { part: Part::Alert { .. }, .. }), .. })),
+            "{read:?}"
+        );
+    }
+}
+
+#[test]
+fn a_sha1_column_of_the_wrong_type() {
+    for column in [json!({"x": PARENT}), json!([PARENT]), json!(true)] {
+        let file = file_of(&evidence("File", json!({"SHA1": column}), Some(file_fields())));
+        assert!(file.sha1.is_err(), "{column} {:?}", file.sha1);
+    }
+}
+
+#[test]
+fn a_nested_hash_of_the_wrong_type() {
+    let mut additional = file_fields();
+    additional["FileHashes"][1]["Value"] = json!([PARENT]);
+    let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
+    assert!(file.sha1.is_err(), "{:?}", file.sha1);
+}
+
+#[test]
+fn a_device_name_of_the_wrong_type() {
+    for name in [json!({"x": "ws2"}), json!(["ws2"]), json!("w".repeat(5000))] {
+        let file = file_of(&evidence("File", json!({"SHA1": EVIL, "DeviceName": name}), None));
+        assert_ne!(file.machine, Stated::Nothing);
+    }
+}
+
+#[test]
+fn a_host_name_of_the_wrong_type() {
+    let additional = json!({"Host": {"HostName": ["ws2"]}});
+    let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
+    assert_ne!(file.machine, Stated::Nothing);
+}
+
+#[test]
+fn a_host_named_otherwise() {
+    let mut seen = Vec::new();
+    for host in [
+        json!({"FQDN": "ws2.contoso.example"}),
+        json!({"NetBiosName": "ws2"}),
+        json!({"AadDeviceId": "6a9f3b52-1111-2222-3333-444455556666"}),
+        json!({"AzureID": "/subscriptions/x"}),
+        json!({"DnsDomain": "fabrikam.example", "Type": "host", "$id": "2"}),
+    ] {
+        let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(json!({"Host": host}))));
+        if file.machine == Stated::Nothing {
+            seen.push(host.to_string());
+        }
+    }
+    assert!(seen.is_empty(), "{seen:#?}");
+}
+
+#[test]
+fn two_places_with_one_key() {
+    let one = file_of(&evidence(
+        "File",
+        json!({"SHA1": EVIL, "DeviceId": WS1, "FolderPath": "/tmp/a|b", "FileName": "c"}),
+        None,
+    ));
+    let two = file_of(&evidence(
+        "File",
+        json!({"SHA1": EVIL, "DeviceId": WS1, "FolderPath": "/tmp/a", "FileName": "b|c"}),
+        None,
+    ));
+    assert_ne!(one.key, two.key);
+}
+
+#[test]
+fn a_category_of_the_wrong_type() {
+    for category in
+        [json!(["AdvancedHunting-DeviceEvents"]), json!({"a": 1}), json!(true), json!(1.5)]
+    {
+        let mut whole: Json =
+            serde_json::from_str(&evidence("File", json!({"SHA1": EVIL, "DeviceId": WS1}), None))
+                .unwrap();
+        whole["category"] = category;
+        let read = row(&whole.to_string());
+        assert!(!matches!(&read, Ok(Streamed { row: Ok(_), .. })), "{read:?}");
+    }
+}
+
+#[test]
+fn other_row_whose_fields_do_not_read() {
+    let truncated = format!("{{\"Key\":\"x\",\"Host\":{{\"MachineId\":\"{WS2}\",\"HostNa");
+    let part = part_of(&evidence("RegistryKey", json!({"AdditionalFields": truncated}), None));
+    assert!(matches!(part, Ok(Part::Mention(Err(_)))), "{part:?}");
+}
+
+#[test]
+fn a_machine_id_of_the_wrong_type_behind_a_reference() {
+    for id in [json!(7), json!({"x": 1}), json!([WS2])] {
+        let direct = json!({"Host": {"MachineId": id}});
+        let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(direct)));
+        assert!(matches!(file.machine, Stated::Unusable(_)), "direct {:?}", file.machine);
+        let additional = json!({"Host": {"$ref": "9"}, "Other": {"$id": "9", "MachineId": id}});
+        let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
+        assert!(
+            matches!(file.machine, Stated::Unusable(_)),
+            "behind a reference {:?}",
+            file.machine
+        );
+    }
+}
+
+#[test]
+fn a_reference_in_one_hash_only() {
+    // FileHashes as one object that refers.
+    let other = json!({"$id": "9", "Algorithm": "SHA1", "Value": PARENT});
+    let additional = json!({"Host": host("2", WS1), "FileHashes": {"$ref": "9"}, "Other": other});
+    let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
+    assert!(file.sha1.is_err(), "{:?}", file.sha1);
+}
+
+#[test]
+fn a_hash_that_refers_to_what_is_not_there() {
+    let additional = json!({"Host": host("2", WS1), "FileHashes": [{"$ref": "99"}]});
+    let file = file_of(&evidence("File", json!({"SHA1": EVIL}), Some(additional)));
+    assert!(file.sha1.is_err(), "{:?}", file.sha1);
+}

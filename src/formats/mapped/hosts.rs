@@ -53,6 +53,34 @@ impl Hosts {
     }
 }
 
+/// What Defender told of hosts, by the name that each was asked for with. What it told of one says
+/// nothing of another that begins alike.
+#[derive(Clone, Debug, Default)]
+pub struct ToldHosts(BTreeMap<String, Hosts>);
+
+impl ToldHosts {
+    /// Of each host that there is an answer for, the machines that it may be.
+    pub fn new<'h>(
+        answers: impl IntoIterator<Item = (&'h str, &'h [(String, MachineId)])>,
+    ) -> Self {
+        let hosts = |machines: &'h [(String, MachineId)]| {
+            Hosts::new("Defender", machines.iter().map(|(name, id)| (name.as_str(), *id)))
+        };
+        let answers = answers.into_iter();
+        Self(answers.map(|(host, machines)| (plain(host), hosts(machines))).collect())
+    }
+
+    /// See [`Hosts::find`].
+    pub fn find(&self, host: &str) -> Result<MachineId, String> {
+        let name = plain(host);
+        let Some(hosts) = self.0.get(&name) else {
+            let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+            return Err(format!("is the host {shown:?}, of which Defender told nothing"));
+        };
+        hosts.find(host)
+    }
+}
+
 /// The first label of a host's name, by which Defender is asked for it. An address has none, and
 /// neither has a name that no machine can have.
 pub fn label_of(host: &str) -> Option<String> {

@@ -409,7 +409,11 @@ fn a_host_that_no_list_has_is_asked_for_and_then_known() {
     assert_eq!(read.asks, [Ask::Machine("pc2.example".to_owned())]);
     let machines: Vec<_> = read.candidates.iter().map(|one| one.machine.clone().ok()).collect();
     assert_eq!(machines, [Some(id(1)), None, None, None, Some(id(4))]);
-    let told = Hosts::new("Defender", [("PC2.example", id(2)), ("pc1.example", id(9))]);
+    let answers = [
+        ("pc2.example", [("PC2.example".to_owned(), id(2))]),
+        ("pc1.example", [("pc1.example".to_owned(), id(9))]),
+    ];
+    let told = ToldHosts::new(answers.iter().map(|(host, machines)| (*host, &machines[..])));
     let read = mapped.decode_knowing(&alert, &told).unwrap();
     let machines: Vec<_> = read.candidates.iter().map(|one| one.machine.clone().ok()).collect();
     assert_eq!(
@@ -419,7 +423,61 @@ fn a_host_that_no_list_has_is_asked_for_and_then_known() {
     );
     assert!(read.asks.is_empty());
     let why = read.candidates[2].machine.clone().unwrap_err();
-    assert_eq!(why.0, "machine.id is the host \"10.0.0.1\", which Defender does not have");
+    assert_eq!(why.0, "machine.id is the host \"10.0.0.1\", of which Defender told nothing");
     mapped.asks_defender = false;
     assert!(mapped.decode(&alert).unwrap().asks.is_empty());
+}
+
+fn pairs_knowing(answers: Vec<(&str, crate::domain::lookup::Told)>) -> Vec<(String, String)> {
+    use crate::domain::alert::Ask;
+    let mut format = flat();
+    format.asks_defender = true;
+    let alert = json!({"id": "a", "at": "2026-01-13T09:28:36Z", "files": [
+        {"machine": "pc1", "sha1": S1}, {"machine": "pc1.a.example", "sha1": S2}]})
+    .to_string();
+    let asks = format.decode(&alert).unwrap().asks;
+    assert_eq!(asks, [Ask::Machine("pc1".into()), Ask::Machine("pc1.a.example".into())]);
+    let reader = crate::formats::Reader::Mapped(std::sync::Arc::new(format));
+    let answers =
+        answers.into_iter().map(|(host, told)| (Ask::Machine(host.into()), told)).collect();
+    pairs(&crate::formats::completed(&reader, &alert, &answers).unwrap().0)
+}
+
+#[test]
+fn a_host_that_was_not_told_gets_no_other_hosts_answer() {
+    use crate::domain::lookup::Told;
+    let m1 = MachineId::parse(M1).unwrap();
+    let pairs = pairs_knowing(vec![
+        ("pc1", Told::Nothing("Defender could not be asked in time".into())),
+        ("pc1.a.example", Told::Machines(vec![("pc1.a.example".into(), m1)])),
+    ]);
+    assert_ne!(pairs[0].0, M1, "{pairs:?}");
+}
+
+#[test]
+fn a_host_whose_own_machine_is_inactive_gets_no_other_hosts_answer() {
+    use crate::domain::lookup::Told;
+    let m1 = MachineId::parse(M1).unwrap();
+    let pairs = pairs_knowing(vec![
+        // By intake::asker::machines: the list has an inactive "pc1", so no other may be meant.
+        ("pc1", Told::Machines(vec![])),
+        ("pc1.a.example", Told::Machines(vec![("pc1.a.example".into(), m1)])),
+    ]);
+    assert_ne!(pairs[0].0, M1, "{pairs:?}");
+}
+
+#[test]
+fn a_name_beside_a_machine_that_does_not_read_is_not_asked_for() {
+    use crate::domain::alert::Ask;
+    use crate::domain::lookup::Told;
+    let mut format = flat();
+    format.asks_defender = true;
+    format.alert.push((Field::MachineName, path("$.name")));
+    let alert = json!({"id": "a", "at": "2026-01-13T09:28:36Z", "name": "pc1.a.example",
+        "files": [{"machine": {"no": "text"}, "sha1": S1}]});
+    let machines = vec![("pc1.a.example".to_owned(), MachineId::parse(M1).unwrap())];
+    let answers = [(Ask::Machine("pc1.a.example".into()), Told::Machines(machines))];
+    let reader = crate::formats::Reader::Mapped(std::sync::Arc::new(format));
+    let read = crate::formats::completed(&reader, &alert.to_string(), &answers.into()).unwrap();
+    assert!(read.0.candidates[0].machine.is_err(), "{:?}", read.0.candidates);
 }

@@ -2,7 +2,7 @@
 //! `MdatpDeviceId` of the file's own `additionalData`, by its link to a host, or by the same two of
 //! a process whose image it is. What names two machines says nothing.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::links::{At, Kind, Links};
 use crate::domain::candidate::{Field, Fields, Incomplete};
@@ -93,7 +93,10 @@ impl<'r, 'a> File<'r, 'a> {
         if self.of_parent {
             return lost(format!("{file} is only the image of a parent process"));
         }
-        let (mut machines, mut silent) = (BTreeSet::new(), None);
+        // Hosts by name: those that have an id, and those that have none.
+        let (mut machines, mut named, mut unnamed) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        let mut is_lost = false;
         for at in std::iter::once(self.at).chain(self.processes.iter().copied()) {
             let hosts: Vec<_> = links.hosts(at).collect();
             for id in at.thing.machines().chain(
@@ -104,11 +107,23 @@ impl<'r, 'a> File<'r, 'a> {
                     Err(why) => return Met { machine: Err(why), host: None },
                 }
             }
-            silent = silent.or(hosts.into_iter().next());
+            for host in hosts {
+                let Some(host) = host else {
+                    is_lost = true;
+                    continue;
+                };
+                let name = host.thing.host_name().unwrap_or_default().to_lowercase();
+                match host.thing.machines().next() {
+                    Some(_) => _ = named.insert(name),
+                    None => _ = unnamed.insert(name, host),
+                }
+            }
         }
-        match (machines.len(), machines.first(), silent) {
+        // Named once with its id and once without.
+        unnamed.retain(|name, _| !named.contains(name));
+        match (machines.len() + unnamed.len(), machines.first(), unnamed.values().next()) {
             (1, Some(machine), _) => Met { machine: Ok(*machine), host: None },
-            (0, _, Some(Some(host))) => {
+            (1, _, Some(host)) => {
                 let name = host.thing.host_name().map(|name| short(&name));
                 let why = format!(
                     "{file} was met on {}, which has no MdatpDeviceId",
@@ -116,7 +131,7 @@ impl<'r, 'a> File<'r, 'a> {
                 );
                 Met { machine: Err(Incomplete(why)), host: host.thing.full_name() }
             }
-            (0, _, Some(None)) => lost(format!("the host of {file} is not among the entities")),
+            (0, ..) if is_lost => lost(format!("the host of {file} is not among the entities")),
             (0, ..) => lost(format!("the incident does not say on which host {file} was met")),
             (several, ..) => lost(format!("the incident names {several} hosts for {file}")),
         }

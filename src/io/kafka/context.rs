@@ -211,11 +211,13 @@ impl ClientContext for Context {
             tracing::debug!(source = %self.source, "librdkafka's statistics could not be read");
             return;
         };
+        let now = self.clock.now().boot;
         let mut assignment = self.assignment();
         for (topic, of_topic) in &statistics.topics {
             for partition in of_topic.partitions.values() {
                 if let Some(lane) = assignment.lane(topic, partition.partition) {
-                    lane.heard = statistics.hears(partition.broker);
+                    let ago = statistics.heard(partition.broker);
+                    lane.heard = ago.map(|ago| Boot(now.0 - ago));
                     lane.end = Some(partition.ls_offset.max(partition.hi_offset))
                         .filter(|end| *end >= 0)
                         .or(lane.end);
@@ -235,12 +237,13 @@ struct Statistics<'a> {
 }
 
 impl Statistics<'_> {
-    /// A broker from which messages are fetched answers each `fetch.wait.max.ms` at the latest.
-    fn hears(&self, broker: i32) -> bool {
-        let longest = i64::try_from(limits::KAFKA_HEARD.as_micros()).unwrap_or(i64::MAX);
-        self.brokers.values().any(|one| {
-            one.nodeid == broker && one.state == "UP" && (0..=longest).contains(&one.rxidle)
-        })
+    /// How many microseconds ago a broker was heard. One from which messages are fetched answers
+    /// each `fetch.wait.max.ms` at the latest.
+    fn heard(&self, broker: i32) -> Option<i64> {
+        let is_it = |one: &&BrokerStatistics<'_>| {
+            one.nodeid == broker && one.state == "UP" && one.rxidle >= 0
+        };
+        self.brokers.values().find(is_it).map(|one| one.rxidle)
     }
 }
 

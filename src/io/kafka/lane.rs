@@ -12,8 +12,8 @@ pub(super) struct Lane {
     pub state: State,
     /// The end of the partition, as the broker last told it.
     pub end: Option<i64>,
-    /// Whether the broker that has the partition still answers, so that this end is not an old one.
-    pub heard: bool,
+    /// When the broker that has the partition was heard last, so that this end is not an old one.
+    pub heard: Option<Boot>,
     /// The offset that the store has.
     stored: Option<i64>,
     /// Every message before it was handed out.
@@ -66,7 +66,7 @@ impl Lane {
             tag,
             state: State::Unplaced { not_before: now },
             end: None,
-            heard: false,
+            heard: None,
             stored: None,
             next: 0,
             in_hand: VecDeque::new(),
@@ -138,7 +138,8 @@ impl Lane {
     pub fn lag(&self) -> Option<u64> {
         match self.state {
             State::Unplaced { .. } => None,
-            _ => Some(u64::try_from(self.end? - self.resume_at()).unwrap_or(0)),
+            // What was read by now came after the end was told.
+            _ => Some(u64::try_from(self.end?.max(self.next) - self.resume_at()).unwrap_or(0)),
         }
     }
 }
@@ -260,5 +261,13 @@ mod tests {
             }
             prop_assert_eq!(taken.into_iter().collect::<Vec<_>>(), log);
         }
+    }
+
+    #[test]
+    fn a_message_in_hand_is_not_durable() {
+        let mut lane = lane(Some(5), 5);
+        lane.end = Some(5); // of the last statistics, up to 5 s ago
+        assert!(matches!(lane.read(5), Read::Hand { .. }));
+        assert_ne!(lane.lag(), Some(0), "message 5 is in hand, and not durable");
     }
 }

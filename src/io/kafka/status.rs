@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::domain::time::Wall;
+use crate::domain::time::{Boot, Wall};
 
 /// The state of one source, written by its thread and read by anyone.
 #[derive(Debug, Default)]
 pub struct KafkaStatus(Mutex<Snapshot>);
 
 impl Snapshot {
-    /// Whether all that the broker has is durable here: every partition that is this process's has
-    /// said so, and its broker still answers.
-    pub fn is_read_up(&self) -> bool {
-        let is_read_up = |one: &PartitionStatus| one.lag == Some(0) && one.heard;
-        !self.partitions.is_empty() && self.partitions.values().all(is_read_up)
+    /// Until when all is durable here that brokers had: every partition that is this process's has
+    /// said so, and its broker was heard then. `None` where something is not, or nobody knows.
+    pub fn read_up_to(&self) -> Option<Boot> {
+        let of_one = |one: &PartitionStatus| one.heard.filter(|_| one.lag == Some(0));
+        self.partitions.values().map(of_one).min().flatten()
     }
 }
 
@@ -43,8 +43,8 @@ pub struct PartitionStatus {
     pub next: i64,
     /// Messages that the broker has and that are not durable here; `None` until it is known.
     pub lag: Option<u64>,
-    /// Whether that is no old news: the partition's broker has answered something lately.
-    pub heard: bool,
+    /// When the partition's broker has answered something, and so told of all that there was.
+    pub heard: Option<Boot>,
     pub reading: Reading,
 }
 
@@ -84,5 +84,30 @@ impl KafkaStatus {
             status.errors += 1;
             status.last_error = Some(LastError { text, at });
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_read_as_long_ago_as_the_partition_that_was_heard_last() {
+        let of = |partitions: &[(Option<u64>, Option<i64>)]| {
+            let status = |&(lag, heard): &(_, Option<i64>)| PartitionStatus {
+                next: 0,
+                lag,
+                heard: heard.map(Boot),
+                reading: Reading::Flowing,
+            };
+            let named = partitions.iter().map(status).enumerate();
+            let partitions = named.map(|(at, one)| (("t".to_owned(), at as i32), one)).collect();
+            Snapshot { partitions, ..Snapshot::default() }.read_up_to()
+        };
+        assert_eq!(of(&[(Some(0), Some(7)), (Some(0), Some(5))]), Some(Boot(5)));
+        assert_eq!(of(&[(Some(0), Some(7)), (Some(1), Some(7))]), None, "one lies there unread");
+        assert_eq!(of(&[(Some(0), Some(7)), (None, Some(7))]), None, "nobody knows of one");
+        assert_eq!(of(&[(Some(0), None)]), None, "its broker is gone");
+        assert_eq!(of(&[]), None, "no partition is this process's yet");
     }
 }

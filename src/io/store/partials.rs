@@ -26,15 +26,18 @@ pub(super) struct Held(HashMap<TenantName, (Load, Load)>);
 struct Load {
     alerts: i64,
     bytes: i64,
+    /// When rows were last refused or forgotten, for want of room.
+    lost: Option<Wall>,
 }
 
 impl Held {
     fn of(&mut self, db: &Connection, tenant: &TenantName) -> Result<&mut Load, Fault> {
         if !self.0.contains_key(tenant) {
             let mut select =
-                db.prepare_cached("SELECT alerts, bytes FROM joins WHERE tenant = ?1")?;
-            let load = select
-                .query_row([tenant], |row| Ok(Load { alerts: row.get(0)?, bytes: row.get(1)? }));
+                db.prepare_cached("SELECT alerts, bytes, lost FROM joins WHERE tenant = ?1")?;
+            let load = select.query_row([tenant], |row| {
+                Ok(Load { alerts: row.get(0)?, bytes: row.get(1)?, lost: row.get(2)? })
+            });
             let load = load.optional()?.unwrap_or_default();
             self.0.insert(tenant.clone(), (load, load));
         }
@@ -43,11 +46,11 @@ impl Held {
 
     pub(super) fn write(self, db: &Connection) -> Result<(), Fault> {
         let mut upsert = db.prepare_cached(
-            "INSERT OR REPLACE INTO joins (tenant, alerts, bytes) VALUES (?1, ?2, ?3)",
+            "INSERT OR REPLACE INTO joins (tenant, alerts, bytes, lost) VALUES (?1, ?2, ?3, ?4)",
         )?;
         for (tenant, (before, now)) in self.0 {
             if now != before {
-                upsert.execute(params![tenant, now.alerts, now.bytes])?;
+                upsert.execute(params![tenant, now.alerts, now.bytes, now.lost])?;
             }
         }
         Ok(())
@@ -70,40 +73,39 @@ pub(super) fn gather(
         let (source, coordinates) = (&delivery.source, &delivery.coordinates);
         let from = From { tenant, source, coordinates, at: delivery.received };
         let kept = load(db, tenant, alert)?;
-        let full = match kept {
-            Some(_) => None,
-            None => full(db, held, tenant, &*joins.judge)?,
+        let room = match kept {
+            Some(_) => Ok(kept),
+            None => room(db, held, &from, &*joins.judge)?,
         };
-        gathered.push(match full {
-            Some(why) => gather::refuse(&from, alert, why, &*joins.judge),
-            None => gather::gather(kept, alert, rows, &from, &*joins.judge),
+        gathered.push(match room {
+            Err(why) => gather::refuse(&from, alert, why, &*joins.judge),
+            Ok(kept) => gather::gather(kept, alert, rows, &from, &*joins.judge),
         });
     }
     Ok(gathered)
 }
 
-/// Why there is no room for another alert of this tenant, once those that wait for nothing are
-/// forgotten.
-fn full(
+/// What another alert of this tenant begins with, once those that wait for nothing are forgotten;
+/// or why there is no room for it.
+fn room(
     db: &Connection,
     held: &mut Held,
-    tenant: &TenantName,
+    from: &From<'_>,
     judge: &dyn Judge,
-) -> Result<Option<String>, Fault> {
+) -> Result<Result<Option<Kept>, String>, Fault> {
     let bounds = *judge.bounds();
-    let load = held.of(db, tenant)?;
+    let load = held.of(db, from.tenant)?;
     while load.alerts >= super::bound(bounds.alerts) || load.bytes >= super::bound(bounds.bytes) {
-        let gone = forget_of(db, tenant)?;
+        load.lost = Some(from.at);
+        let gone = forget_of(db, from.tenant)?;
         if gone.alerts == 0 {
-            return Ok(Some(format!(
-                "{} alerts of this tenant wait for rows already",
-                load.alerts
-            )));
+            return Ok(Err(format!("{} alerts of this tenant wait for rows already", load.alerts)));
         }
         load.alerts -= gone.alerts;
         load.bytes -= gone.bytes;
     }
-    Ok(None)
+    let lost = load.lost.is_some_and(|lost| from.at < lost + bounds.remembers);
+    Ok(Ok(lost.then(|| Kept::of_lost(from))))
 }
 
 fn forget_of(db: &Connection, tenant: &TenantName) -> Result<Load, Fault> {
@@ -116,7 +118,7 @@ fn forget_of(db: &Connection, tenant: &TenantName) -> Result<Load, Fault> {
     let piece = super::limit(limits::JOIN_PIECE);
     let bytes = delete.query_map(params![tenant, piece], |row| row.get::<_, i64>(0))?;
     let bytes = bytes.collect::<Result<Vec<_>, _>>()?;
-    Ok(Load { alerts: super::limit(bytes.len()), bytes: bytes.iter().sum() })
+    Ok(Load { alerts: super::limit(bytes.len()), bytes: bytes.iter().sum(), lost: None })
 }
 
 /// Forgets what has waited for nothing since `before`.
@@ -174,7 +176,7 @@ fn kept(row: &rusqlite::Row<'_>) -> rusqlite::Result<Kept> {
     // One that does not read must not stop the others: it ends as incomplete.
     let partial = row.get(5).map(|Json(partial)| partial).unwrap_or_else(|why| {
         tracing::error!(%why, "what was kept of an alert's rows does not read");
-        Partial::default()
+        Partial::of_lost()
     });
     Ok(Kept {
         partial,

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::domain::alert::Ask;
 use crate::domain::candidate::{Candidate, Field, Value};
 use crate::domain::ids::{MachineId, Sha1};
 use crate::formats::mapped::{Hosts, Mapped};
-use crate::formats::{Reader, split};
+use crate::formats::{Reader, ToldHosts, split};
 use crate::rules::case::{self, Set};
 use crate::rules::notes::{Notes, find};
 use crate::rules::yaml::{At, Node};
@@ -120,14 +121,17 @@ pub(super) fn run(mapped: &Mapped, case: &Case, sample: &str) -> Result<(), Stri
     let cuts = split(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
     let mut mapped = mapped.clone();
     let hosts = case.machines.iter().map(|(host, id)| (host.as_str(), *id));
-    if mapped.asks_defender {
-        mapped.told = Some(Hosts::new("Defender", hosts.clone()));
-    }
     mapped.hosts = mapped.hosts.map(|listed| Hosts::new(&listed.list, hosts));
     let mut candidates = Vec::new();
     let format = Reader::Mapped(Arc::new(mapped));
     for cut in &cuts {
         let alert = format.decode_cut(cut).map_err(|e| format!("the sample: {e}"))?;
+        let asked = alert.asks.iter().filter_map(|ask| match ask {
+            Ask::Machine(host) => Some((host.as_str(), &case.machines[..])),
+            Ask::Alert(_) => None,
+        });
+        let told = ToldHosts::new(asked);
+        let alert = format.decode_knowing(cut.text(), &told).map_err(|e| e.to_string())?;
         candidates.extend(alert.candidates);
     }
     let mut wrong = Vec::new();

@@ -35,12 +35,12 @@ fn a_broker_that_is_gone_may_have_more_than_was_read() {
     let mut intake = Intake::start(settings(&broker));
     until("all is read", || {
         intake.take_what_is_there();
-        intake.status().is_read_up()
+        intake.status().read_up_to().is_some()
     });
     broker.kill();
-    until("nobody knows whether all is read", || !intake.status().is_read_up());
+    until("nobody knows whether all is read", || intake.status().read_up_to().is_none());
     broker.restart();
-    until("all is read again", || intake.status().is_read_up());
+    until("all is read again", || intake.status().read_up_to().is_some());
 }
 
 #[test]

@@ -156,11 +156,13 @@ CREATE TABLE partials (
 CREATE INDEX partials_due ON partials (due) WHERE due IS NOT NULL;
 CREATE INDEX partials_told ON partials (tenant, touched) WHERE due IS NULL;
 CREATE INDEX partials_old ON partials (touched) WHERE due IS NULL;
--- How many of them each tenant has, and their bytes.
+-- How many of them each tenant has, their bytes, and when rows were last refused or forgotten for
+-- want of room.
 CREATE TABLE joins (
     tenant TEXT PRIMARY KEY,
     alerts INTEGER NOT NULL,
-    bytes  INTEGER NOT NULL
+    bytes  INTEGER NOT NULL,
+    lost   INTEGER
 ) STRICT, WITHOUT ROWID;
 
 -- Receipts that wait for Defender's answers, as they came.

@@ -75,7 +75,7 @@ fn judge() -> Arc<ActsOnAll> {
 }
 
 fn bounded(alerts: u64, bytes: u64) -> Arc<ActsOnAll> {
-    let bounds = JoinBounds { waits: WAITS, alerts, bytes };
+    let bounds = JoinBounds { waits: WAITS, alerts, bytes, remembers: DAY };
     Arc::new(ActsOnAll { bounds, read_up_to: Wall(i64::MAX) })
 }
 
@@ -366,4 +366,87 @@ fn what_lies_unread_keeps_alerts_from_settling_and_expiring() {
     assert_eq!(told(&world.take(again)), [("a".to_owned(), Fate::Waiting)]);
     assert_eq!(world.balance(), (2, 0, 2));
     assert_eq!(world.mature(DAY).len(), 2);
+}
+
+fn fates_of(taken: &[Taken]) -> Vec<(String, Fate)> {
+    taken.iter().flat_map(told).collect()
+}
+
+/// 1000 files of unknown machine, then one more row, that names machine 2.
+#[test]
+fn a_row_too_many_is_remembered_however_messages_are_cut() {
+    let base = || {
+        let mut all = vec![info("a"), machine_row("a", 1)];
+        for number in 0..crate::limits::JOIN_FILES_PER_ALERT {
+            let Row { part: Part::File(file), .. } = file_row("a", None, 1) else { panic!() };
+            all.push(of("a", Part::File(File { key: number.to_string(), ..file })));
+        }
+        all
+    };
+    let one_more = || file_row("a", Some(2), 9);
+    let mut results = Vec::new();
+    for apart in [false, true] {
+        let mut world = World::new();
+        if apart {
+            world.take(rows(base()));
+            let t = world.take(rows(vec![one_more()]));
+            assert_eq!(told(&t), [("a".to_owned(), Fate::Incomplete)]);
+        } else {
+            let mut all = base();
+            all.push(one_more());
+            world.take(rows(all));
+        }
+        let ended = world.mature(MINUTE);
+        results.push((fates_of(&ended), world.count("actions")));
+    }
+    assert_eq!(results[0], results[1], "in one message, and in two");
+    assert_eq!(results[1].1, 0);
+}
+
+#[test]
+fn a_row_for_which_there_was_no_room_named_another_machine() {
+    let judge = bounded(1, 1 << 20);
+    let mut world = World::new();
+    world.take(with(&judge, vec![file_row("other", Some(1), 1)]));
+    let t = world.take(with(&judge, vec![machine_row("a", 2)]));
+    assert_eq!(told(&t), [("a".to_owned(), Fate::Incomplete)]);
+    world.take(with(&judge, vec![info("other")])); // ends: there is room
+    let t = world.take(with(&judge, vec![info("a"), machine_row("a", 1), file_row("a", None, 3)]));
+    assert_eq!(told(&t), [("a".to_owned(), Fate::Waiting)]);
+    let ended = world.mature(MINUTE);
+    assert_ne!(fates_of(&ended), [("a".to_owned(), Fate::Acted)], "two machines were named");
+}
+
+#[test]
+fn mentions_alone_have_a_fate_or_a_counter() {
+    let mut world = World::new();
+    let t = world.take(rows(vec![of("a", Part::Mention(Ok(MachineId::from_bytes([2; 20]))))]));
+    assert_ne!(told(&t), [("a".to_owned(), Fate::Duplicate)], "it is no duplicate of anything");
+}
+
+#[test]
+fn forgotten_under_pressure() {
+    let judge = bounded(1, 1 << 20);
+    let mut world = World::new();
+    world.take(with(
+        &judge,
+        vec![info("a"), machine_row("a", 1), machine_row("a", 2), file_row("a", None, 3)],
+    ));
+    let ended = world.db.mature(wall() + MINUTE, &*judge).unwrap();
+    assert_eq!(fates_of(&ended), [("a".to_owned(), Fate::Incomplete)]);
+    // Another alert needs the room; then a is published again but for one of its machines.
+    world.take(with(&judge, vec![file_row("b", Some(1), 1), info("b")]));
+    world.take(with(&judge, vec![info("a"), machine_row("a", 1), file_row("a", None, 3)]));
+    let ended = world.mature(MINUTE);
+    assert_ne!(fates_of(&ended), [("a".to_owned(), Fate::Acted)]);
+}
+
+#[test]
+fn what_was_kept_does_not_read_and_named_another_machine() {
+    let mut world = World::new();
+    world.take(rows(vec![info("a"), machine_row("a", 2)]));
+    world.db.connection.execute("UPDATE partials SET body = '{' WHERE alert = 'a'", []).unwrap();
+    world.take(rows(vec![info("a"), machine_row("a", 1), file_row("a", None, 3)]));
+    let ended = world.mature(MINUTE);
+    assert_ne!(fates_of(&ended), [("a".to_owned(), Fate::Acted)]);
 }
