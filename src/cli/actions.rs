@@ -216,9 +216,12 @@ fn receipt_listing(lines: &[ReceiptLine]) -> String {
         let (at, fate) = (line.at.to_string(), line.fate.as_str().replace('_', " "));
         let alert = clean(&shortened(&line.alert, 43));
         text.push_str(&format!("{at:.19}  {fate:14}  {alert}\n"));
-        if !line.reason.is_empty() {
-            text.push_str(&beside("  ", 2, &clean(&line.reason)));
-        }
+        let source = format!("from {}", line.source);
+        let said = match line.reason.as_str() {
+            "" => source,
+            reason => format!("{source}: {reason}"),
+        };
+        text.push_str(&beside("  ", 2, &clean(&said)));
     }
     text
 }

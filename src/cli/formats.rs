@@ -57,6 +57,12 @@ pub fn run(args: Args) -> Outcome {
         Command::Try { rules, config, .. } => config.resolve(rules.as_deref())?,
     };
     let of_formats = &dir.join("formats");
+    if dir.ends_with("formats") && !of_formats.exists() {
+        let above = dir.parent().unwrap_or(Path::new(".")).display();
+        let what =
+            format!("{} holds formats; DIR is the directory of rules above it", dir.display());
+        return Err(Failure::usage(format!("{what}: {above}")));
+    }
     let checked = rules::check_formats(dir, SystemClock::new().now().wall);
     let (of, problems) = (&checked.trials, &checked.problems);
     match &args.command {
@@ -124,6 +130,9 @@ fn attempt(checked: &CheckedFormats, dir: &Path, format: &str, file: &Path) -> O
         reader.cut(&body).map_err(|why| Failure::wrong(format!("{}: {why}", file.display())))?;
     let mut text = String::new();
     let mut is_sound = true;
+    if alerts.is_empty() {
+        text.push_str("no alert in it, or only records that are passed over\n");
+    }
     for (at, cut) in alerts.iter().enumerate() {
         let _ = writeln!(text, "alert {} of {}, as {format}", at + 1, alerts.len());
         match shown(reader, cut) {

@@ -103,7 +103,8 @@ impl Fate {
     }
 
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|fate| fate.as_str() == name)
+        let mut all = Self::ALL.into_iter().chain([Fate::Waiting]);
+        all.find(|fate| fate.as_str() == name)
     }
 }
 

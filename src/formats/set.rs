@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Cut, Format, Mapped, Refused, ToldHosts, envelope, split};
+use super::{Cut, Format, Mapped, PassedOver, Refused, ToldHosts, envelope, split};
 use crate::domain::alert::{Alert, Unreadable};
 use crate::domain::candidate::Field;
 
@@ -103,13 +103,32 @@ impl Reader {
         }
     }
 
-    /// As [`split()`] for a sample; rows of a stream stay together, since they are one alert.
+    /// As [`split()`] for a sample; the rows of one alert stay together, one a line.
     pub fn cut<'a>(&self, body: &'a [u8]) -> Result<Vec<Cut<'a>>, Refused> {
         let cuts = split(body)?;
-        match std::str::from_utf8(body) {
-            Ok(text) if self.has_rows() => Ok(vec![Cut::Alert(text.into())]),
-            _ => Ok(cuts),
+        if !self.has_rows() {
+            return Ok(cuts);
         }
+        let mut alerts: Vec<(Option<(Option<String>, String)>, String)> = Vec::new();
+        let mut bad = Vec::new();
+        for cut in cuts {
+            let Cut::Alert(text) = &cut else {
+                bad.push(cut);
+                continue;
+            };
+            let of = match super::row(text).map(|read| (read.tenant_id, read.row)) {
+                Ok((tenant, Ok(row))) => Some((tenant, row.alert)),
+                Ok((_, Err(PassedOver(_)))) => continue,
+                // It is said by itself.
+                Err(_) => None,
+            };
+            match alerts.iter_mut().find(|(known, _)| of.is_some() && *known == of) {
+                Some((_, rows)) => rows.extend(["\n", cut.text()]),
+                None => alerts.push((of, cut.text().to_owned())),
+            }
+        }
+        let alerts = alerts.into_iter().map(|(_, rows)| Cut::Alert(rows.into()));
+        Ok(alerts.chain(bad).collect())
     }
 
     /// See [`Format::has_rows`].

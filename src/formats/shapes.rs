@@ -192,3 +192,18 @@ fn rows_without_their_envelope_read_within_a_list_of_records_too() {
     }
     assert!(row(&one).unwrap().row.is_ok());
 }
+
+#[test]
+fn a_sample_is_cut_into_alerts_each_with_its_rows() {
+    let row = |alert: &str, name: &str| {
+        format!(r#"{{"AlertId":"{alert}","EntityType":"File","SHA1":"{B}","FileName":"{name}"}}"#)
+    };
+    let other = r#"{"category":"AdvancedHunting-DeviceEvents","properties":{}}"#;
+    let all = [row("a", "1"), row("b", "2"), other.to_owned(), row("a", "3"), "7".to_owned()];
+    let body = format!("[{}]", all.join(","));
+    let reader = Reader::BuiltIn(Format::DefenderXdr);
+    let cuts = reader.cut(body.as_bytes()).unwrap();
+    let texts: Vec<&str> = cuts.iter().map(Cut::text).collect();
+    assert_eq!(texts, [&format!("{}\n{}", all[0], all[3]), all[1].as_str(), "7"]);
+    assert_eq!(reader.decode(texts[0]).unwrap().candidates.len(), 2);
+}

@@ -1,5 +1,6 @@
 //! From a delivery's bytes to judged receipts: split, decode, judge, guard. Touches no store.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -102,7 +103,7 @@ impl Judging {
         to: &mut JudgedDelivery,
     ) {
         let source = &self.shared.settings.sources[&delivery.source];
-        let mut rows = Vec::new();
+        let (mut rows, mut strangers) = (Vec::new(), HashSet::new());
         for streamed in read {
             match streamed {
                 Ok(Streamed { row: Err(PassedOver(table)), .. }) => {
@@ -113,9 +114,11 @@ impl Judging {
                     row.time = row.time.min(delivery.received.wall + CLOCK_SKEW);
                     match source.tenant_of(tenant_id.as_deref()) {
                         Ok(tenant) => rows.push((tenant.clone(), row)),
-                        Err(named) => {
+                        // Once for each alert, however many rows it has.
+                        Err(named) if strangers.insert((named.clone(), row.alert.clone())) => {
                             to.receipts.push(self.unknown_tenant(delivery, row.alert, named));
                         }
+                        Err(_) => {}
                     }
                 }
                 Err((text, why)) => {

@@ -31,6 +31,7 @@ mod partials;
 mod receipts;
 
 mod view;
+mod waiting;
 
 mod pauses;
 

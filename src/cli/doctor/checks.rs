@@ -225,7 +225,7 @@ fn rules(config: &Config) -> Finding {
             "rules",
             Health::Ok,
             format!(
-                "{}: {}, whose tests pass",
+                "{}: {}; all tests that they have pass",
                 config.rules.display(),
                 counted(rules.len(), "rule")
             ),

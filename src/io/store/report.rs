@@ -6,9 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::{Fault, is_unreadable_value};
 use super::sql::Json;
-use super::{breakers, feed, pauses};
+use super::{breakers, feed, pauses, waiting};
 use crate::domain::action::{Coordinates, State, StateName};
 use crate::domain::audit::Change;
+use crate::domain::decision::Fate;
 use crate::domain::guard::Released;
 use crate::domain::ids::{ActionId, EffectKey};
 use crate::domain::time::{Stamp, Wall};
@@ -153,8 +154,20 @@ pub(super) fn only(db: &Connection, id: &str) -> Result<Option<i64>, Fault> {
     }
 }
 
-/// Newest first.
+/// Newest first. Alerts that wait have none yet: they go first where one alert or they are asked
+/// for.
 pub(super) fn receipts(db: &Connection, filter: &ReceiptFilter) -> Result<Vec<ReceiptLine>, Fault> {
+    let mut lines = match (filter.fate, &filter.alert_id) {
+        (Some(Fate::Waiting), _) => return waiting::receipts(db, filter),
+        (None, Some(_)) => waiting::receipts(db, filter)?,
+        _ => Vec::new(),
+    };
+    lines.extend(settled(db, filter)?);
+    lines.truncate(filter.limit);
+    Ok(lines)
+}
+
+fn settled(db: &Connection, filter: &ReceiptFilter) -> Result<Vec<ReceiptLine>, Fault> {
     let mut conditions = Conditions::default();
     if let Some(alert) = &filter.alert_id {
         conditions.and("alert = ?", alert);

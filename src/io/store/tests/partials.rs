@@ -7,6 +7,7 @@ use crate::domain::alert::Alert;
 use crate::domain::candidate::{Field, Fields};
 use crate::domain::decision::{From, JoinBounds, Joins, Judge};
 use crate::domain::join::{File, Part, Row, Stated, Waits};
+use crate::io::ReceiptFilter;
 
 const WAITS: Waits = Waits { settle: MINUTE, expire: HOUR };
 
@@ -449,4 +450,23 @@ fn what_was_kept_does_not_read_and_named_another_machine() {
     world.take(rows(vec![info("a"), machine_row("a", 1), file_row("a", None, 3)]));
     let ended = world.mature(MINUTE);
     assert_ne!(fates_of(&ended), [("a".to_owned(), Fate::Acted)]);
+}
+
+#[test]
+fn what_waits_is_found_among_the_receipts() {
+    let mut world = World::new();
+    world.take(rows(vec![info("a"), machine_row("a", 1), file_row("a", None, 3)]));
+    let of = |world: &mut World, alert: Option<&str>, fate| {
+        let alert_id = alert.map(str::to_owned);
+        let filter = ReceiptFilter { alert_id, fate, source: None, limit: 10 };
+        let lines = world.db.receipts(&filter).unwrap();
+        lines.into_iter().map(|line| (line.alert, line.fate)).collect::<Vec<_>>()
+    };
+    let waits = [("a".to_owned(), Fate::Waiting)];
+    assert_eq!(of(&mut world, None, Some(Fate::Waiting)), waits);
+    assert_eq!(of(&mut world, Some("a"), None), waits);
+    assert!(of(&mut world, Some("b"), None).is_empty());
+    assert!(of(&mut world, None, None).is_empty(), "it has no fate yet");
+    world.mature(MINUTE);
+    assert!(of(&mut world, None, Some(Fate::Waiting)).is_empty());
 }
