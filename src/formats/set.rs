@@ -109,8 +109,7 @@ impl Reader {
         if !self.has_rows() {
             return Ok(cuts);
         }
-        let mut alerts: Vec<(Option<(Option<String>, String)>, String)> = Vec::new();
-        let mut bad = Vec::new();
+        let (mut keys, mut alerts, mut bad) = (Vec::new(), Vec::new(), Vec::new());
         for cut in cuts {
             let Cut::Alert(text) = &cut else {
                 bad.push(cut);
@@ -122,12 +121,15 @@ impl Reader {
                 // It is said by itself.
                 Err(_) => None,
             };
-            match alerts.iter_mut().find(|(known, _)| of.is_some() && *known == of) {
-                Some((_, rows)) => rows.extend(["\n", cut.text()]),
-                None => alerts.push((of, cut.text().to_owned())),
+            match keys.iter().position(|known| of.is_some() && *known == of) {
+                Some(at) => alerts[at] = format!("{}\n{text}", alerts[at]),
+                None => {
+                    keys.push(of);
+                    alerts.push(text.to_string());
+                }
             }
         }
-        let alerts = alerts.into_iter().map(|(_, rows)| Cut::Alert(rows.into()));
+        let alerts = alerts.into_iter().map(|rows| Cut::Alert(rows.into()));
         Ok(alerts.chain(bad).collect())
     }
 
