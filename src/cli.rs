@@ -5,6 +5,7 @@
 
 mod actions;
 mod audit;
+mod backtest;
 mod client;
 mod csv;
 mod demo;

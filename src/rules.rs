@@ -14,6 +14,8 @@ use crate::domain::rule::{Mode, Response, Ruleset};
 use crate::domain::time::Wall;
 use crate::formats::Formats;
 
+pub mod backtest;
+
 mod case;
 
 mod contents;

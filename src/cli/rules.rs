@@ -30,6 +30,7 @@ enum Command {
     /// Run the tests inside the rule files
     Test(DirArg),
     Explain(super::explain::Args),
+    Backtest(super::backtest::Args),
     /// Show the rules: what each does, and how far it may go
     List {
         #[command(flatten)]
@@ -44,6 +45,7 @@ enum Command {
 pub fn run(args: Args) -> Outcome {
     let dir = match args.command {
         Command::Explain(args) => return super::explain::run(args),
+        Command::Backtest(args) => return super::backtest::run(args),
         Command::Check(ref dir) | Command::Test(ref dir) | Command::List { ref dir, .. } => dir,
     };
     let dir = &dir.resolve()?;
@@ -55,7 +57,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Test(_) => trials(&checked.trials, &checked.problems, dir),
         Command::List { json: true, .. } => json(&checked.rules),
         Command::List { json: false, .. } => table(&checked.rules, dir),
-        Command::Explain(_) => unreachable!("returned above"),
+        Command::Explain(_) | Command::Backtest(_) => unreachable!("returned above"),
     };
     // The list of the tests says what came out of each.
     let listed = matches!(args.command, Command::Test(_));

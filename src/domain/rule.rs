@@ -203,6 +203,18 @@ impl Ruleset {
         unknown::against(&explain_rule(self.compiled(place), fields), absent)
     }
 
+    /// The same rules, of which those that only watch act: what they would do.
+    pub fn as_if_enforced(mut self) -> Self {
+        for rule in &mut self.rules {
+            if let Response::Quarantine(response) = &mut rule.response
+                && response.mode == Mode::Observe
+            {
+                response.mode = Mode::Enforce;
+            }
+        }
+        self
+    }
+
     /// How every rule stands to a candidate, in the order of [`Ruleset::rules`].
     pub fn explain(&self, fields: &Fields<'_>) -> Vec<Explained<'_>> {
         let explained = |(place, rule): (usize, _)| {

@@ -290,3 +290,31 @@ async fn a_rule_is_explained_on_a_sample_and_on_what_was_decided() {
     assert!(told.contains("the one here is another") && told.contains("protects it."), "{told}");
     assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_says_what_would_be_done_and_what_other_rules_would_change() {
+    let world = World::new(Setting::default()).await;
+    let file = world.dir.path().join("alerts.ndjson");
+    std::fs::write(&file, [alert(2), alert(1), "{".to_owned(), alert(1)].join("\n")).unwrap();
+    let (file, ours) = (file.display().to_string(), world.dir.path().join("rules"));
+    let ours = ours.display().to_string();
+    let told = page(&world, &["rules", "backtest", "--rules", &ours, "--alerts", &file]).await;
+    assert!(told.starts_with("3 alerts of ") && told.contains("1 unreadable"), "{told}");
+    assert!(told.contains("         2  acted\n         1  duplicate\n"), "{told}");
+    assert!(told.contains("2 calls for 2 machines and 2 files"), "{told}");
+    assert!(told.contains("first unreadable: line 3: "), "{told}");
+    // Rules that spare one of the files, beside those.
+    let theirs = world.dir.path().join("theirs");
+    spare(&world);
+    std::fs::rename(world.dir.path().join("rules"), &theirs).unwrap();
+    std::fs::create_dir_all(rules(&world, "samples")).unwrap();
+    for file in ["rule.yml", "samples/alert.json"] {
+        std::fs::copy(theirs.join(file), rules(&world, file)).unwrap();
+    }
+    let theirs = theirs.display().to_string();
+    let both = ["rules", "backtest", "--rules", &ours, "--alerts", &file, "--against", &theirs];
+    let told = page(&world, &both).await;
+    assert!(told.contains("1 of the first only, 0 of the second only"), "{told}");
+    let line = told.lines().find(|line| line.starts_with("- ")).unwrap();
+    assert!(told.contains(&format!("1{:039x}", 1)), "{line}");
+}
