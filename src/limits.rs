@@ -47,6 +47,10 @@ pub const CONDITION_BYTES: usize = 4096;
 /// `not` and opening parentheses in one condition, for the same reason: they nest.
 pub const CONDITION_NESTS: usize = 64;
 
+/// What a regular expression of a rule may take, compiled: matching takes time and memory in
+/// proportion. Those that people write take a tenth of it.
+pub const REGEX_BYTES: usize = 256 * 1024;
+
 /// A text in the snapshot that is kept with each action of an alert.
 pub const SNAPSHOT_TEXT_BYTES: usize = 1024;
 

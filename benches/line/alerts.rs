@@ -25,6 +25,15 @@ response:
   breakers: {machines_per_file: 1000000/1h, actions: 1000000/1h}
   comment: "Quarantined due to alert {{alert.id}}"
   mode: enforce
+tests:
+  - name: an active file acts
+    alert: samples/alert.json
+    expect:
+      act: [{machine: "0000000000000000000000000000000000000001", sha1: "1000000000000000000000000000000000000001"}]
+  - name: a prevented one is spared
+    alert: samples/alert.json
+    set: {file.detection_status: Prevented}
+    expect: {no_match: active}
 "#;
 
 pub fn now() -> Wall {
@@ -118,6 +127,8 @@ fn evidence(n: usize, item: usize, status: &str, time: &str) -> Value {
 pub fn write_rules(dir: &std::path::Path, count: usize) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     std::fs::write(dir.join("acting.yml"), ACTING)?;
+    std::fs::create_dir_all(dir.join("samples"))?;
+    std::fs::write(dir.join("samples/alert.json"), alert(1, 2, ACTS, now()))?;
     for n in 1..count {
         let detection = match n {
             n if n % 50 == 0 => format!("file.name|endswith: '.{n}.scr'"),
@@ -138,7 +149,7 @@ response:
   action: StopAndQuarantineFile
   breakers: {{machines_per_file: 1000000/1h, actions: 1000000/1h}}
   comment: \"Quarantined due to alert {{{{alert.id}}}}\"
-  mode: enforce
+  mode: observe
 "
         );
         std::fs::write(dir.join(format!("{n}.yml")), text)?;

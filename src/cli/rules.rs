@@ -283,12 +283,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
         let text = std::fs::read_to_string(shipped.join("quarantine-ransomware.yml")).unwrap();
-        // Without the samples, each test is an error; beside it a file that reads as nothing.
+        // Without the sample of all tests, which is one error; and a file that reads as nothing.
         std::fs::write(dir.path().join("a.yml"), &text).unwrap();
         std::fs::write(dir.path().join("b.yml"), "title: [").unwrap();
         let checked = rules::check(dir.path(), Wall(0));
-        let tests = checked.rules[0].tests;
+        assert!(checked.rules[0].tests > 1);
         let shown = trials(&checked.trials, &checked.problems, Path::new("r"));
-        assert_eq!(shown, format!("0 passed, 0 failed, {} errors in r\n", tests + 1));
+        assert_eq!(shown, "0 passed, 0 failed, 2 errors in r\n");
     }
 }

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::condition;
 use super::notes::{Notes, find};
-use super::suggest::did_you_mean;
+use super::suggest::{did_you_mean, no_field, quoted};
+use super::value;
 use super::yaml::{At, Node};
 use crate::domain::candidate::{Field, Value};
-use crate::domain::ids::{MachineId, Sha1};
+use crate::domain::ids::{HashError, MachineId, Sha1};
 use crate::formats::spelling;
 
 /// One test of a rule.
@@ -55,13 +57,17 @@ pub(super) enum NoMatch {
 
 const KEYS: [&str; 6] = ["name", "alert", "format", "set", "absent", "expect"];
 
-/// Reads the section; `selections` are the names a `no_match` can give.
-pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Vec<Case> {
+/// Reads the section; `selections` are the names a `no_match` can give, where they are known.
+pub(super) fn read(
+    notes: &mut Notes<'_>,
+    node: &At<Node>,
+    selections: Option<&[&str]>,
+) -> Vec<Case> {
     let items = notes.items(node, "tests").unwrap_or_default();
     items.iter().filter_map(|item| read_case(notes, item, selections)).collect()
 }
 
-fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Option<Case> {
+fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: Option<&[&str]>) -> Option<Case> {
     let entries = notes.entries(node, "a test")?;
     for (key, _) in entries {
         if !KEYS.contains(&key.value.as_str()) {
@@ -71,7 +77,7 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Opt
     let name = notes.required(node, entries, "the test", "name").and_then(|n| {
         let name = notes.text(n, "name")?;
         if name.chars().any(char::is_control) {
-            notes.error(&n.place, "the name has control characters");
+            notes.error(&n.place, "the name has control characters; remove them");
         }
         Some(name)
     });
@@ -136,8 +142,7 @@ pub(super) fn read_path(notes: &mut Notes<'_>, node: &At<Node>) -> Option<At<Str
 pub(super) fn read_field(notes: &mut Notes<'_>, name: &str, place: &Range<usize>) -> Option<Field> {
     let found = Field::parse(name);
     if found.is_none() {
-        let names = Field::ALL.iter().map(|field| field.name());
-        notes.error(place, format!("there is no field {name}{}", did_you_mean(name, names)));
+        notes.error(place, no_field(name));
     }
     found
 }
@@ -166,8 +171,11 @@ pub(super) fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> 
                     Some(Set::Text(value.into_owned()))
                 }
                 _ => {
-                    let meant = did_you_mean(text, known.iter().copied());
-                    let why = format!("{text:?} is no value of {}{meant}", field.name());
+                    let meant = match did_you_mean(text, known.iter().copied()) {
+                        meant if meant.is_empty() => value::known(field),
+                        meant => meant,
+                    };
+                    let why = format!("{} is no value of {}{meant}", quoted(text), field.name());
                     notes.error(&node.place, why);
                     None
                 }
@@ -182,15 +190,20 @@ pub(super) fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> 
         }
         other => {
             let kind = other.kind();
-            let why =
-                format!("{} can't be set to {kind}; null means known and empty", field.name());
+            let known = value::known(field);
+            let name = field.name();
+            let why = format!("{name} can't be set to {kind}; null means known and empty{known}");
             notes.error(&node.place, why);
             None
         }
     }
 }
 
-fn read_expect(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Option<Expect> {
+fn read_expect(
+    notes: &mut Notes<'_>,
+    node: &At<Node>,
+    selections: Option<&[&str]>,
+) -> Option<Expect> {
     let (own, does) = match notes.denies {
         true => ("protected", "is protected"),
         false => ("act", "acts"),
@@ -209,18 +222,21 @@ fn read_expect(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> O
             "no_match" => expect.no_match = read_no_match(notes, value, selections),
             "act" => notes.error(&key.place, "a rule that denies never acts; write protected"),
             "protected" => {
-                let why = "a rule's tests run with that rule alone, and this one denies nothing";
+                let why = "a rule's tests run with that rule alone, and this one denies nothing; \
+                           write act, or no_match: true";
                 notes.error(&key.place, why);
             }
-            "enrich" => notes.error(&key.place, "enrich is not in this version"),
+            "enrich" => notes.error(&key.place, "enrich is not in this version; write hold"),
             "observe" => {
-                notes.error(&key.place, "tests judge in enforce: nothing is only observed");
+                let why = "tests judge in enforce, where nothing is only observed; write act";
+                notes.error(&key.place, why);
             }
             _ => notes.unknown_key(key, "expect", &[own, "hold", "no_match"]),
         }
     }
     if expect.no_match.is_some() && !(expect.targets.is_empty() && expect.hold.is_empty()) {
-        notes.error(&node.place, format!("no_match says that nothing {does} and nothing is held"));
+        let why = format!("no_match says that nothing {does} and nothing is held");
+        notes.error(&node.place, format!("{why}; remove it, or the rest"));
     }
     (notes.problems.len() == before).then_some(expect)
 }
@@ -238,31 +254,39 @@ fn read_target(notes: &mut Notes<'_>, node: &At<Node>, what: &str) -> Option<(Ma
     let sha1 = notes
         .required(node, entries, "the test", "sha1")
         .and_then(|n| notes.text(n, "sha1").map(|text| (n, Sha1::parse(text))));
-    for (node, what, why) in [
-        machine.as_ref().and_then(|(n, m)| Some((*n, "machine", m.as_ref().err()?))),
-        sha1.as_ref().and_then(|(n, s)| Some((*n, "sha1", s.as_ref().err()?))),
-    ]
-    .into_iter()
-    .flatten()
-    {
-        notes.error(&node.place, format!("{what} {why}"));
+    if let Some((n, Err(why))) = &machine {
+        let how = "it is the machine's id in Defender, not its name";
+        notes.error(&n.place, format!("machine {why}; {how}"));
+    }
+    if let Some((n, Err(why))) = &sha1 {
+        let written = notes.text(n, "sha1").unwrap_or_default();
+        let has = match (why, written.len()) {
+            (HashError::Malformed, has) if has != 40 => format!(": this has {has} characters"),
+            _ => String::new(),
+        };
+        notes.error(&n.place, format!("sha1 {why}{has}"));
     }
     Some((machine?.1.ok()?, sha1?.1.ok()?))
 }
 
-fn read_no_match(notes: &mut Notes<'_>, node: &At<Node>, selections: &[&str]) -> Option<NoMatch> {
+fn read_no_match(
+    notes: &mut Notes<'_>,
+    node: &At<Node>,
+    selections: Option<&[&str]>,
+) -> Option<NoMatch> {
     match &node.value {
         Node::Bool(true) => Some(NoMatch::Any),
-        Node::Text(name) if selections.contains(&name.as_str()) => {
+        Node::Text(name) if selections.is_none_or(|names| names.contains(&name.as_str())) => {
             Some(NoMatch::Because(name.clone()))
         }
         Node::Text(name) => {
-            let meant = did_you_mean(name, selections.iter().copied());
+            let meant = condition::meant(name, selections.into_iter().flatten().copied());
             notes.error(&node.place, format!("there is no selection {name}{meant}"));
             None
         }
         _ => {
-            notes.error(&node.place, "no_match is true or the name of a selection");
+            notes
+                .error(&node.place, "no_match is true, or the name of a selection that is to fail");
             None
         }
     }

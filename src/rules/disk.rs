@@ -1,7 +1,8 @@
 //! What lies in a directory of rules: rule files, lists, samples; each read in full or named as not
 //! read, and a fingerprint by which a change is seen without reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
@@ -69,16 +70,24 @@ fn overlooked_in(dir: &Path) -> Option<Problem> {
 
 pub(super) fn read_bounded(path: &Path) -> std::io::Result<String> {
     let most = limits::RULE_FILE_BYTES;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // A pipe could keep the reader waiting for ever.
     if !fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is no regular file"));
     }
-    fs::File::open(path)?.take(most as u64 + 1).read_to_string(&mut text)?;
-    if text.len() > most {
+    fs::File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most {
         return Err(std::io::Error::other(format!("it is larger than {most} bytes")));
     }
-    Ok(text)
+    let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    String::from_utf8(bytes).map_err(|why| {
+        let good = &why.as_bytes()[..why.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        std::io::Error::other(match wide {
+            true => "it is written in UTF-16; save it as UTF-8".to_owned(),
+            false => format!("line {line} is not written in UTF-8; save it as UTF-8"),
+        })
+    })
 }
 
 pub(super) fn whole_file(severity: Severity, path: &Path, why: &str) -> Problem {
@@ -90,6 +99,7 @@ pub(super) fn whole_file(severity: Severity, path: &Path, why: &str) -> Problem 
 pub(super) fn lists(dir: &Path, now: Wall) -> (Lists, Vec<Problem>) {
     let dir = dir.join("lists");
     let (mut lists, mut problems) = (BTreeMap::<String, List>::new(), Vec::new());
+    let (mut unread, mut misnamed) = (BTreeSet::new(), BTreeMap::new());
     for path in files_of(&dir) {
         let error = |why: &str| whole_file(Severity::Error, &path, why);
         let (stem, end) = (path.file_stem(), path.extension());
@@ -97,6 +107,8 @@ pub(super) fn lists(dir: &Path, now: Wall) -> (Lists, Vec<Problem>) {
         let (Some(name), Some("txt" | "csv")) = (name, end.and_then(|end| end.to_str())) else {
             let why = "is not read: a list is NAME.txt or NAME.csv, with letters, digits, - and _";
             problems.push(whole_file(Severity::Warning, &path, why));
+            let text = |of: Option<&OsStr>| Some(of?.to_str()?.to_owned());
+            misnamed.extend(text(stem).zip(text(path.file_name())));
             continue;
         };
         if lists.contains_key(name) {
@@ -111,10 +123,13 @@ pub(super) fn lists(dir: &Path, now: Wall) -> (Lists, Vec<Problem>) {
                 problems.extend(wrong);
                 lists.insert(name.to_owned(), list);
             }
-            Err(e) => problems.push(error(&format!("can't be read: {e}"))),
+            Err(e) => {
+                problems.push(error(&format!("can't be read: {e}")));
+                unread.insert(name.to_owned());
+            }
         }
     }
-    (Lists::new(lists, now), problems)
+    (Lists::new(lists, now).beside(unread, misnamed), problems)
 }
 
 /// The format files of a directory of rules, each with the name of its format. There need not be

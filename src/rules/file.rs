@@ -6,10 +6,11 @@ use std::ops::Range;
 use rsigma_parser::{Detections, LogSource, SigmaRule};
 use uuid::Uuid;
 
-use super::case::{self, Case};
+use super::case::{self, Case, Expect};
 use super::list::Lists;
-use super::notes::{Entries, Notes, find};
-use super::problem::{Problem, Source};
+use super::notes::{Entries, Notes, find, is_misspelt};
+use super::problem::{Problem, Severity, Source};
+use super::suggest::quoted;
 use super::yaml::{self, At, Node};
 use super::{detection, response};
 use crate::domain::rule::Rule;
@@ -83,9 +84,16 @@ pub(super) fn read(
 
 fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
     let entries = notes.entries(root, "the rule")?;
+    if is_no_rule(notes, root, entries) {
+        return None;
+    }
     for (key, _) in entries {
-        if NOT_YET.contains(&key.value.as_str()) {
-            notes.error(&key.place, format!("{:?} is not in this version", key.value));
+        if response::KEYS.contains(&key.value.as_str()) {
+            let why = format!("{} belongs to the response; write it below response:", key.value);
+            notes.error(&key.place, why);
+        } else if ["condition", "timeframe"].contains(&key.value.as_str()) {
+            let why = format!("{} belongs to the detection; write it below detection:", key.value);
+            notes.error(&key.place, why);
         } else if !KEYS.contains(&key.value.as_str()) {
             notes.unknown_key(key, "a rule", &KEYS);
         }
@@ -97,10 +105,11 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
     let title = notes.required(root, entries, "the rule", "title").and_then(|node| {
         let title = notes.text(node, "title")?;
         if title.chars().count() > TITLE_CHARS {
-            notes.error(&node.place, format!("the title is longer than {TITLE_CHARS} characters"));
+            let why = format!("the title is longer than {TITLE_CHARS} characters");
+            notes.error(&node.place, format!("{why}; put the rest into description"));
         }
         if title.chars().any(char::is_control) {
-            notes.error(&node.place, "the title has control characters");
+            notes.error(&node.place, "the title has control characters; remove them");
         }
         Some((title, node.place.clone()))
     });
@@ -113,10 +122,13 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
     let response = notes
         .required(root, entries, "the rule", "response")
         .and_then(|node| response::read(notes, node));
-    let names: Vec<&str> = detections.iter().flat_map(|d| d.named.keys().map(|k| &**k)).collect();
-    let cases = find(entries, "tests").map(|node| case::read(notes, node, &names));
-    if find(entries, "tests").is_none_or(|node| node.value == Node::List(Vec::new())) {
-        notes.warning(&root.place, "the rule has no tests, so nobody knows what it does");
+    let names = detection::names(detection_node);
+    let before = notes.problems.len();
+    let tests = find(entries, "tests");
+    let cases = tests.map(|node| case::read(notes, node, names.as_deref()));
+    let cases = cases.unwrap_or_default();
+    if notes.problems.len() == before && !is_misspelt(entries, "tests") {
+        ask_for_tests(notes, root, entries, &cases);
     }
     let (title, title_place) = title?;
     let (id, id_place) = id?;
@@ -124,7 +136,7 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
         detection: sigma_rule(title, &id, detections?),
         rule: Rule { id, title: title.to_owned(), response: response? },
         level,
-        cases: cases.unwrap_or_default(),
+        cases,
         places: Places {
             id: id_place,
             title: title_place,
@@ -133,12 +145,57 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
     })
 }
 
+/// A rule without tests is told of. In `enforce` it has to have one that shows what it acts on, and
+/// one that shows what it spares, of whatever sample.
+fn ask_for_tests(notes: &mut Notes<'_>, root: &At<Node>, entries: &Entries, cases: &[Case]) {
+    let Some(mode) = response::enforces(entries) else {
+        let fine = notes.problems.iter().all(|problem| problem.severity == Severity::Warning);
+        if cases.is_empty() && fine {
+            notes.warning(&root.place, "the rule has no tests, so nobody knows what it does");
+        }
+        return;
+    };
+    let acts = cases.iter().any(|case| !case.expect.targets.is_empty());
+    let spares =
+        cases.iter().any(|case| case.expect == Expect::default() || case.expect.no_match.is_some());
+    let missing = match (acts, spares) {
+        (true, true) => return,
+        (false, false) => "one with expect: {act: […]} and one with expect: {no_match: true}",
+        (false, true) => "one with expect: {act: […]}",
+        (true, false) => "one with expect: {no_match: true}",
+    };
+    let why = "mode: enforce needs a test of what the rule acts on and one of what it spares";
+    notes.error(&mode.place, format!("{why}; add {missing}, or write mode: observe"));
+}
+
+/// Tells of a document of another kind, once.
+fn is_no_rule(notes: &mut Notes<'_>, root: &At<Node>, entries: &Entries) -> bool {
+    for (key, _) in entries {
+        if NOT_YET.contains(&key.value.as_str()) {
+            let why = format!("{} documents of Sigma are not in this version", quoted(&key.value));
+            let how = "write a rule with detection and response, or remove this file";
+            notes.error(&key.place, format!("{why}; {how}"));
+            return true;
+        }
+    }
+    let of_rules = ["title", "detection", "response", "logsource"];
+    let has = |key: &&str| find(entries, key).is_some() || is_misspelt(entries, key);
+    if of_rules.iter().any(has) {
+        return false;
+    }
+    let why = "this is no rule: it has neither title nor detection nor response";
+    let how = "alerts for tests belong into samples, formats into formats";
+    notes.error(&root.place, format!("{why}; {how}"));
+    true
+}
+
 fn read_id(notes: &mut Notes<'_>, node: &At<Node>) -> Option<(String, Range<usize>)> {
     let text = notes.text(node, "id")?;
     match Uuid::try_parse(text) {
         Ok(id) => Some((id.to_string(), node.place.clone())),
         Err(_) => {
-            notes.error(&node.place, format!("id {text:?} is no UUID; make one with uuidgen"));
+            let why = format!("id {} is no UUID; make one with uuidgen", quoted(text));
+            notes.error(&node.place, why);
             None
         }
     }
@@ -180,7 +237,7 @@ fn check_version(notes: &mut Notes<'_>, node: &At<Node>) {
     if !matches!(major, Some(1 | 2)) {
         notes.error(
             &node.place,
-            "sigma-version has to be 1 or 2; rules here are written in Sigma 2",
+            "sigma-version has to be 1 or 2; rules here are written in Sigma 2: write 2",
         );
     }
 }

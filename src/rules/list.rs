@@ -1,10 +1,11 @@
 //! Lists: values that rules name as `'%NAME%'`, one on a line, each with an end if it has one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::time::Duration;
 
 use super::problem::{self, Problem, Severity, Source};
+use super::suggest::{did_you_mean, quoted};
 use crate::domain::time::Wall;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -14,6 +15,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Lists {
     lists: BTreeMap<String, List>,
     next_expiry: Option<Wall>,
+    unread: BTreeSet<String>,
+    misnamed: BTreeMap<String, String>,
 }
 
 /// One list, without what has expired.
@@ -39,7 +42,22 @@ impl Lists {
     pub fn new(lists: BTreeMap<String, List>, now: Wall) -> Self {
         let ends = lists.values().flat_map(|list| &list.entries).filter_map(|entry| entry.until);
         let next_expiry = ends.filter(|end| *end > now).min();
-        Self { lists, next_expiry }
+        Self { lists, next_expiry, ..Self::default() }
+    }
+
+    /// With the names of lists that are there and can't be read, and those that other files would
+    /// have, with the names of these files.
+    pub fn beside(self, unread: BTreeSet<String>, misnamed: BTreeMap<String, String>) -> Self {
+        Self { unread, misnamed, ..self }
+    }
+
+    pub fn is_unread(&self, name: &str) -> bool {
+        self.unread.contains(name)
+    }
+
+    /// The file that would be the list of this name, were its ending right.
+    pub fn misnamed(&self, name: &str) -> Option<&str> {
+        self.misnamed.get(name).map(String::as_str)
     }
 
     pub fn get(&self, name: &str) -> Option<&List> {
@@ -110,14 +128,14 @@ impl Reading<'_> {
     /// Keeps an entry. `end` is what is said of its end, and where.
     fn keep(&mut self, text: &str, place: Range<usize>, end: Option<(&str, Range<usize>)>) {
         if text.chars().any(char::is_control) {
-            self.error(place, "the entry has control characters");
+            self.error(place, "the entry has control characters; remove them");
             return;
         }
         let mut until = None;
         if let Some((date, at)) = end {
             until = after(date);
             if until.is_none() {
-                let why = format!("{date:?} is no date; write until and a day as 2026-12-31");
+                let why = format!("{} is no day; write one as 2026-12-31", quoted(date));
                 self.error(at, why);
                 return;
             }
@@ -147,6 +165,15 @@ impl Reading<'_> {
                 ((value, "until"), date) => {
                     self.keep(value, start..start + value.len(), Some((date, at_last)));
                 }
+                (_, date) if !before.is_empty() && after(date).is_some() => {
+                    let value = match last_word(before) {
+                        (value, word) if !did_you_mean(word, ["until"]).is_empty() => value,
+                        _ => before,
+                    };
+                    let why = format!("a day follows until: {value} until {date}");
+                    let how = "a value that ends so stands in a list that is a .csv";
+                    self.error(whole, format!("{why}; {how}"));
+                }
                 _ => self.keep(said, whole, None),
             }
         }
@@ -158,7 +185,7 @@ impl Reading<'_> {
     fn csv(&mut self) {
         let text = self.source.text.clone();
         let (mut first, mut end_at, mut has_header) = (true, 1, false);
-        let mut machine_at = None;
+        let (mut machine_at, mut told) = (None, false);
         for (start, line) in lines(&text) {
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
@@ -166,7 +193,8 @@ impl Reading<'_> {
             let cells = match cells(line) {
                 Ok(cells) => cells,
                 Err(at) => {
-                    let why = "this quote is not closed in its line, or goes on after its end";
+                    let why = "this quote is not closed in its line, or goes on after its end; \
+                               within quotes \"\" is one";
                     self.error(start + at..start + line.len(), why);
                     continue;
                 }
@@ -187,13 +215,19 @@ impl Reading<'_> {
             }
             let place = |at: &Range<usize>| start + at.start..start + at.end;
             if cells.len() > 2 && !has_header {
-                let why = "there are more than two columns; name them in a first line that begins \
-                           with value, such as value,owner,until";
-                self.error(place(&cells[2].1), why);
+                // Once: it is the first line that is wrong, or is missing.
+                if !std::mem::replace(&mut told, true) {
+                    let why = "there are more than two columns; name them in a first line that \
+                               begins with value, such as value,owner,until";
+                    self.error(place(&cells[2].1), why);
+                }
                 continue;
             }
             if cells[0].0.is_empty() {
-                self.error(start..start + line.len(), "the first column is empty");
+                self.error(
+                    start..start + line.len(),
+                    "the first column is empty; write the value there",
+                );
                 continue;
             }
             let end = cells.get(end_at).filter(|(date, _)| !date.is_empty());
@@ -292,7 +326,7 @@ fn cells(line: &str) -> Result<Vec<(String, Range<usize>)>, usize> {
         let open = at + trimmed(&line[at..]).1;
         let comma = |from: usize| line[from..].find(',').map_or(line.len(), |comma| from + comma);
         let end = if line[open..].starts_with('"') {
-            let (cell, close) = quoted(line, open).ok_or(open)?;
+            let (cell, close) = quoted_cell(line, open).ok_or(open)?;
             let end = comma(close);
             if !line[close..end].trim().is_empty() {
                 return Err(open);
@@ -315,7 +349,7 @@ fn cells(line: &str) -> Result<Vec<(String, Range<usize>)>, usize> {
 
 /// The text of the cell whose quote opens there, two quotes within it being one, and the byte after
 /// its end.
-fn quoted(line: &str, open: usize) -> Option<(String, usize)> {
+fn quoted_cell(line: &str, open: usize) -> Option<(String, usize)> {
     let (mut cell, mut from) = (String::new(), open + 1);
     loop {
         let quote = from + line[from..].find('"')?;

@@ -5,6 +5,7 @@ use rsigma_parser::SigmaString;
 use rsigma_parser::ast::Modifier;
 use rsigma_parser::value::{SpecialChar, StringPart};
 
+use super::suggest::quoted;
 use crate::domain::candidate::Field;
 use crate::formats::spelling;
 
@@ -36,11 +37,12 @@ pub(super) fn why(field: Field, modifiers: &[Modifier], text: &str) -> Option<St
         Field::FileSha1 | Field::MachineId => digits(field, 40, part, &pattern, text),
         Field::FileSha256 => digits(field, 64, part, &pattern, text),
         Field::FileName => without(&pattern, &['\\', '/']).map(|c| {
-            format!("{text:?} is no file.name: it has no {c}; the directory stands in file.path")
+            let why = format!("{} is no file.name: such a name has no {c}", quoted(text));
+            format!("{why}; the directory stands in file.path")
         }),
         Field::MachineName => {
             let foreign = [' ', '\t', ',', ';', '"', '\'', '\\', '/'];
-            let why = |c| format!("{text:?} is no machine.name: such a name has no {c:?}");
+            let why = |c| format!("{} is no machine.name: such a name has no {c:?}", quoted(text));
             without(&pattern, &foreign).map(why)
         }
         _ => None,
@@ -87,7 +89,18 @@ fn digits(
     // Zeros stand for "none" in payloads, so that no field keeps them.
     let none =
         part == Part::Whole && pattern.is_plain() && spelling::one(field, text.into()).is_none();
-    (!(hex && fits) || none).then(|| format!("{text:?} is no {}: {most} hex digits", field.name()))
+    (!(hex && fits) || none).then(|| {
+        let has = match (field, least) {
+            _ if !hex => ", and no other characters".to_owned(),
+            _ if fits => "; zeros stand for none".to_owned(),
+            (Field::FileSha1, 64) => "; this looks like a file.sha256".to_owned(),
+            (Field::FileSha256, 40) => "; this looks like a file.sha1".to_owned(),
+            (_, 32) => "; this looks like an MD5, which no field has".to_owned(),
+            _ => format!("; this has {least}"),
+        };
+        let name = field.name();
+        format!("{} is no {name}: {most} hex digits{has}", quoted(text))
+    })
 }
 
 fn path(part: Part, pattern: &SigmaString, text: &str) -> Option<String> {

@@ -1,9 +1,10 @@
 //! The `response` section: what a match leads to.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::notes::{Entries, Notes, find};
-use super::suggest::did_you_mean;
+use super::suggest::{did_you_mean, no_field, quoted};
 use super::yaml::{At, Node};
 use crate::domain::action::{Approvals, Class};
 use crate::domain::breaker::{Rate, RuleBreakers};
@@ -11,10 +12,13 @@ use crate::domain::candidate::Field;
 use crate::domain::rule::{Deny, Mode, OnUnknown, Quarantine, Response, Template};
 use crate::limits;
 
+/// A comment, for messages.
+const EXAMPLE: &str = "\"due to alert {{alert.id}}\"";
+
 /// What `window` is where a rule does not say.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
 
-const KEYS: [&str; 8] =
+pub(super) const KEYS: [&str; 8] =
     ["action", "comment", "mode", "unknown", "window", "priority", "approvals", "breakers"];
 
 /// Of them, those of a rule that denies.
@@ -28,17 +32,33 @@ pub(super) fn denies(rule: &Entries) -> bool {
     matches!(find(response, "action").map(|node| &node.value), Some(Node::Text(t)) if t == "deny")
 }
 
+/// The mode of a rule whose entries say `mode: enforce`, and that does not deny.
+pub(super) fn enforces(rule: &Entries) -> Option<&At<Node>> {
+    let Node::Map(response) = &find(rule, "response")?.value else { return None };
+    let mode = find(response, "mode")?;
+    let enforces = matches!(&mode.value, Node::Text(text) if text == "enforce");
+    (enforces && !denies(rule)).then_some(mode)
+}
+
 /// Reads the section. `None` comes with an error.
 pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Response> {
     let denies = notes.denies;
     let entries = notes.entries(node, "response")?;
+    let needless = entries.iter().filter(|(key, _)| {
+        let key = key.value.as_str();
+        denies && KEYS.contains(&key) && !DENY_KEYS.contains(&key)
+    });
+    let needless: Vec<&At<String>> = needless.map(|(key, _)| key).collect();
+    if let [first, ..] = &needless[..] {
+        let names: Vec<&str> = needless.iter().map(|key| key.value.as_str()).collect();
+        let names = names.join(", no ");
+        let why = format!("a rule that denies has no {names}: it makes no call; remove");
+        let them = if needless.len() == 1 { "it" } else { "them" };
+        notes.error(&first.place, format!("{why} {them}"));
+    }
     for (key, _) in entries {
         match key.value.as_str() {
-            "retry" => notes.error(&key.place, "retry is not in this version"),
-            known if denies && KEYS.contains(&known) && !DENY_KEYS.contains(&known) => {
-                let why = format!("a rule that denies has no {known}: it makes no call");
-                notes.error(&key.place, format!("{why}; remove it"));
-            }
+            "retry" => notes.error(&key.place, "retry is not in this version; remove it"),
             known if KEYS.contains(&known) => {}
             _ if denies => notes.unknown_key(key, "response", &DENY_KEYS),
             _ => notes.unknown_key(key, "response", &KEYS),
@@ -48,7 +68,7 @@ pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Response> {
     if let Some(node) = find(entries, "unknown")
         && matches!(&node.value, Node::Text(text) if text == "enrich")
     {
-        notes.error(&node.place, "unknown: enrich is not in this version");
+        notes.error(&node.place, "unknown: enrich is not in this version; write hold or skip");
         return None;
     }
     match find(entries, "action") {
@@ -56,7 +76,7 @@ pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Response> {
             notes.one_of(action, "action", &["StopAndQuarantineFile", "deny"]);
         }
         None => {
-            let why = "response has no action; write StopAndQuarantineFile, or deny";
+            let why = "response has no action; write action: StopAndQuarantineFile, or deny";
             notes.error(&node.place, why);
         }
     }
@@ -83,7 +103,8 @@ fn read_quarantine(
     let comment = match find(entries, "comment") {
         Some(comment) => read_comment(notes, comment),
         None => {
-            notes.error(&node.place, "response has no comment; Defender wants one with each call");
+            let why = "response has no comment; Defender wants one with each call, such as";
+            notes.error(&node.place, format!("{why} comment: {EXAMPLE}"));
             None
         }
     };
@@ -125,7 +146,8 @@ fn read_approvals(notes: &mut Notes<'_>, node: &At<Node>) -> Approvals {
     let mut approvals = Approvals::default();
     let mut four_eyes = None;
     if !matches!(node.value, Node::Map(_)) {
-        notes.error(&node.place, "approvals is written as {count: 2}");
+        let why = "approvals is written as {count: 2}: how many people have to say yes";
+        notes.error(&node.place, why);
         return approvals;
     }
     for (key, value) in notes.entries(node, "approvals").unwrap_or_default() {
@@ -140,7 +162,8 @@ fn read_approvals(notes: &mut Notes<'_>, node: &At<Node>) -> Approvals {
     }
     approvals.four_eyes = four_eyes.map_or(approvals.count == 2, |(does, _)| does);
     if let (2, Some((false, value))) = (approvals.count, four_eyes) {
-        notes.error(&value.place, "two people are two with a token each: four_eyes is true here");
+        let why = "two people are two with a token each: four_eyes is true here; remove it";
+        notes.error(&value.place, why);
     }
     approvals
 }
@@ -156,11 +179,15 @@ fn read_breakers(notes: &mut Notes<'_>, node: &At<Node>) -> RuleBreakers {
                 continue;
             }
         };
-        let Some(text) = notes.text(value, &key.value) else { continue };
-        match Rate::parse(text) {
+        let text = match &value.value {
+            Node::Text(text) => text.clone(),
+            Node::Integer(number) => number.to_string(),
+            other => other.kind().to_owned(),
+        };
+        match Rate::parse(&text) {
             Some(read) => *rate = read,
             None => {
-                let why = format!("{} is {text:?}; write a number from 1 to", key.value);
+                let why = format!("{} is {}; write a number from 1 to", key.value, quoted(&text));
                 let how = "1000000 and a time from 1m to 7d, such as 25/1h";
                 notes.error(&value.place, format!("{why} {how}"));
             }
@@ -170,25 +197,80 @@ fn read_breakers(notes: &mut Notes<'_>, node: &At<Node>) -> RuleBreakers {
 }
 
 fn read_comment(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Template> {
-    let text = notes.text(node, "comment")?;
+    let text = match &node.value {
+        Node::Text(text) if text.trim().is_empty() => {
+            let why = "comment is empty; Defender wants one with each call, such as";
+            notes.error(&node.place, format!("{why} {EXAMPLE}"));
+            return None;
+        }
+        _ => notes.text(node, "comment")?,
+    };
+    if let Some((at, why)) = placeholder(text) {
+        let place = notes.part(&node.place, text, at);
+        notes.error(&place, why);
+        return None;
+    }
     match Template::parse(text) {
         Ok(template) => {
             for field in template.fields() {
                 if !notes.formats.given(field) {
                     let name = field.name();
-                    notes.error(&node.place, format!("no format of this version gives {name}"));
+                    let at = text.find(name).unwrap_or(0);
+                    let place = notes.part(&node.place, text, at..at + name.len());
+                    let why = format!("no format of this version gives {name}; remove it");
+                    notes.error(&place, why);
                 }
+            }
+            let most = limits::COMMENT_BYTES;
+            let fixed = template.fixed();
+            if fixed > most {
+                let why = format!("the comment has {fixed} bytes of its own");
+                let how = format!("{most} are sent, with what the fields fill in; shorten it");
+                notes.error(&node.place, format!("{why}, and {how}"));
             }
             Some(template)
         }
         Err(bad) => {
-            let names = Field::ALL.iter().map(|field| field.name());
-            let meant = bad.unknown.as_deref().map(|name| did_you_mean(name, names));
-            let place = notes.inside(node, text, bad.at);
-            notes.error(&place, format!("{bad}{}", meant.unwrap_or_default()));
+            let end = text[bad.at..].find("}}").map_or(bad.at + 2, |end| bad.at + end + 2);
+            let place = notes.part(&node.place, text, bad.at..end.min(text.len()));
+            let why = match &bad.unknown {
+                Some(name) => no_field(name),
+                None => format!("{bad}; write {EXAMPLE}"),
+            };
+            notes.error(&place, why);
             None
         }
     }
+}
+
+/// What other templates write for a field, and where: it would stay in the comment as it is.
+fn placeholder(text: &str) -> Option<(Range<usize>, String)> {
+    let opens = |at: usize| {
+        let doubled = text[at..].starts_with("{{") || text[..at].ends_with('{');
+        let end = match text[at..].chars().next()? {
+            '{' if !doubled => '}',
+            '%' => '%',
+            '<' => '>',
+            _ => return None,
+        };
+        let inside = &text[at + 1..];
+        let name = &inside[..inside.find(end)?];
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
+        let fits = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_name);
+        let near = did_you_mean(name, Field::ALL.iter().map(|field| field.name()));
+        let is_field = Field::parse(name).is_some() || !near.is_empty();
+        (fits && (end == '}' || is_field)).then(|| (at..at + name.len() + 2, name))
+    };
+    let mut starts = text.char_indices().map(|(at, _)| at);
+    let (place, name) = starts.find_map(opens)?;
+    let written = &text[place.clone()];
+    Some((
+        place,
+        match Field::parse(name) {
+            Some(_) => format!("{written} would stay as it is; write {{{{{name}}}}}"),
+            None => format!("{written} would stay as it is; write a field, as {{{{alert.id}}}}"),
+        },
+    ))
 }
 
 /// A rule can't go without a window: deliveries come twice, and each would act again.
@@ -215,7 +297,8 @@ fn read_window(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Duration> {
         }
         None => {
             let example = "write a number and s, m, h or d, such as 24h";
-            notes.error(&node.place, format!("window {text:?} is no duration; {example}"));
+            let why = format!("window {} is no duration; {example}", quoted(text));
+            notes.error(&node.place, why);
             None
         }
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use super::case::{Case, Expect, NoMatch, Set};
 use crate::domain::action::HoldWhy;
@@ -59,21 +59,35 @@ impl Came {
     }
 }
 
-/// Runs one test of the only rule in `alone`. `Err` says what came out instead.
+/// Why a test failed.
+pub(super) enum Wrong {
+    /// The sample is none.
+    Sample(String),
+    /// This came out instead.
+    Outcome(String),
+}
+
+/// Runs one test of the only rule in `alone`.
 pub(super) fn run(
     alone: &Ruleset,
     formats: &Formats,
     case: &Case,
     sample: &str,
-) -> Result<(), String> {
+) -> Result<(), Wrong> {
     let named = case.format.as_ref().and_then(|name| formats.find(&name.value).ok());
     let format = named.unwrap_or(&Reader::BuiltIn(Format::DefenderAlert));
-    let cuts = format.cut(sample.as_bytes()).map_err(|e| format!("the sample: {e}"))?;
+    let path = &case.alert.value;
+    let bad = |why: &dyn Display, how: &str| Wrong::Sample(format!("{path}: {why}{how}"));
+    let cuts = format.cut(sample.as_bytes()).map_err(|why| bad(&why, ""))?;
+    let how = match &case.format {
+        Some(_) => "",
+        None => "; where it is no defender-alert, format: NAME says which format it has",
+    };
     let denies = alone.rules().iter().all(|rule| rule.quarantine().is_none());
     let mut came = Came::default();
     let mut files = 0;
     for cut in &cuts {
-        let mut alert = format.decode_cut(cut).map_err(|e| format!("the sample: {e}"))?;
+        let mut alert = format.decode_cut(cut).map_err(|why| bad(&why, how))?;
         // As if it had come at once, so that `alert.age` is 0 unless the test sets it.
         let now = alert.created.unwrap_or(Wall(0));
         formats::came_by(&mut alert, NAMED, NAMED, now);
@@ -84,9 +98,10 @@ pub(super) fn run(
         }
     }
     if files == 0 {
-        return Err("the sample has no file".to_owned());
+        let why = "the sample has no file, so there is nothing to judge";
+        return Err(Wrong::Sample(format!("{path}: {why}")));
     }
-    compare(&case.expect, denies, &came)
+    compare(&case.expect, denies, &came).map_err(Wrong::Outcome)
 }
 
 fn judge(alone: &Ruleset, denies: bool, candidate: &Candidate<'_>, came: &mut Came) {

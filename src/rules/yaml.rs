@@ -10,6 +10,8 @@ use serde_saphyr::{Location, Spanned, Tagged};
 
 use super::problem::{Problem, Severity, Source};
 
+mod said;
+
 /// A value and where it stands, in bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct At<T> {
@@ -66,16 +68,13 @@ pub(super) fn parse(source: &Source) -> Result<At<Node>, Vec<Problem>> {
             let message = e.to_string();
             // The place is shown by the problem itself.
             let message = message.split(" at line ").next().unwrap_or(&message);
-            let message = match message.lines().next().unwrap_or_default() {
-                // The reader's own words are for those who call it.
-                text if text.contains("DuplicateKeyPolicy") => "this key stands twice",
-                text if text.contains("from_str_multiple") => {
-                    "one rule a file: remove the second document"
+            let message = message.lines().next().unwrap_or_default();
+            let (place, message) = match place {
+                Some(place) => {
+                    let (place, message) = said::plain(&source.text, message, place);
+                    (Some(place), message)
                 }
-                text if text.contains("unexpected character: `@'") => {
-                    "a text that begins with @ stands in quotes, such as '@.sha1'"
-                }
-                text => text,
+                None => (None, message.to_owned()),
             };
             Err(vec![Problem::new(Severity::Error, source, place, message)])
         }

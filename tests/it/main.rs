@@ -4,6 +4,7 @@
 
 mod brakes;
 mod audit;
+mod broken;
 mod broker;
 mod campaign;
 mod compose;

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::domain::action::HoldWhy;
 use crate::domain::candidate::{Field, Fields};
 use crate::domain::rule::{Judgement, Mode};
 
@@ -15,7 +16,7 @@ detection:
 response:
   action: StopAndQuarantineFile
   comment: due to {{alert.id}}
-  mode: enforce
+  mode: approve
 ";
 
 const DENIES: &str = "\
@@ -75,7 +76,7 @@ impl World {
             let mut fields = Fields::default();
             fields.set_text(Field::MachineName, name);
             match self.reload.rules.load().ruleset.judge(&fields, Mode::Enforce) {
-                Judgement::Act(_) => "acts",
+                Judgement::Hold { why: HoldWhy::Approval { .. }, .. } => "acts",
                 Judgement::Protected { .. } => "protected",
                 Judgement::NoMatch { .. } => "no match",
                 other => panic!("{other:?}"),

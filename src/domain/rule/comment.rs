@@ -63,6 +63,15 @@ impl Template {
         })
     }
 
+    /// How many bytes it has besides its fields.
+    pub fn fixed(&self) -> usize {
+        let parts = self.0.iter().map(|part| match part {
+            Part::Literal(text) => text.len(),
+            Part::Field(_) => 0,
+        });
+        parts.sum()
+    }
+
     /// Fills the template: an absent or empty field is `-`, characters that could steer a terminal
     /// or hide text are `\u{fffd}`, and the whole ends at [`limits::COMMENT_BYTES`].
     pub fn render(&self, fields: &Fields<'_>) -> String {

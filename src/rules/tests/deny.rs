@@ -74,7 +74,7 @@ fn a_rule_that_denies_only_denies() {
     let action = "action: deny";
     for (to, wanted) in [
         (
-            "action: deny\n  mode: enforce",
+            "action: deny\n  mode: observe",
             "r.yml:9:3: error: a rule that denies has no mode: it makes no call; remove it",
         ),
         ("action: deny\n  comment: x", "r.yml:9:3: error: a rule that denies has no comment"),
@@ -113,7 +113,7 @@ fn a_rule_that_denies_only_denies() {
 #[test]
 fn a_response_says_who_approves_and_what_breaks() {
     let of = |response: &str| {
-        let text = RIGHT.replace("mode: enforce", response);
+        let text = RIGHT.replace("mode: observe", response);
         let loaded = load_text(&text).unwrap_or_else(|why| panic!("{why}"));
         loaded.ruleset.rules()[0].quarantine().unwrap().clone()
     };
@@ -137,7 +137,7 @@ fn a_response_says_who_approves_and_what_breaks() {
 
 #[test]
 fn approvals_that_nothing_waits_for_are_told() {
-    let told = |response: &str| problems(&RIGHT.replace("mode: enforce", response));
+    let told = |response: &str| problems(&RIGHT.replace("mode: observe", response));
     assert_eq!(told("mode: approve\n  approvals: {count: 2}"), [""; 0]);
     let both = told("mode: enforce\n  approvals: {count: 2}");
     let wanted = "r.yml:14:14: warning: in mode enforce nothing waits for these";

@@ -111,16 +111,25 @@ fn every_mistake_in_a_list_is_told_with_its_place() {
     for (list, wanted) in [
         (("files.txt", "a until 2026-02-30"), "lists/files.txt:1:9: error: \"2026-02-30\" is no"),
         (("files.txt", "a\nb c until 26-1-1"), "lists/files.txt:2:11: error: \"26-1-1\" is no"),
+        (
+            ("files.txt", "a 2026-12-31"),
+            "lists/files.txt:1:1: error: a day follows until: a until 2",
+        ),
+        (
+            ("files.txt", "a untill 2026-12-31"),
+            "lists/files.txt:1:1: error: a day follows until: a u",
+        ),
+        (("files.csv", "a 2026-12-31"), "lists/files.csv:1:1: warning: a day follows until"),
         (("files.txt", "a until"), "lists/files.txt:1:3: error: until needs a day"),
         (("files.txt", "until 2026-12-31"), "lists/files.txt:1:1: error: there is no value bef"),
         (("files.txt", "a\u{7}b"), "lists/files.txt:1:1: error: the entry has control characters"),
         (("files.txt", "a\nb\n A"), "lists/files.txt:3:2: warning: this value stands in line 1"),
-        (("files.csv", "a,soon"), "lists/files.csv:1:3: error: \"soon\" is no date"),
+        (("files.csv", "a,soon"), "lists/files.csv:1:3: error: \"soon\" is no day"),
         (("files.csv", "a,,c"), "lists/files.csv:1:4: error: there are more than two columns"),
         (("files.csv", ",2026-12-31"), "lists/files.csv:1:1: error: the first column is empty"),
         (("files.csv", "\"a"), "lists/files.csv:1:1: error: this quote is not closed"),
         (("files.csv", "\"a\" b"), "lists/files.csv:1:1: error: this quote is not closed"),
-        (("files.csv", "value,until\na,soon"), "lists/files.csv:2:3: error: \"soon\" is no date"),
+        (("files.csv", "value,until\na,soon"), "lists/files.csv:2:3: error: \"soon\" is no day"),
         (("file.txt", "a"), "r.yml:5:30: error: there is no list files; did you mean file?"),
         (("my files.txt", "a"), "lists/my files.txt: warning: is not read: a list is NAME.txt"),
         (("files.lst", "a"), "lists/files.lst: warning: is not read: a list is NAME.txt"),
@@ -251,17 +260,9 @@ fn a_list_whose_entries_have_all_expired_ends_what_it_let_act_and_refuses_nothin
 #[test]
 fn an_entry_that_looks_like_a_slip_is_told_and_counts_as_it_stands() {
     let hash = "c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13";
-    for odd in [
-        "a.exe untill 2026-12-31",
-        "a.exe 2026-12-31",
-        "a.exe, b.exe",
-        "a;b",
-        "\"a.exe\"",
-        "- a.exe",
-        "a.exe // ours",
-        &hash[1..],
-        &hash[8..],
-    ] {
+    for odd in
+        ["a.exe, b.exe", "a;b", "\"a.exe\"", "- a.exe", "a.exe // ours", &hash[1..], &hash[8..]]
+    {
         let lists = [("files.txt", format!("{odd}\n"))];
         let lists = lists.each_ref().map(|(name, text)| (*name, text.as_str()));
         let found = told(LISTED, &lists, LATE);

@@ -100,7 +100,11 @@ fn every_mistake_is_told_with_its_place() {
         ("machine.id", "machine.di", "8:5: error: there is no field machine.di; did you mean"),
         ("machine.id", "alert.title", "8:5: error: alert.title is the alert's; map it in the"),
         ("    machine.id: '@.host'\n", "", "7:5: error: machine.id is missing: without it"),
-        ("'@.host'", "@.host", "8:17: error: a text that begins with @ stands in quotes, such as"),
+        (
+            "'@.host'",
+            "@.host",
+            "8:17: error: a text that begins with @ stands in quotes, as '@.sha1'",
+        ),
         ("'@.host'", "{always: pc1}", "8:26: error: always is for fields that are texts, and no"),
         ("'@.host'", "{path: '@.a', default: b}", "8:40: error: default is for fields that are"),
         ("'@.host'", "{path: '@.a', part: name}", "8:37: error: part: name is for file.name"),
@@ -112,7 +116,11 @@ fn every_mistake_is_told_with_its_place() {
         ("machines.csv", "hosts.csv", "13:11: error: there is no lists/hosts.csv; lookup names"),
         ("lookup:", "look_up:", "13:3: error: machine has no key \"look_up\"; did you mean look"),
         ("lookup:", "defender: 1\n  lookup:", "13:13: error: defender is true or false"),
-        ("samples/own.json", "samples/no.json", "16:12: error: samples/no.json can't be read"),
+        (
+            "samples/own.json",
+            "samples/no.json",
+            "16:12: error: there is no samples/no.json below the rules; put",
+        ),
         ("samples/own.json", "../own.json", "16:12: error: alert is a path below the rules"),
         ("alert.severity: High", "alert.severity: Low", "19:7: error: test \"reads\" fails: pair"),
         ("sha1: c41d", "sha1: 41d", "20:15: error: this is not 40 hex digits"),
@@ -373,11 +381,13 @@ fn a_key_that_has_to_be_there_is_told_with_what_to_write() {
         "r.yml:1:1: error: the rule has no id; make one with uuidgen",
         "r.yml:1:1: error: the rule has no response; it says what to do, such as action: \
          StopAndQuarantineFile",
-        "r.yml:1:1: error: the rule has no logsource",
+        "r.yml:1:1: error: the rule has no logsource; write logsource: {product: windows, service: \
+         microsoft_defender}",
         "own.yml:1:1: error: the format has no format; it is the file's name, without .yml",
         "own.yml:1:1: error: the format has no candidates; it says where files and their machines \
          stand",
-        "own.yml:1:9: error: the test has no alert",
+        "own.yml:1:9: error: the test has no alert; name a sample, such as \
+         samples/defender-malware.json",
     ] {
         assert!(told.iter().any(|told| told.ends_with(wanted)), "{wanted}: {told:#?}");
     }

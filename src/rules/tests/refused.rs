@@ -22,17 +22,17 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
         ),
         (
             "alert.category|contain: M",
-            "r.yml:6:13: error: there is no modifier \"contain\"; did you mean contains?",
+            "r.yml:6:28: error: there is no modifier \"contain\"; did you mean contains?",
         ),
-        ("alert.category|not: M", "r.yml:6:13: error: not is no modifier"),
-        ("alert.category|fieldref: alert.title", "r.yml:6:13: error: |fieldref is refused"),
+        ("alert.category|not: M", "r.yml:6:28: error: not is no modifier"),
+        ("alert.category|fieldref: alert.title", "r.yml:6:28: error: |fieldref is refused"),
         (
             "alert.category|expand: '%list%'",
             "r.yml:6:36: error: there is no list list; make lists/list.txt",
         ),
         (
             "'alert.techniques[any]': T1",
-            "r.yml:6:13: error: \"alert.techniques[any]\" selects from a list",
+            "r.yml:6:14: error: \"alert.techniques[any]\" selects from a list",
         ),
         (
             "alert.category: null",
@@ -55,10 +55,10 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
         ),
         ("alert.severity_rank: High", "r.yml:6:34: error: alert.severity_rank is a number"),
         ("alert.severity_rank|gte: High", "r.yml:6:38: error: alert.severity_rank is a number"),
-        ("alert.category|re: '('", "r.yml:6:13: error: "),
+        ("alert.category|re: '('", "r.yml:6:33: error: this ( is not closed"),
         (
             "alert.category: Malwar",
-            "r.yml:6:29: warning: \"Malwar\" is no known value of alert.category; \
+            "r.yml:6:29: error: \"Malwar\" is no known value of alert.category; \
              did you mean Malware?",
         ),
         (
@@ -89,7 +89,7 @@ fn what_is_no_field_no_modifier_or_no_value_is_refused_with_its_place() {
     wrong_at(
         "file.entity: File",
         r"file.path: 'C:\Windows\*'",
-        r"r.yml:7:21: warning: \* is a plain * in Sigma, no wildcard; write \\* for",
+        r"r.yml:7:21: error: \* is a plain * in Sigma, no wildcard; write \\* for",
     );
     let right = RIGHT.replace("file.entity: File", r"file.entity: File, file.path: 'C:\Users\\*'");
     assert_eq!(problems(&right), Vec::<String>::new());
@@ -110,7 +110,7 @@ fn selections_and_conditions_are_checked_against_each_other() {
         ("condition: malware and", "r.yml:8:"),
         (
             "condition: \"malware and ) file\"",
-            "r.yml:8:27: error: the condition can't be read here; it knows",
+            "r.yml:8:27: error: a selection is missing before this )",
         ),
         ("condition: 3 of them", "r.yml:8:14: error: 3 of them can't be: there are 2"),
         ("condition: 0 of them", "r.yml:8:14: error: 0 of them is always true"),
@@ -118,7 +118,7 @@ fn selections_and_conditions_are_checked_against_each_other() {
             "condition: 1 of sel* and malware and file",
             "r.yml:8:19: error: no selection is named sel*",
         ),
-        ("condition: [malware, file]", "r.yml:8:14: error: condition is a list"),
+        ("condition: [malware, file]", "r.yml:8:14: error: the condition is a list"),
         ("other: {}", "r.yml:6:3: error: detection has no condition"),
         ("timeframe: 5m\n  condition: malware and file", "r.yml:8:3: error: timeframe"),
         ("k: [a, b]\n  condition: malware and file and k", "r.yml:8:7: error: keywords"),
@@ -167,7 +167,7 @@ fn a_key_that_is_not_carried_out_is_refused() {
         (
             "status: stable",
             "correlation: {}",
-            "r.yml:3:1: error: \"correlation\" is not in this version",
+            "r.yml:3:1: error: \"correlation\" documents of Sigma are not in this version",
         ),
         ("status: stable", "title: again", "r.yml:3:1: error: this key stands twice"),
         ("title: T", "title: \"T\\e[2J\"", "r.yml:1:8: error: the title has control characters"),
@@ -191,20 +191,20 @@ fn a_key_that_is_not_carried_out_is_refused() {
 fn a_tag_outside_the_core_schema_is_refused_wherever_it_stands() {
     for (from, to, wanted) in [
         (
-            "mode: enforce",
-            "mode: !!python/object enforce",
+            "mode: observe",
+            "mode: !!python/object observe",
             "r.yml:13:25: error: the tag !!python/object is none that a rule may have; remove it",
         ),
-        ("mode: enforce", "mode: !!binary ZW5mb3JjZQ==", "r.yml:13:18: error: the tag !!binary"),
-        ("mode: enforce", "mode: !mine enforce", "r.yml:13:15: error: the tag !mine is none"),
-        ("mode: enforce", "!mine mode: enforce", "r.yml:13:9: error: the tag !mine is none"),
+        ("mode: observe", "mode: !!binary b2JzZXJ2ZQ==", "r.yml:13:18: error: the tag !!binary"),
+        ("mode: observe", "mode: !mine observe", "r.yml:13:15: error: the tag !mine is none"),
+        ("mode: observe", "!mine mode: observe", "r.yml:13:9: error: the tag !mine is none"),
         ("status: stable", "related: [!x {id: a}]", "r.yml:3:14: error: the tag !x is none"),
         ("status: stable", "tags: !x [a]", "r.yml:3:10: error: the tag !x is none"),
         ("title: T", "!x\ntitle: T", "r.yml:2:1: error: the tag !x is none"),
     ] {
         wrong_at(from, to, wanted);
     }
-    let right = RIGHT.replace("mode: enforce", "!!str mode: !!str enforce");
+    let right = RIGHT.replace("mode: observe", "!!str mode: !!str observe");
     assert_eq!(problems(&right), [""; 0]);
 }
 
@@ -212,60 +212,60 @@ fn a_tag_outside_the_core_schema_is_refused_wherever_it_stands() {
 fn a_response_promises_only_what_is_kept() {
     for (from, to, wanted) in [
         (
-            "mode: enforce",
+            "mode: observe",
             "unknown: enrich",
             "r.yml:13:12: error: unknown: enrich is not in this version",
         ),
-        ("mode: enforce", "retry: 3", "r.yml:13:3: error: retry is not in this version"),
+        ("mode: observe", "retry: 3", "r.yml:13:3: error: retry is not in this version"),
         (
-            "mode: enforce",
+            "mode: observe",
             "breakers: {action: 3/1h}",
             "r.yml:13:14: error: breakers has no key \"action\"; did you mean actions?",
         ),
         (
-            "mode: enforce",
+            "mode: observe",
             "breakers: {actions: 3}",
-            "r.yml:13:23: error: actions is a number; it has to be a text",
+            "r.yml:13:23: error: actions is \"3\"; write a number from 1 to 1000000 and a time",
         ),
         (
-            "mode: enforce",
+            "mode: observe",
             "breakers: {machines_per_file: 0/1h}",
             "r.yml:13:33: error: machines_per_file is \"0/1h\"; write a number from 1 to 1000000",
         ),
-        ("mode: enforce", "breakers: 25/1h", "r.yml:13:13: error: breakers is a text"),
+        ("mode: observe", "breakers: 25/1h", "r.yml:13:13: error: breakers is a text"),
         (
-            "mode: enforce",
+            "mode: observe",
             "breakers: {actions: 1/1h, actions: 2/1h}",
             "r.yml:13:29: error: this key stands twice",
         ),
-        ("mode: enforce", "approvals: {count: 3}", "r.yml:13:22: error: count is 1 or 2"),
-        ("mode: enforce", "approvals: {count: '2'}", "r.yml:13:22: error: count is 1 or 2"),
+        ("mode: observe", "approvals: {count: 3}", "r.yml:13:22: error: count is 1 or 2"),
+        ("mode: observe", "approvals: {count: '2'}", "r.yml:13:22: error: count is 1 or 2"),
         (
-            "mode: enforce",
+            "mode: observe",
             "approvals: {four_eyes: yes}",
             "r.yml:13:26: error: four_eyes is true or false",
         ),
         (
-            "mode: enforce",
+            "mode: observe",
             "approvals: {counts: 1}",
             "r.yml:13:15: error: approvals has no key \"counts\"; did you mean count?",
         ),
-        ("mode: enforce", "approvals: 2", "r.yml:13:14: error: approvals is written as {count: 2}"),
-        ("mode: enforce", "window: 24", "r.yml:13:11: error: window is 24, a number without its"),
+        ("mode: observe", "approvals: 2", "r.yml:13:14: error: approvals is written as {count: 2}"),
+        ("mode: observe", "window: 24", "r.yml:13:11: error: window is 24, a number without its"),
         (
-            "mode: enforce",
+            "mode: observe",
             "window: 0",
             "r.yml:13:11: error: window can't be 0, since an alert that comes twice would act \
              twice; write 1s to 366d, such as 24h",
         ),
-        ("mode: enforce", "window: 24x", "r.yml:13:11: error: window \"24x\" is no duration"),
-        ("mode: enforce", "window: 0s", "r.yml:13:11: error: window has to lie between"),
+        ("mode: observe", "window: 24x", "r.yml:13:11: error: window \"24x\" is no duration"),
+        ("mode: observe", "window: 0s", "r.yml:13:11: error: window has to lie between"),
         (
-            "mode: enforce",
-            "mod: enforce",
+            "mode: observe",
+            "mod: observe",
             "r.yml:13:3: error: response has no key \"mod\"; did you mean mode?",
         ),
-        ("mode: enforce", "priority: High", "r.yml:13:13: error: priority is \"High\""),
+        ("mode: observe", "priority: High", "r.yml:13:13: error: priority is \"High\""),
         (
             "action: StopAndQuarantineFile",
             "action: den",
@@ -281,12 +281,12 @@ fn a_response_promises_only_what_is_kept() {
         (
             "{{alert.id}}",
             "{{alert.idd}}",
-            "r.yml:12:19: error: there is no field \"alert.idd\"; did you mean alert.id?",
+            "r.yml:12:19: error: there is no field alert.idd; did you mean alert.id?",
         ),
         (
             "{{alert.id}}",
             "{{machine.value}}",
-            "r.yml:12:12: error: no format of this version gives machine.value",
+            "r.yml:12:21: error: no format of this version gives machine.value; remove it",
         ),
         ("{{alert.id}}", "{{alert.id", "r.yml:12:19: error: {{ is not closed"),
     ] {
@@ -302,7 +302,11 @@ fn a_rule_that_fails_its_own_tests_does_not_load() {
             "file: {file.entity: Process}",
             "r.yml:17:13: error: test \"acts\" fails: it should act on [{machine: 5f0c",
         ),
-        ("samples/a.json", "samples/b.json", "r.yml:16:12: error: samples/b.json can't be read"),
+        (
+            "samples/a.json",
+            "samples/b.json",
+            "r.yml:16:12: error: there is no samples/b.json below",
+        ),
         ("samples/a.json", "../a.json", "r.yml:16:12: error: alert is a path below the rules"),
         ("samples/a.json", "/etc/passwd", "r.yml:16:12: error: alert is a path below the rules"),
         (
@@ -379,8 +383,11 @@ fn a_test_can_say_what_is_held() {
 #[test]
 fn a_text_that_a_name_can_not_have_or_that_means_a_list_is_refused() {
     for (to, wanted) in [
-        ("file.name: 'C:\\x\\a.exe'", "is no file.name: it has no \\; the directory stands in"),
-        ("file.name|endswith: '/a.exe'", "is no file.name: it has no /"),
+        (
+            "file.name: 'C:\\x\\a.exe'",
+            "is no file.name: such a name has no \\; the directory stands in",
+        ),
+        ("file.name|endswith: '/a.exe'", "is no file.name: such a name has no /"),
         (
             "machine.name: srv1.example untill 2026-12-31",
             "is no machine.name: such a name has no ' '",
