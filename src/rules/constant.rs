@@ -9,6 +9,9 @@ use rsigma_parser::{ConditionExpr, Detection, DetectionItem, Quantifier, SigmaVa
 /// number of cases doubles with each.
 const MOST: usize = 12;
 
+/// A longer condition, with its selections in place of their names, is not looked at.
+const PARTS: usize = 4096;
+
 /// What a condition asks, of leaves or selections that are true or false.
 enum Formula {
     Leaf(usize),
@@ -40,9 +43,9 @@ pub(super) fn value(
     named: &HashMap<String, Detection>,
 ) -> Option<bool> {
     [true, false].into_iter().find_map(|within| {
-        let mut reading = Reading { named, within, leaves: HashMap::new() };
+        let mut reading = Reading { named, within, leaves: HashMap::new(), parts: 0 };
         let formula = reading.condition(expression);
-        if reading.leaves.len() > MOST {
+        if reading.is_too_much() {
             return None;
         }
         let first = formula.holds(0);
@@ -56,10 +59,16 @@ struct Reading<'n> {
     /// Whether to look at the leaves within selections.
     within: bool,
     leaves: HashMap<String, usize>,
+    parts: usize,
 }
 
 impl Reading<'_> {
+    fn is_too_much(&self) -> bool {
+        self.leaves.len() > MOST || self.parts > PARTS
+    }
+
     fn leaf(&mut self, name: String) -> Formula {
+        self.parts += 1;
         let next = self.leaves.len();
         Formula::Leaf(*self.leaves.entry(name).or_insert(next))
     }
@@ -77,7 +86,13 @@ impl Reading<'_> {
             ConditionExpr::Selector { quantifier, pattern } => {
                 let named = self.named;
                 let names = named.keys().filter(|name| pattern.matches_detection_name(name));
-                let parts: Vec<Formula> = names.map(|name| self.selection(name)).collect();
+                let mut parts = Vec::new();
+                for name in names {
+                    parts.push(self.selection(name));
+                    if self.is_too_much() {
+                        break;
+                    }
+                }
                 match quantifier {
                     Quantifier::Any => Formula::AtLeast(1, parts),
                     Quantifier::All => Formula::all(parts),
@@ -91,7 +106,7 @@ impl Reading<'_> {
 
     fn selection(&mut self, name: &str) -> Formula {
         match self.named.get(name) {
-            Some(detection) if self.within => self.detection(detection),
+            Some(detection) if self.within && !self.is_too_much() => self.detection(detection),
             _ => self.leaf(name.to_owned()),
         }
     }
@@ -117,5 +132,60 @@ impl Reading<'_> {
             }
             _ => self.leaf(format!("{item:?}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rsigma_parser::{FieldSpec, SigmaString, parse_condition};
+
+    use super::*;
+
+    fn item(field: &str, modifiers: Vec<Modifier>, value: SigmaValue) -> Detection {
+        let field = FieldSpec::new(Some(field.to_owned()), modifiers);
+        Detection::AllOf(vec![DetectionItem { field, values: vec![value] }])
+    }
+
+    fn of(condition: &str) -> Option<bool> {
+        let text = |text: &str| SigmaValue::String(SigmaString::new(text));
+        let exists = |is| item("x", vec![Modifier::Exists], SigmaValue::Bool(is));
+        let mut named = HashMap::from([
+            ("a".to_owned(), item("f", vec![], text("a"))),
+            ("same".to_owned(), item("f", vec![], text("a"))),
+            ("b".to_owned(), item("f", vec![], text("b"))),
+            ("there".to_owned(), exists(true)),
+            ("gone".to_owned(), exists(false)),
+            ("either".to_owned(), Detection::AnyOf(vec![exists(true), exists(false)])),
+        ]);
+        named.extend((0..20).map(|n| (format!("m{n}"), item("m", vec![], text(&n.to_string())))));
+        value(&parse_condition(condition).unwrap(), &named)
+    }
+
+    #[test]
+    fn what_is_always_or_never_true_is_found() {
+        for always in [
+            "a or not a",
+            "not (a and not a)",
+            "a or not same",
+            "there or gone",
+            "either",
+            "either or a and b",
+            "not (1 of m1*) or 1 of m1*",
+            "1 of m1* or not all of m1*",
+        ] {
+            assert_eq!(of(always), Some(true), "{always}");
+        }
+        for never in ["a and not same", "there and gone", "not either", "a and b and not (a or b)"]
+        {
+            assert_eq!(of(never), Some(false), "{never}");
+        }
+    }
+
+    #[test]
+    fn what_depends_on_the_candidate_is_not() {
+        for some in ["a", "not a", "a or not b", "a and b", "1 of them", "2 of m*", "there and a"] {
+            assert_eq!(of(some), None, "{some}");
+        }
+        assert_eq!(of(&format!("a{}", " or 1 of m*".repeat(340))), None, "and not in a lifetime");
     }
 }

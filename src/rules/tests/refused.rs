@@ -411,3 +411,111 @@ fn a_logsource_of_events_is_told_to_select_nothing() {
     let ours = "logsource: {product: windows, service: microsoft_defender}";
     assert_eq!(problems(&RIGHT.replace(source, ours)), [""; 0]);
 }
+
+#[test]
+fn a_rule_in_enforce_shows_what_it_acts_on_and_what_it_spares() {
+    let enforcing = RIGHT.replace("mode: observe", "mode: enforce");
+    let spares = "  - name: spares\n    alert: samples/a.json\n    set: {file.entity: Process}\n";
+    let none = format!("{spares}    expect: {{no_match: file}}\n");
+    assert_eq!(problems(&format!("{enforcing}{none}")), [""; 0]);
+    let all = format!("{enforcing}{spares}    expect: {{act: []}}\n");
+    assert_eq!(problems(&all), [""; 0], "that nothing acts can be said so too");
+    let tests = enforcing.find("tests:").unwrap();
+    for (text, wanted) in [
+        (enforcing.clone(), "add one with expect: {no_match: true}, or"),
+        (format!("{}tests:\n{none}", &enforcing[..tests]), "add one with expect: {act: […]}, or"),
+        (enforcing[..tests].to_owned(), "add one with expect: {act: […]} and one with"),
+        (format!("{}tests: []\n", &enforcing[..tests]), "add one with expect: {act: […]} and one"),
+    ] {
+        let found = problems(&text);
+        assert!(found[0].starts_with("r.yml:13:9: error: mode: enforce needs a test"), "{found:?}");
+        assert!(found[0].contains(wanted) && found.len() == 1, "{found:?}");
+    }
+    let approving = RIGHT.replace("mode: observe", "mode: approve");
+    assert_eq!(problems(&approving), [""; 0], "a person looks at each");
+    let misspelt = problems(&enforcing.replace("tests:", "test:"));
+    assert_eq!(misspelt.len(), 1, "one mistake: {misspelt:?}");
+}
+
+#[test]
+fn what_says_the_same_of_every_value_is_refused() {
+    for (leaf, wanted) in [
+        (
+            "alert.severity_rank|gte: 0",
+            "r.yml:6:38: error: alert.severity_rank goes from 0 to 5, so",
+        ),
+        (
+            "alert.severity_rank|gt: 5",
+            "r.yml:6:37: error: alert.severity_rank goes from 0 to 5, so",
+        ),
+        ("alert.age|lt: 0", "r.yml:6:27: error: alert.age goes from 0 up, so this is never true"),
+        ("alert.age|gte: 0", "r.yml:6:28: error: alert.age goes from 0 up, so this is always true"),
+        ("file.size: -1", "r.yml:6:24: error: file.size goes from 0 up, so this is never true"),
+        ("file.name: '*'", "r.yml:6:24: error: this matches every file.name; write file.name|ex"),
+        ("file.name|contains: '**'", "r.yml:6:33: error: this matches every file.name"),
+        ("file.name|re: '.*'", "r.yml:6:28: error: this regex matches every file.name"),
+        ("file.name|re: '\\w{1,200}'", "r.yml:6:28: error: this regex is too expensive"),
+        ("alert.severity|contains: gh!", "r.yml:6:38: error: this matches no value of alert.seve"),
+        (
+            "alert.severity|re: '^Hihg'",
+            "r.yml:6:32: error: this matches no value of alert.severity",
+        ),
+        ("alert.severity|endswith: H", "[] loads"),
+        ("alert.severity_rank|gte: 1", "[] loads"),
+        ("alert.severity_rank|lt: 5", "[] loads"),
+        ("alert.files|gt: 0", "[] loads"),
+        ("alert.severity|re: '^(High|Critical)$'", "[] loads"),
+        ("file.name|re: '(?i)^[a-z0-9_-]{8,32}[.]exe$'", "[] loads"),
+    ] {
+        if wanted != "[] loads" {
+            wrong_at("alert.category: Malware", leaf, wanted);
+            continue;
+        }
+        let found = problems(&RIGHT.replace("alert.category: Malware", leaf));
+        let refused = |told: &&String| !told.contains("fails") && told.contains("error");
+        assert_eq!(found.iter().find(refused), None, "{leaf}");
+    }
+}
+
+#[test]
+fn what_other_templates_write_for_a_field_is_refused_in_a_comment() {
+    for (written, at) in
+        [("{alert.id}", 19), ("%alert.id%", 19), ("<alert.id>", 19), ("{AlertId}", 19)]
+    {
+        let wanted = format!("r.yml:12:{at}: error: {written} would stay as it is; write ");
+        wrong_at("{{alert.id}}", written, &wanted);
+    }
+    for right in
+        ["100 % sure", "{{alert.id}} <see the runbook>", "{}", "50% to 60%", "{ {{alert.id}} }"]
+    {
+        let found = problems(&RIGHT.replace("due to {{alert.id}}", &format!("'{right}'")));
+        assert_eq!(found, [""; 0], "{right}");
+    }
+    let long = format!("{} {{{{alert.id}}}}", "x".repeat(limits::COMMENT_BYTES));
+    wrong_at(
+        "due to {{alert.id}}",
+        &long,
+        "r.yml:12:12: error: the comment has 257 bytes of its own",
+    );
+}
+
+#[test]
+fn one_mistake_is_told_once() {
+    for (from, to) in [
+        ("title: T", "titel: T"),
+        ("detection:", "detektion:"),
+        ("response:", "respons:"),
+        ("tests:", "test:"),
+        ("condition:", "conditon:"),
+        ("condition: malware and file", "condition: malware and fil"),
+        ("file.entity: File", "file.entty: File"),
+        ("  condition: malware and file\n", ""),
+        ("expect: {act", "expekt: {act"),
+        ("{file.entity: File}", "[mimikatz, rubeus]"),
+        ("title: T", "correlation: {}\ntitle: T"),
+    ] {
+        assert!(RIGHT.contains(from), "{from}");
+        let found = problems(&RIGHT.replacen(from, to, 1));
+        assert_eq!(found.len(), 1, "{to}: {found:#?}");
+    }
+}
