@@ -7,6 +7,7 @@ WORKDIR /lazaret
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY src src
 COPY rules rules
+COPY docs docs
 COPY benches benches
 COPY tests tests
 RUN cargo build --release --locked --bin lazaret && strip target/release/lazaret

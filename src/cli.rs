@@ -19,6 +19,7 @@ mod place;
 mod recall;
 mod rules;
 mod run;
+mod schema;
 mod send;
 mod simulate;
 mod status;
@@ -55,6 +56,8 @@ enum Command {
     Rules(rules::Args),
     /// Checks, tests and lists formats, and shows what one reads of an alert
     Formats(formats::Args),
+    /// Prints the JSON Schema of rules, formats or the configuration, for editors
+    Schema(schema::Args),
     /// Lists actions, and shows one with its whole history
     Actions(actions::Args),
     /// Stops all calls, or those of a tenant, rule, machine or file, until a person resumes them
@@ -152,6 +155,7 @@ impl Cli {
             Command::Status(args) => status::run(args),
             Command::Rules(args) => rules::run(args),
             Command::Formats(args) => formats::run(args),
+            Command::Schema(args) => schema::run(args),
             Command::Actions(args) => actions::run(args),
             Command::Pause(args) => pause::run(args, pause::Direction::Pause),
             Command::Resume(args) => pause::run(args, pause::Direction::Resume),

@@ -20,6 +20,7 @@ mod notify;
 mod readme;
 mod recall;
 mod rules;
+mod schema;
 mod senders;
 mod streams;
 mod tidy;
