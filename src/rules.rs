@@ -36,6 +36,8 @@ mod leaf;
 
 mod list;
 
+mod mismatch;
+
 mod modifier;
 
 mod never;
@@ -59,6 +61,7 @@ mod yaml;
 pub use contents::{Contents, Difference};
 pub use disk::fingerprint;
 pub use format::{CheckedFormats, ListedFormat};
+pub use mismatch::{Mismatch, Side};
 pub use problem::{Look, Problem, Problems, Severity};
 
 use file::RuleFile;
@@ -136,6 +139,8 @@ pub struct Trial {
     pub name: String,
     /// What came out instead, if it failed.
     pub outcome: Result<(), String>,
+    /// The same in full, where a rule's test was compared at all.
+    pub mismatch: Option<Mismatch>,
 }
 
 impl Checked {
@@ -298,15 +303,16 @@ impl Checked {
                 }
             };
             let outcome = trial::run(&alone, &self.formats, case, &text);
-            let (outcome, place) = match outcome {
-                Ok(()) => (Ok(()), &case.place),
-                Err(Wrong::Sample(why)) => (Err(why), &case.alert.place),
-                // A new entry is what may have made it fail.
-                Err(Wrong::Outcome(why)) if source.text.contains("|expand") => {
+            let has_lists = source.text.contains("|expand");
+            let (outcome, place, mismatch) = match outcome {
+                Ok(()) => (Ok(()), &case.place, None),
+                Err(Wrong::Sample(why)) => (Err(why), &case.alert.place, None),
+                Err(Wrong::Outcome(why, mismatch)) => {
+                    // A new entry is what may have made it fail.
                     let lists = "lists count as they stand on disk: a new entry may match";
-                    (Err(format!("{why}; {lists}")), &case.place)
+                    let why = if has_lists { format!("{why}; {lists}") } else { why };
+                    (Err(why), &case.place, Some(Mismatch { has_lists, ..*mismatch }))
                 }
-                Err(Wrong::Outcome(why)) => (Err(why), &case.place),
             };
             let is_told = *place == case.alert.place && !bad_samples.insert(&case.alert.value);
             let failed = outcome.as_ref().err().filter(|_| !is_told);
@@ -314,7 +320,7 @@ impl Checked {
                 failed.map(|why| Problem::failed_test(source, place.clone(), &case.name, why)),
             );
             let (file, name) = (source.name.to_string(), case.name.clone());
-            self.trials.push(Trial { file, name, outcome });
+            self.trials.push(Trial { file, name, outcome, mismatch });
         }
     }
 

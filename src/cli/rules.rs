@@ -16,6 +16,10 @@ use crate::io::Clock as _;
 use crate::io::clock::SystemClock;
 use crate::rules::{self, Listed, Look, Problem, Severity, Trial};
 
+mod difference;
+
+mod report;
+
 /// Check, test or list the rules of a directory
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,10 +31,19 @@ pub struct Args {
 enum Command {
     /// Say everything that is wrong with the rules, with file, line and column
     Check(DirArg),
-    /// Run the tests inside the rule files
-    Test(DirArg),
     Explain(super::explain::Args),
     Backtest(super::backtest::Args),
+    /// Run the tests inside the rule files
+    Test {
+        #[command(flatten)]
+        dir: DirArg,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print the XML of JUnit, which CI systems read
+        #[arg(long, conflicts_with = "json")]
+        junit: bool,
+    },
     /// Show the rules: what each does, and how far it may go
     List {
         #[command(flatten)]
@@ -46,7 +59,9 @@ pub fn run(args: Args) -> Outcome {
     let dir = match args.command {
         Command::Explain(args) => return super::explain::run(args),
         Command::Backtest(args) => return super::backtest::run(args),
-        Command::Check(ref dir) | Command::Test(ref dir) | Command::List { ref dir, .. } => dir,
+        Command::Check(ref dir) | Command::Test { ref dir, .. } | Command::List { ref dir, .. } => {
+            dir
+        }
     };
     let dir = &dir.resolve()?;
     let checked = rules::check(dir, SystemClock::new().now().wall);
@@ -54,13 +69,15 @@ pub fn run(args: Args) -> Outcome {
         Command::Check(_) => {
             verdict(checked.rules.len(), "rule", &checked.trials, &checked.problems, dir)
         }
-        Command::Test(_) => trials(&checked.trials, &checked.problems, dir),
+        Command::Test { json: true, .. } => report::json(&checked, dir),
+        Command::Test { junit: true, .. } => report::junit(&checked),
+        Command::Test { .. } => trials(&checked.trials, &checked.problems, dir),
         Command::List { json: true, .. } => json(&checked.rules),
         Command::List { json: false, .. } => table(&checked.rules, dir),
         Command::Explain(_) | Command::Backtest(_) => unreachable!("returned above"),
     };
     // The list of the tests says what came out of each.
-    let listed = matches!(args.command, Command::Test(_));
+    let listed = matches!(args.command, Command::Test { .. });
     let told = checked.problems.iter().filter(|problem| !(listed && problem.is_failed_test));
     say(told, &stdout)?;
     outcome(dir, checked.is_sound())
@@ -141,9 +158,13 @@ pub(super) fn trials(trials: &[Trial], problems: &[Problem], dir: &Path) -> Stri
         }
         let (mark, said) = match &trial.outcome {
             Ok(()) => ("ok    ", trial.name.clone()),
+            Err(_) if trial.mismatch.is_some() => ("FAILED", trial.name.clone()),
             Err(why) => ("FAILED", format!("{}: {why}", trial.name)),
         };
         text.push_str(&beside(&format!("  {mark}  "), 10, &clean(&said)));
+        if let Some(mismatch) = &trial.mismatch {
+            text.push_str(&difference::shown(mismatch));
+        }
     }
     let failed = trials.iter().filter(|trial| trial.outcome.is_err()).count();
     let error = |problem: &Problem| problem.severity == Severity::Error && !problem.is_failed_test;
@@ -164,16 +185,22 @@ fn shown(rule: &Listed) -> (&'static str, &'static str, Option<Duration>) {
     }
 }
 
-/// A table of the rules that read well: each one's title stands below its whole id.
+/// A table of the rules that read well: below each one's whole id stand its title and its file.
 fn table(rules: &[Listed], dir: &Path) -> String {
-    let mut text =
-        format!("{:36}  {:7}  {:7}  {:6}  {:5}\n", "ID", "MODE", "UNKNOWN", "WINDOW", "TESTS");
+    let row = |id: &str, [mode, level, unknown, window, tests]: [&str; 5]| {
+        format!("{id:36}  {mode:7}  {level:8}  {unknown:7}  {window:6}  {tests:>5}\n")
+    };
+    let mut text = row("ID", ["MODE", "LEVEL", "UNKNOWN", "WINDOW", "TESTS"]);
     for rule in rules {
         let (mode, unknown, window) = shown(rule);
         let window = window.map_or_else(|| "-".to_owned(), written_span);
-        let _ =
-            writeln!(text, "{:36}  {mode:7}  {unknown:7}  {window:6}  {:5}", rule.id, rule.tests,);
+        let level = match rule.level {
+            Some("informational") => "info",
+            level => level.unwrap_or("-"),
+        };
+        text.push_str(&row(&rule.id, [mode, level, unknown, &window, &rule.tests.to_string()]));
         text.push_str(&beside("  ", 2, &clean(&rule.title)));
+        text.push_str(&beside("  ", 2, &clean(&rule.file)));
     }
     text.push_str(&located(&counted(rules.len(), "rule"), dir));
     text
@@ -214,14 +241,15 @@ mod tests {
         let shown = table(&shipped().rules, Path::new("./rules"));
         let lines: Vec<&str> = shown.lines().collect();
         let id = &shipped().rules[0].id;
-        let head = format!("{:36}  MODE     UNKNOWN  WINDOW  TESTS", "ID");
+        let head = format!("{:36}  MODE     LEVEL     UNKNOWN  WINDOW  TESTS", "ID");
         assert_eq!(lines[0], head);
-        assert_eq!(lines[1], format!("{id}  deny     hold     -           4"));
+        assert_eq!(lines[1], format!("{id}  deny     -         hold     -           4"));
         assert_eq!(lines[2], "  Protect the programs of Defender itself");
         let id = &shipped().rules[5].id;
-        assert_eq!(lines[11], format!("{id}  observe  hold     24h        15"));
-        assert_eq!(lines[12], "  Quarantine active malware files");
-        assert_eq!(lines[17..], ["8 rules in ./rules"]);
+        assert_eq!(lines[16], format!("{id}  observe  high      hold     24h        15"));
+        assert_eq!(lines[17], "  Quarantine active malware files");
+        assert!(lines[18].ends_with("rules/quarantine-active-malware.yml"), "{}", lines[18]);
+        assert_eq!(lines[25..], ["8 rules in ./rules"]);
         let json: serde_json::Value = serde_json::from_str(&json(&shipped().rules)).unwrap();
         let of = |rule: usize| (json[rule]["action"].clone(), json[rule]["mode"].clone());
         assert_eq!(of(0), ("deny".into(), serde_json::Value::Null));
@@ -251,7 +279,7 @@ mod tests {
         assert!(checked.problems.iter().any(|problem| problem.is_failed_test));
         let listed = trials(&checked.trials, &checked.problems, Path::new("r"));
         let told = problems(checked.problems.iter(), Look::Plain);
-        assert!(listed.contains("it should act on") && told.contains("it should act on"), "{told}");
+        assert!(listed.contains("- act   machine") && told.contains("it should act on"), "{told}");
         let of_file =
             |line: &&str| line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(" | ");
         let said = told.lines().filter(|line| !of_file(line));
@@ -264,7 +292,12 @@ mod tests {
     #[test]
     fn tests_show_by_file_and_a_failure_says_what_came_out() {
         let outcome = Err("it acts on []".to_owned());
-        let trial = rules::Trial { file: "a.yml".to_owned(), name: "x".to_owned(), outcome };
+        let trial = rules::Trial {
+            file: "a.yml".to_owned(),
+            name: "x".to_owned(),
+            outcome,
+            mismatch: None,
+        };
         let passed = rules::Trial { name: "y".to_owned(), outcome: Ok(()), ..trial.clone() };
         let checked = Checked { trials: vec![trial, passed], ..Checked::default() };
         assert_eq!(

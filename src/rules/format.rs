@@ -100,7 +100,7 @@ impl CheckedFormats {
             failed.map(|why| Problem::failed_test(source, case.place.clone(), &case.name, why)),
         );
         let (file, name) = (source.name.to_string(), case.name.clone());
-        self.trials.push(Trial { file, name, outcome });
+        self.trials.push(Trial { file, name, outcome, mismatch: None });
     }
 }
 

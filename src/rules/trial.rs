@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write};
 
 use super::case::{Case, Expect, NoMatch, Set};
+use super::mismatch::{Mismatch, Side};
 use crate::domain::action::HoldWhy;
 use crate::domain::alert::severity_rank;
 use crate::domain::candidate::{Candidate, Field, Incomplete, Value};
@@ -63,8 +64,8 @@ impl Came {
 pub(super) enum Wrong {
     /// The sample is none.
     Sample(String),
-    /// This came out instead.
-    Outcome(String),
+    /// This came out instead: in one line, and in full.
+    Outcome(String, Box<Mismatch>),
 }
 
 /// Runs one test of the only rule in `alone`.
@@ -101,7 +102,10 @@ pub(super) fn run(
         let why = "the sample has no file, so there is nothing to judge";
         return Err(Wrong::Sample(format!("{path}: {why}")));
     }
-    compare(&case.expect, denies, &came).map_err(Wrong::Outcome)
+    compare(&case.expect, denies, &came).map_err(|why| {
+        let mismatch = mismatch(&case.expect, denies, came);
+        Wrong::Outcome(why, Box::new(mismatch))
+    })
 }
 
 fn judge(alone: &Ruleset, denies: bool, candidate: &Candidate<'_>, came: &mut Came) {
@@ -208,4 +212,19 @@ fn compare(expect: &Expect, denies: bool, came: &Came) -> Result<(), String> {
         let _ = write!(wrong, "{name} should stand against it, and what does is [{failed}]");
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// Both sides of a test that failed.
+fn mismatch(expect: &Expect, denies: bool, came: Came) -> Mismatch {
+    let because = match &expect.no_match {
+        Some(NoMatch::Because(name)) => Some(name.clone()),
+        Some(NoMatch::Any) | None => None,
+    };
+    let expected = Side {
+        targets: expect.targets.iter().copied().collect(),
+        hold: expect.hold.iter().copied().collect(),
+        no_match: because.into_iter().collect(),
+    };
+    let got = Side { targets: came.targets, hold: came.hold, no_match: came.failed };
+    Mismatch { denies, has_lists: false, expected, got, against: came.against }
 }

@@ -2,8 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests wait for other processes")]
 
-mod brakes;
 mod audit;
+mod authoring;
+mod brakes;
 mod broken;
 mod broker;
 mod campaign;

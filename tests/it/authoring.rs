@@ -1,0 +1,186 @@
+//! What people run who write rules, as they run it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lazaret")).args(arguments).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+const MACHINE: &str = "5f0c2a1be87d94f3360ba1c7d28e6495b03f7a1c";
+const SHA1: &str = "c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13";
+
+/// A directory with one shipped rule, three of whose tests are made to fail, and a file that does
+/// not read.
+fn failing() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root().join("rules/samples"), &dir.path().join("samples"));
+    let name = "quarantine-active-malware.yml";
+    let text = std::fs::read_to_string(root().join("rules").join(name)).unwrap();
+    let wrong = [
+        (format!("sha1: {SHA1}"), format!("sha1: d{}", &SHA1[1..])),
+        ("{hold: [file.path]}".to_owned(), "{hold: [file.name]}".to_owned()),
+        ("{no_match: closed}".to_owned(), "{no_match: malware}".to_owned()),
+    ];
+    let mut changed = text;
+    for (right, wrong) in &wrong {
+        assert!(changed.contains(right), "{right}");
+        changed = changed.replacen(right, wrong, 1);
+    }
+    let named = "name: low severity is no reason";
+    assert!(changed.contains(named));
+    let changed = changed.replacen(named, "name: 'a <low> & \"no\" reason'", 1);
+    std::fs::write(dir.path().join(name), changed).unwrap();
+    std::fs::write(dir.path().join("unread.yml"), "title: [").unwrap();
+    dir
+}
+
+#[test]
+fn a_failed_test_shows_what_was_expected_and_what_came_pair_by_pair() {
+    let dir = failing();
+    let tested = run(&["rules", "test", dir.path().to_str().unwrap()]);
+    assert_eq!(tested.status.code(), Some(1));
+    let shown = out(&tested);
+    let pair = |mark: &str, sha1: &str| {
+        format!("          {mark} act   machine {MACHINE}\n                  sha1    {sha1}\n")
+    };
+    let other = format!("d{}", &SHA1[1..]);
+    for part in [
+        &pair("+", SHA1),
+        &format!("{}                  the sample has no such file", pair("-", &other)),
+        "          - hold  file.name\n          + hold  file.path\n",
+        "          - no_match malware\n",
+        "          + no_match closed\n",
+        "12 passed, 3 failed, 1 error in ",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let of_path = |line: &str| line.contains(dir.path().to_str().unwrap());
+    assert!(shown.lines().all(|line| line.chars().count() <= 80 || of_path(line)), "{shown}");
+}
+
+#[test]
+fn tests_come_as_json_with_both_sides_of_what_failed() {
+    let dir = failing();
+    let tested = run(&["rules", "test", dir.path().to_str().unwrap(), "--json"]);
+    assert_eq!(tested.status.code(), Some(1));
+    let all: Value = serde_json::from_slice(&tested.stdout).unwrap();
+    let counts = json!([all["passed"], all["failed"], all["errors"]]);
+    assert_eq!(counts, json!([12, 3, 1]));
+    let tests = all["tests"].as_array().unwrap();
+    assert_eq!(tests.len(), 15);
+    let failed: Vec<&Value> = tests.iter().filter(|test| test["outcome"] == "failed").collect();
+    let pair = |sha1: &str| json!([{"machine": MACHINE, "sha1": sha1}]);
+    assert_eq!(failed[0]["name"], "an active file acts, its host process does not");
+    assert_eq!(failed[0]["expected"]["act"], pair(&format!("d{}", &SHA1[1..])));
+    assert_eq!(failed[0]["got"]["act"], pair(SHA1));
+    assert_eq!(failed[1]["expected"]["no_match"], json!(["malware"]));
+    let against = failed[1]["got"]["no_match"].as_array().unwrap();
+    assert!(against.contains(&json!("closed")) && !against.contains(&json!("malware")));
+    assert_eq!(failed[2]["expected"]["hold"], json!(["file.name"]));
+    assert_eq!(failed[2]["got"]["hold"], json!(["file.path"]));
+    let place = all["problems"][0]["place"].as_str().unwrap();
+    assert!(place.ends_with("unread.yml:1:8") && all["problems"].as_array().unwrap().len() == 1);
+
+    let shipped = root().join("rules");
+    let tested = run(&["rules", "test", shipped.to_str().unwrap(), "--json"]);
+    assert_eq!(tested.status.code(), Some(0));
+    let all: Value = serde_json::from_slice(&tested.stdout).unwrap();
+    assert_eq!((&all["failed"], &all["errors"]), (&json!(0), &json!(0)));
+    assert_eq!(run(&["rules", "test", "no-such-directory", "--json"]).status.code(), Some(2));
+    assert_eq!(run(&["rules", "test", "--json", "--junit"]).status.code(), Some(2));
+}
+
+/// Reads the XML as CI systems do, with a parser of another language, and tells it as JSON.
+fn read_xml(xml: &[u8]) -> Value {
+    const READ: &str = "\
+import json, sys, xml.etree.ElementTree as tree
+def told(node):
+    return [node.tag, node.attrib, node.text or '', [told(below) for below in node]]
+print(json.dumps(told(tree.fromstring(sys.stdin.buffer.read()))))
+";
+    use std::io::Write as _;
+    let python = std::env::var_os("LAZARET_TEST_PYTHON")
+        .map_or_else(|| root().join("target/clients/bin/python"), PathBuf::from);
+    let mut child = Command::new(&python)
+        .args(["-c", READ])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|why| panic!("{}: {why}; ./test prepares it", python.display()));
+    child.stdin.take().unwrap().write_all(xml).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(xml));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn tests_come_as_junit_that_an_xml_parser_reads() {
+    let dir = failing();
+    let tested = run(&["rules", "test", dir.path().to_str().unwrap(), "--junit"]);
+    assert_eq!(tested.status.code(), Some(1));
+    let all = read_xml(&tested.stdout);
+    assert_eq!(all[0], "testsuites");
+    let counts = |of: &Value| json!([of[1]["tests"], of[1]["failures"], of[1]["errors"]]);
+    assert_eq!(counts(&all), json!(["16", "3", "1"]));
+    let suites = all[3].as_array().unwrap();
+    assert_eq!(
+        suites.iter().map(counts).collect::<Vec<_>>(),
+        [json!(["15", "3", "0"]), json!(["1", "0", "1"])]
+    );
+    assert!(suites[0][1]["name"].as_str().unwrap().ends_with("quarantine-active-malware.yml"));
+    let cases = suites[0][3].as_array().unwrap();
+    assert_eq!(cases[0][0], "testcase");
+    assert_eq!(cases[0][1]["name"], "an active file acts, its host process does not");
+    let failure = &cases[0][3][0];
+    assert_eq!(failure[0], "failure");
+    assert!(failure[1]["message"].as_str().unwrap().starts_with("it should act on"));
+    let text = failure[2].as_str().unwrap();
+    assert!(text.contains(&format!("\n          + act   machine {MACHINE}\n")), "{text}");
+    assert_eq!(cases[2][1]["name"], "a <low> & \"no\" reason");
+    assert_eq!(cases[2][3], json!([]), "it passes");
+    let error = &suites[1][3][0][3][0];
+    assert_eq!(error[0], "error");
+    assert!(error[2].as_str().unwrap().contains("unread.yml:1:8: error: "), "{error}");
+}
+
+#[test]
+fn the_list_has_all_that_tells_rules_apart_and_fits() {
+    let listed = run(&["rules", "list", root().join("rules").to_str().unwrap()]);
+    assert_eq!(listed.status.code(), Some(0));
+    let shown = out(&listed);
+    let lines: Vec<&str> = shown.lines().collect();
+    for word in ["ID", "MODE", "LEVEL", "UNKNOWN", "WINDOW", "TESTS"] {
+        assert!(lines[0].contains(word), "{}", lines[0]);
+    }
+    let at = lines.iter().position(|line| line.starts_with("5d6a1f0e-")).unwrap();
+    let cells: Vec<&str> = lines[at].split_whitespace().skip(1).collect();
+    assert_eq!(cells, ["observe", "high", "hold", "24h", "15"]);
+    assert_eq!(lines[at + 1], "  Quarantine active malware files");
+    assert!(lines[at + 2].trim_start().ends_with("rules/quarantine-active-malware.yml"));
+    let fits = |line: &&str| line.chars().count() <= 80 || line.contains(".yml");
+    assert!(lines.iter().all(fits), "{shown}");
+}
