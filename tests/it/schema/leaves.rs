@@ -40,7 +40,7 @@ const OF_NUMBERS: [&str; 7] = ["exists", "neq", "all", "gt", "gte", "lt", "lte"]
 
 /// The names of the modifiers, as the reader has them.
 fn modifiers() -> Vec<String> {
-    let text = std::fs::read_to_string(root().join("src/rules/leaf.rs")).unwrap();
+    let text = std::fs::read_to_string(root().join("src/rules/modifier.rs")).unwrap();
     let list = text.split("const MODIFIERS").nth(1).unwrap().split("];").next().unwrap();
     let found: Vec<String> = list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
     assert!(found.contains(&"contains".to_owned()) && found.len() > 20, "{found:?}");
