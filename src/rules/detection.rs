@@ -11,12 +11,13 @@ use super::suggest::{did_you_mean, quoted};
 use super::yaml::{At, Node};
 use super::{condition, constant, leaf};
 
-/// The names that the section gives to selections, right or wrong; `None` where there is no such
-/// section.
+/// The names that the section gives to selections, whatever is in them; `None` where there is no
+/// such section, or a name is none.
 pub(super) fn names(node: Option<&At<Node>>) -> Option<Vec<&str>> {
     let Node::Map(entries) = &node?.value else { return None };
     let names = entries.iter().map(|(key, _)| key.value.as_str());
-    Some(names.filter(|name| !OTHERS.contains(name)).collect())
+    let names: Vec<&str> = names.filter(|name| !OTHERS.contains(name)).collect();
+    names.iter().all(|name| condition::can_be_named(name)).then_some(names)
 }
 
 /// The keys that are no selections.

@@ -73,7 +73,9 @@ impl<'s> Notes<'s> {
             Node::List(items) => Some(items),
             other => {
                 let example = match other {
-                    Node::Text(text) => format!(", such as [{}]", quoted(text).trim_matches('"')),
+                    Node::Text(text) if example(what).is_empty() => {
+                        format!(", such as [{}]", quoted(text).trim_matches('"'))
+                    }
                     _ => example(what).to_owned(),
                 };
                 let kind = other.kind();

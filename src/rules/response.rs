@@ -198,6 +198,11 @@ fn read_breakers(notes: &mut Notes<'_>, node: &At<Node>) -> RuleBreakers {
 
 fn read_comment(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Template> {
     let text = match &node.value {
+        Node::Null => {
+            let why = "comment is empty, and what follows # is none; write one, such as";
+            notes.error(&node.place, format!("{why} {EXAMPLE}"));
+            return None;
+        }
         Node::Text(text) if text.trim().is_empty() => {
             let why = "comment is empty; Defender wants one with each call, such as";
             notes.error(&node.place, format!("{why} {EXAMPLE}"));

@@ -33,6 +33,10 @@ const ELSEWHERE: [(&str, &str); 20] = [
 pub(super) fn no_field(name: &str) -> String {
     let names = || Field::ALL.iter().map(|field| field.name());
     let no = format!("there is no field {}", quoted(name).trim_matches('"'));
+    if ["alert", "machine", "file"].contains(&name) {
+        let example = if name == "alert" { "category" } else { "name" };
+        return format!("{no}; fields are written with a dot, as {name}.{example}");
+    }
     let meant = did_you_mean(name, names());
     if !meant.is_empty() {
         return no + &meant;

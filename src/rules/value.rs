@@ -129,6 +129,9 @@ fn read_text(
 fn as_number(field: Field, text: &str) -> String {
     let rank = spelling::known(Field::AlertSeverity);
     let rank = rank.iter().find(|word| word.eq_ignore_ascii_case(text));
+    if text.starts_with(['>', '<', '=']) {
+        return format!("; to compare, write {0}|gte or {0}|lte and a number", field.name());
+    }
     match (field, rank) {
         (Field::AlertSeverityRank, Some(word)) => format!("; {word} is {}", severity_rank(word)),
         (Field::AlertSeverityRank, None) => "; 3 is Medium, 4 is High, 5 is Critical".to_owned(),
@@ -228,6 +231,9 @@ fn check_spelling(
                 "; for any of several, write a list: [{}]",
                 several.collect::<Vec<_>>().join(", ")
             )
+        }
+        false if text.contains(" - ") => {
+            "; each item of a list begins in the same column, with its -".to_owned()
         }
         false if is_near => near,
         false => known(field),

@@ -84,7 +84,9 @@ pub(super) fn parse(source: &Source) -> Result<At<Node>, Vec<Problem>> {
 fn refuse_tags(source: &Source, node: &At<Node>, problems: &mut Vec<Problem>) {
     match &node.value {
         Node::Foreign(tag) => {
-            let why = format!("the tag {tag} is none that a rule may have; remove it");
+            let why = format!(
+                "the tag {tag} is none that a rule may have; remove it, or write the text in quotes"
+            );
             problems.push(Problem::new(Severity::Error, source, Some(node.place.clone()), why));
         }
         Node::List(items) => items.iter().for_each(|item| refuse_tags(source, item, problems)),

@@ -6,14 +6,13 @@ use std::ops::Range;
 /// Where a mistake stands, and what it is and how it is mended.
 pub(super) fn plain(text: &str, message: &str, place: Range<usize>) -> (Range<usize>, String) {
     let says = |part: &str| message.contains(part);
-    let (line, indent) = line_at(text, place.start);
+    if let Some(told) = structure(text, message, &place) {
+        return told;
+    }
     let (place, why) = if says("DuplicateKeyPolicy") {
         (place, "this key stands twice; remove one, or write both values as a list")
     } else if says("from_str_multiple") {
         (place, "a file holds one rule: put this second document into a file of its own")
-    } else if says("tabs disallowed") {
-        let tab = line.find('\t').map_or(place.start, |tab| indent + tab);
-        (tab..tab, "a tab can't indent in YAML; write spaces")
     } else if says("budget breached") || says("alias") && says("limit") {
         (place, "anchors and aliases make too much of this file; write out what they stand for")
     } else if says("unknown anchor") {
@@ -41,6 +40,44 @@ pub(super) fn plain(text: &str, message: &str, place: Range<usize>) -> (Range<us
     (place, why.to_owned())
 }
 
+/// What is wrong with how lines and their parts follow each other.
+fn structure(text: &str, message: &str, place: &Range<usize>) -> Option<(Range<usize>, String)> {
+    let says = |part: &str| message.contains(part);
+    let here = |why: &str| Some((place.clone(), why.to_owned()));
+    if says("tabs disallowed") || says("found a tab") {
+        let tab = tab_from(text, line_at(text, place.start).1).unwrap_or(place.start);
+        return Some((tab..tab, "a tab can't indent in YAML; write spaces".to_owned()));
+    }
+    if says("trailing content") {
+        return here("a text goes on behind its quote; put all of it between the quotes");
+    }
+    if says("block sequence entries") {
+        return here(
+            "a list of items with - begins in the line below its key, or is written [a, b]",
+        );
+    }
+    if says("simple key expected") {
+        return here("this line is no key with a colon and no item with -; write one of the two");
+    }
+    if says("block scalar") {
+        return here("this begins a text of several lines; to compare, write FIELD|gte: 4");
+    }
+    None
+}
+
+/// The first tab that indents a line, from one line's start on.
+fn tab_from(text: &str, start: usize) -> Option<usize> {
+    let mut at = start;
+    for line in text.get(start..)?.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = line[..indent].find('\t') {
+            return Some(at + tab);
+        }
+        at += line.len();
+    }
+    None
+}
+
 /// A colon that ends no key: in a text, or after a line whose own colon has no space behind it.
 fn values(text: &str, place: Range<usize>) -> (Range<usize>, String) {
     let (line, start) = line_at(text, place.start);
@@ -64,6 +101,14 @@ fn values(text: &str, place: Range<usize>) -> (Range<usize>, String) {
     {
         let at = above_at + colon;
         return (at..at + 1, "a space has to stand behind the colon of a key".to_owned());
+    }
+    // So is a line without a colon, and the next key goes on with it.
+    let is_first = key(line).is_some_and(|colon| start + colon == place.start);
+    if is_first && !above.contains(':') && above.trim_start().starts_with(char::is_alphabetic) {
+        let at = above_at + (above.len() - above.trim_start().len());
+        let word = above.split_whitespace().next().unwrap_or_default();
+        let end = at + word.len();
+        return (at..end, format!("no colon stands behind this key; write {word}:"));
     }
     (place, "a text with a colon and a space stands in quotes, as \"a: b\"".to_owned())
 }
