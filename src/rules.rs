@@ -50,6 +50,8 @@ mod problem;
 
 mod response;
 
+mod starter;
+
 mod suggest;
 
 mod trial;
@@ -63,6 +65,7 @@ pub use disk::fingerprint;
 pub use format::{CheckedFormats, ListedFormat};
 pub use mismatch::{Mismatch, Side};
 pub use problem::{Look, Problem, Problems, Severity};
+pub use starter::Starter;
 
 use file::RuleFile;
 use list::Lists;

@@ -1,4 +1,4 @@
-//! `lazaret rules check|test|list`: rule files on the command line, with no service and no store.
+//! `lazaret rules check|test|new|list`: rules on the command line, with no service and no store.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -17,6 +17,8 @@ use crate::io::clock::SystemClock;
 use crate::rules::{self, Listed, Look, Problem, Severity, Trial};
 
 mod difference;
+
+mod new;
 
 mod report;
 
@@ -44,6 +46,8 @@ enum Command {
         #[arg(long, conflicts_with = "json")]
         junit: bool,
     },
+    /// Write a rule to start from, made of a sample alert, with tests that pass
+    New(new::New),
     /// Show the rules: what each does, and how far it may go
     List {
         #[command(flatten)]
@@ -56,14 +60,14 @@ enum Command {
 
 /// Exit code 0: all is well; 1: a rule is wrong; 2: there is no such directory.
 pub fn run(args: Args) -> Outcome {
-    let dir = match args.command {
+    let dir = &match args.command {
         Command::Explain(args) => return super::explain::run(args),
         Command::Backtest(args) => return super::backtest::run(args),
+        Command::New(ref args) => return new::run(args),
         Command::Check(ref dir) | Command::Test { ref dir, .. } | Command::List { ref dir, .. } => {
-            dir
+            dir.resolve()?
         }
     };
-    let dir = &dir.resolve()?;
     let checked = rules::check(dir, SystemClock::new().now().wall);
     let stdout = match &args.command {
         Command::Check(_) => {
@@ -74,7 +78,9 @@ pub fn run(args: Args) -> Outcome {
         Command::Test { .. } => trials(&checked.trials, &checked.problems, dir),
         Command::List { json: true, .. } => json(&checked.rules),
         Command::List { json: false, .. } => table(&checked.rules, dir),
-        Command::Explain(_) | Command::Backtest(_) => unreachable!("returned above"),
+        Command::Explain(_) | Command::Backtest(_) | Command::New(_) => {
+            unreachable!("returned above")
+        }
     };
     // The list of the tests says what came out of each.
     let listed = matches!(args.command, Command::Test { .. });

@@ -30,6 +30,11 @@ impl SystemClock {
         format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()).into()
     }
 
+    /// A random UUID, for a new rule.
+    pub fn new_id(&self) -> Uuid {
+        Uuid::new_v4()
+    }
+
     /// Whether the kernel says that something keeps the wall clock right (`STA_UNSYNC` is clear).
     pub fn wall_is_synchronised(&self) -> bool {
         // SAFETY: `timex` is plain data; with `modes` 0 the call only reads into it.

@@ -184,3 +184,95 @@ fn the_list_has_all_that_tells_rules_apart_and_fits() {
     let fits = |line: &&str| line.chars().count() <= 80 || line.contains(".yml");
     assert!(lines.iter().all(fits), "{shown}");
 }
+
+/// Every sample that ships, with the format that it is in.
+fn samples() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for format in std::fs::read_dir(root().join("rules/formats")).unwrap() {
+        let text = std::fs::read_to_string(format.unwrap().path()).unwrap();
+        let read: Value = serde_saphyr::from_str(&text).unwrap();
+        for test in read["tests"].as_array().unwrap() {
+            let pair =
+                [&test["alert"], &read["format"]].map(|text| text.as_str().unwrap().to_owned());
+            found.push(pair.into());
+        }
+    }
+    for sample in ["credential-theft", "malware", "ransomware"] {
+        found.push((format!("samples/defender-{sample}.json"), "defender-alert".to_owned()));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[test]
+fn a_rule_made_of_each_shipped_sample_is_sound_at_once_and_its_tests_pass() {
+    let samples = samples();
+    let shipped = std::fs::read_dir(root().join("rules/samples")).unwrap().count();
+    assert_eq!(samples.len(), shipped, "{samples:?}");
+    for (sample, format) in samples {
+        let dir = tempfile::tempdir().unwrap();
+        for below in ["samples", "formats", "lists"] {
+            copy(&root().join("rules").join(below), &dir.path().join(below));
+        }
+        let place = dir.path().to_str().unwrap();
+        let [alert, rule] = [&*sample, "new.yml"].map(|name| dir.path().join(name));
+        let [alert, rule] = [&alert, &rule].map(|path| path.to_str().unwrap());
+        let arguments = ["rules", "new", "--rules", place, "--alert", alert, "--format", &format];
+        let printed = run(&arguments);
+        let said = String::from_utf8_lossy(&printed.stderr).into_owned();
+        assert_eq!((printed.status.code(), said), (Some(0), String::new()), "{sample}");
+        let written = run(&[&arguments[..], &["--out", rule]].concat());
+        assert_eq!((written.status.code(), out(&written)), (Some(0), String::new()), "{sample}");
+        let text = std::fs::read_to_string(rule).unwrap();
+        let but_id = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.starts_with("id: ")).map(str::to_owned).collect()
+        };
+        assert_eq!(but_id(&text), but_id(&out(&printed)), "{sample}");
+        assert_ne!(text, out(&printed), "the id is fresh");
+        assert!(text.contains("mode: observe") && text.contains("# "), "{text}");
+        assert_eq!(text.contains(&format!("    format: {format}\n")), format != "defender-alert");
+
+        let checked = run(&["rules", "check", place]);
+        let verdict = "1 rule, 2 tests, 0 errors, 0 warnings";
+        assert!(checked.status.success() && out(&checked).contains(verdict), "{sample}: {text}");
+        assert!(out(&run(&["rules", "test", place])).contains("2 passed, 0 failed"), "{text}");
+
+        let again = run(&[&arguments[..], &["--out", rule]].concat());
+        assert_eq!(again.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&again.stderr).contains("is there already"));
+        assert_eq!(std::fs::read_to_string(rule).unwrap(), text, "nothing is written over");
+    }
+}
+
+#[test]
+fn a_rule_asks_for_what_the_sample_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = root().join("rules/samples/defender-malware.json");
+    let elsewhere = dir.path().join("mine.json");
+    std::fs::copy(sample, &elsewhere).unwrap();
+    let (alert, place) = (elsewhere.to_str().unwrap(), root().join("rules"));
+    let made = run(&["rules", "new", "--alert", alert, "--rules", place.to_str().unwrap()]);
+    let text = out(&made);
+    let rule: Value = serde_saphyr::from_str(&text).unwrap();
+    let (detection, tests) = (&rule["detection"], &rule["tests"]);
+    let threat =
+        json!({"alert.severity": ["Medium", "High", "Critical"], "alert.category": "Malware"});
+    assert_eq!(detection["threat"], threat);
+    let file = json!({"file.entity": "File", "file.detection_status": "Detected"});
+    assert_eq!(detection["active_file"], file);
+    assert_eq!(detection["condition"], "threat and active_file");
+    assert_eq!(tests[0]["alert"], "samples/mine.json");
+    assert_eq!(tests[0]["expect"]["act"], json!([{"machine": MACHINE, "sha1": SHA1}]));
+    assert_eq!(tests[1]["set"], json!({"file.detection_status": "Blocked"}));
+    assert_eq!(tests[1]["expect"], json!({"no_match": "active_file"}));
+    let said = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert!(said.contains("cp -n") && said.contains("samples/mine.json"), "{said}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let wrong = run(&["rules", "new", "--alert", alert, "--format", "wazuh", "--rules", "rules"]);
+    assert_eq!(wrong.status.code(), Some(1), "it is no alert of Wazuh");
+    for (alert, format) in [("no-such-file", "wazuh"), (alert, "no-such-format")] {
+        let wrong = run(&["rules", "new", "--alert", alert, "--format", format]);
+        assert_eq!(wrong.status.code(), Some(2), "{alert} {format}");
+    }
+}

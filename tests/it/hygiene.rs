@@ -215,6 +215,11 @@ impl Service {
         assert!(said.contains(reason), "{format}: {shown}: {said}");
     }
 
+    /// Waits until it has made so many calls.
+    pub async fn until_called(&mut self, calls: usize) {
+        self.world.until("the calls", async |world| world.calls().len() >= calls).await;
+    }
+
     /// Stops it, and says which machines it called for.
     pub fn called(mut self) -> Vec<String> {
         self.world.stop();

@@ -88,6 +88,7 @@ async fn an_alert_that_is_published_again_is_a_duplicate_whatever_its_state() {
         again.id = "\"da_again\"".into();
         assert_eq!(service.fate(format, &again.in_format(format)).await.0, "duplicate");
     }
+    service.until_called(FORMATS.len()).await;
     assert_eq!(service.called().len(), FORMATS.len());
 }
 

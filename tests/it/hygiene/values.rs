@@ -7,6 +7,7 @@ async fn an_alert_with_nothing_odd_acts() {
     let mut service = Service::start().await;
     service.expect(|_| {}, "acted", "").await;
     service.expect(|it| it.tenant.clear(), "unknown_tenant", "speaks for several").await;
+    service.until_called(FORMATS.len()).await;
     assert_eq!(service.called().len(), FORMATS.len());
 }
 
@@ -73,6 +74,7 @@ async fn hashes_and_ids_in_upper_case_act_like_others() {
         it.tenant = it.tenant.to_uppercase();
     };
     service.expect(spoil, "acted", "").await;
+    service.until_called(FORMATS.len()).await;
     let called = service.called();
     assert_eq!(called.len(), FORMATS.len());
     assert!(called.iter().all(|id| *id == id.to_lowercase() && id.len() == 40), "{called:?}");
