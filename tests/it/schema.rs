@@ -329,6 +329,22 @@ fn what_ships_is_valid() {
     }
 }
 
+#[test]
+fn the_container_is_built_with_the_schemas() {
+    let steps = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    assert!(steps.lines().any(|step| step == "COPY docs docs"), "include_str! reads them");
+}
+
+#[test]
+fn a_rule_that_is_made_of_a_sample_is_valid() {
+    let rules = root().join("rules");
+    let sample = rules.join("samples/defender-malware.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lazaret"));
+    command.args(["rules", "new", "--alert"]).arg(sample).arg("--rules").arg(rules);
+    let made = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert_eq!(errors(&schema("rule"), &yaml(&made)), Vec::<String>::new(), "{made}");
+}
+
 /// What is wrong is wrong to both, and each change alone is what makes it so.
 #[test]
 fn what_is_broken_is_not_valid() {
