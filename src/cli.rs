@@ -52,7 +52,7 @@ enum Command {
     Run(run::Args),
     /// Shows what a running service is doing, on one screen
     Status(status::Args),
-    /// Checks, tests and lists rules
+    /// Checks, tests, explains, tries on the past and lists rules
     Rules(rules::Args),
     /// Checks, tests and lists formats, and shows what one reads of an alert
     Formats(formats::Args),

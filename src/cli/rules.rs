@@ -33,8 +33,6 @@ pub struct Args {
 enum Command {
     /// Say everything that is wrong with the rules, with file, line and column
     Check(DirArg),
-    Explain(super::explain::Args),
-    Backtest(super::backtest::Args),
     /// Run the tests inside the rule files
     Test {
         #[command(flatten)]
@@ -46,6 +44,8 @@ enum Command {
         #[arg(long, conflicts_with = "json")]
         junit: bool,
     },
+    Explain(super::explain::Args),
+    Backtest(super::backtest::Args),
     /// Write a rule to start from, made of a sample alert, with tests that pass
     New(new::New),
     /// Show the rules: what each does, and how far it may go
