@@ -227,8 +227,7 @@ impl Progress {
 }
 
 fn title(rules: &Ruleset, id: &str) -> String {
-    let rule = rules.rules().iter().find(|rule| rule.id == id);
-    clean(rule.map_or(id, |rule| &rule.title))
+    clean(rules.title(id).unwrap_or(id))
 }
 
 fn shown(came: &Came, rules: &Ruleset, budget: u64) -> String {

@@ -239,8 +239,7 @@ impl Page<'_> {
     }
 
     fn name(&self, id: &str) -> String {
-        let rule = self.rules.rules().iter().find(|rule| rule.id == id);
-        rule.map_or_else(|| id.to_owned(), |rule| format!("{:?}", rule.title))
+        self.rules.title(id).map_or_else(|| id.to_owned(), |title| format!("{title:?}"))
     }
 }
 

@@ -247,6 +247,11 @@ impl Ruleset {
         self.places.get(rule).and_then(|&place| self.rules[place].quarantine())
     }
 
+    /// The title of a rule of this set.
+    pub fn title(&self, rule: &str) -> Option<&str> {
+        self.places.get(rule).map(|&place| self.rules[place].title.as_str())
+    }
+
     /// The mode of a rule of this set that acts.
     pub fn mode(&self, rule: &str) -> Option<Mode> {
         self.quarantine(rule).map(|response| response.mode)

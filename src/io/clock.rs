@@ -30,8 +30,8 @@ impl SystemClock {
         format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()).into()
     }
 
-    /// A random UUID, for a new rule.
-    pub fn new_id(&self) -> Uuid {
+    /// A random UUID, for a new rule. Those of [`Clock::new_id`] sort by time.
+    pub fn random_id(&self) -> Uuid {
         Uuid::new_v4()
     }
 

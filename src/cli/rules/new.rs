@@ -41,7 +41,7 @@ pub(super) fn run(args: &New) -> Outcome {
     checked.formats.find(&args.format).map_err(Failure::usage)?;
     let below = below(&args.alert, &dir);
     let alert = below.clone().unwrap_or_else(|| format!("samples/{}", name(&args.alert)));
-    let id = clock.new_id().to_string();
+    let id = clock.random_id().to_string();
     let starter = Starter { id: &id, alert: &alert, format: &args.format, sample: &sample };
     let text = starter.write(&checked.formats).map_err(|why| {
         let how = "; is --format the one that it is in?";
