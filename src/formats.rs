@@ -30,9 +30,12 @@ pub mod mapped;
 
 mod completed;
 
+mod facts;
+
 mod set;
 
 pub use completed::completed;
+pub use facts::facts;
 pub use mapped::{Hosts, Mapped, ToldHosts};
 pub use set::{Formats, NoFormat, Reader};
 pub use split::{Cut, Refused, split};
@@ -188,6 +191,16 @@ mod shapes;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A rule on any other field would wait for what nobody tells.
+    #[test]
+    fn what_no_format_gives_defender_can_tell() {
+        let given = |field: Field| {
+            Format::ALL.iter().any(|format| format.gives(field)) || field.told_of().is_some()
+        };
+        let silent: Vec<_> = Field::ALL.iter().filter(|field| !given(**field)).collect();
+        assert_eq!(silent, [&Field::MachineUsers], "mapped formats may give it");
+    }
 
     #[test]
     fn a_body_that_is_one_alert_reads_as_if_it_were_cut_first() {

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use crate::domain::breaker::TenantBreakers;
 use crate::domain::decision::{Answered, Decision, Fate, JoinBounds, JudgedDelivery};
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
-use crate::domain::limiter::Limit;
+use crate::domain::lookup::Budgets;
 use crate::domain::rule::{Mode, Ruleset};
 use crate::domain::time::Boot;
 use crate::formats::Formats;
@@ -143,11 +143,10 @@ impl Intake {
         tenant: TenantName,
         store: Arc<dyn LookupStore>,
         api: Arc<dyn Api>,
-        alerts: Vec<Limit>,
-        machines: Vec<Limit>,
+        budgets: Budgets,
     ) -> Asker {
         let (shared, rules) = (self.shared.clone(), self.rules.clone());
-        Asker { shared, rules, tenant, store, api, alerts, machines }
+        Asker { shared, rules, tenant, store, api, budgets }
     }
 
     /// Of all tenants' askers.
@@ -213,7 +212,7 @@ impl Intake {
 
     fn judging(&self, predict: Predict) -> Arc<Judging> {
         let (shared, in_force) = (self.shared.clone(), self.rules.load_full());
-        Arc::new(Judging { shared, in_force, predict })
+        Arc::new(Judging { shared, in_force, predict, asks: true })
     }
 
     async fn fill_cache(&self) {

@@ -39,7 +39,9 @@ use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, M
 use crate::domain::audit::Change;
 use crate::domain::decision::{Answered, Judge, JudgedDelivery, Replay};
 use crate::domain::guard::Guard;
-use crate::domain::ids::{ActionId, EffectKey, MachineActionId, SourceName, TenantName};
+use crate::domain::ids::{
+    ActionId, EffectKey, MachineActionId, MachineId, Sha1, SourceName, TenantName,
+};
 use crate::domain::limiter::Permit;
 use crate::domain::scope::Scope;
 use crate::domain::signature::KeySet;
@@ -341,6 +343,12 @@ pub trait Api: Send + Sync {
     /// Reads one alert with its evidence: its JSON object, as text. An id that can stand in no URL
     /// is refused without a call.
     fn alert(&self, permit: Permit, id: String) -> BoxFuture<'static, Fetched<String>>;
+
+    /// Reads what Defender knows of one machine: its JSON object, as text.
+    fn machine(&self, permit: Permit, id: MachineId) -> BoxFuture<'static, Fetched<String>>;
+
+    /// Reads what Defender knows of one file: its JSON object, as text.
+    fn file(&self, permit: Permit, sha1: Sha1) -> BoxFuture<'static, Fetched<String>>;
 
     /// Reads the machines whose name starts with this label: the part before the first dot, or a
     /// start of it. A label that is none is refused without a call.

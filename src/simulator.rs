@@ -155,6 +155,16 @@ impl Simulator {
         self.world.put_alert(id, alert);
     }
 
+    /// Makes Defender know a file.
+    ///
+    /// # Panics
+    ///
+    /// Where `file` is no object.
+    pub fn put_file(&self, sha1: &str, file: serde_json::Value) {
+        let serde_json::Value::Object(file) = file else { panic!("no file: {file}") };
+        self.world.put_file(sha1, file);
+    }
+
     /// Every token issued so far is answered with 401 from now on.
     pub fn revoke_tokens(&self) {
         self.world.lock().tokens.clear();
@@ -189,6 +199,7 @@ fn router(world: Arc<World>) -> Router {
         .route("/_simulator/faults", delete(control::forget_faults))
         .route("/_simulator/machines/{id}", put(control::set_machine))
         .route("/_simulator/alerts/{id}", put(control::put_alert))
+        .route("/_simulator/files/{sha1}", put(control::put_file))
         .route("/_simulator/tokens", delete(control::revoke_tokens))
         .fallback(api::serve)
         .with_state(world)

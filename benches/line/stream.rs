@@ -36,21 +36,21 @@ struct Judged {
 }
 
 impl Judge for Judged {
-    fn judge(&self, alert: Alert<'_>, _: Option<String>, from: &From<'_>) -> Receipt {
+    fn judge(&self, alert: Alert<'_>, _: Option<String>, from: &From<'_>) -> Vec<Receipt> {
         let mut alert = alert;
         formats::came_by(&mut alert, from.tenant.as_str(), from.source.as_str(), from.at);
         let acts = alert.candidates.iter().filter(|candidate| {
             matches!(self.rules.judge(&candidate.fields, Mode::Enforce), Judgement::Act(_))
         });
         self.acts.fetch_add(acts.count() as u64, Ordering::Relaxed);
-        Receipt {
+        vec![Receipt {
             tenant: Some(from.tenant.clone()),
             alert_id: alert.id.into_owned(),
             content: Content::Judged(Vec::new()),
             raw: None,
             keep_row: false,
             joined: None,
-        }
+        }]
     }
 
     fn bounds(&self) -> &JoinBounds {

@@ -8,12 +8,13 @@ use std::time::Duration;
 use crate::config::{
     Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start,
 };
-use crate::config::{Tenant, Tls, Verify, WebhookTls};
+use crate::config::{Budgets, Tenant, Tls, Verify, WebhookTls};
 use crate::domain::cloud::Cloud;
 use crate::domain::decision::JoinBounds;
 use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::join::Waits;
 use crate::domain::limiter::Limit;
+use crate::domain::lookup;
 use crate::domain::signature::TimestampHeader;
 use crate::domain::signature::{
     Algorithm, Encoding, Entra, HmacScheme, Scheme, Seal, Subjects, Template,
@@ -229,6 +230,13 @@ pub fn intake(config: &Config) -> Settled<intake::Settings> {
 /// The budget's limits. The configuration has refused what is none.
 pub fn limits(budgets: &[Budget]) -> Vec<Limit> {
     budgets.iter().filter_map(|budget| Limit::new(budget.calls, budget.per.0)).collect()
+}
+
+/// The limits of what Defender is asked.
+pub fn asking(budgets: &Budgets) -> lookup::Budgets {
+    let Budgets { alerts, machines, files, .. } = budgets;
+    let [alerts, machines, files] = [alerts, machines, files].map(|of| limits(of));
+    lookup::Budgets { alerts, machines, files }
 }
 
 /// The files of the webhook listener's TLS.

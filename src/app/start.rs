@@ -219,9 +219,8 @@ pub(super) fn intake(
     let mut askers = Vec::new();
     for (tenant, api) in config.tenants.iter().zip(&relays.apis) {
         let name = TenantName::new(&tenant.name);
-        let alerts = settings::limits(&tenant.budgets.alerts);
-        let machines = settings::limits(&tenant.budgets.machines);
-        let asker = intake.asker(name, parts.store.clone(), api.clone(), alerts, machines);
+        let budgets = settings::asking(&tenant.budgets);
+        let asker = intake.asker(name, parts.store.clone(), api.clone(), budgets);
         askers.push(tokio::spawn(asker.run(stop.clone())));
     }
     let asking = intake.asking();

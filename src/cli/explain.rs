@@ -235,6 +235,11 @@ impl Page<'_> {
                 format!("So: it is quarantined, as {} says.", self.name(wanted.by))
             }
             Judgement::Hold { why, .. } => format!("So: it waits for a person: {why}."),
+            Judgement::Enrich { fields, .. } => {
+                let fields: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+                let fields = fields.join(", ");
+                format!("So: Defender is asked for {fields}; what then is unknown is held.")
+            }
         }
     }
 

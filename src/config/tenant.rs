@@ -121,7 +121,7 @@ pub struct Budgets {
     pub machine_actions: Vec<Budget>,
     pub alerts: Vec<Budget>,
     pub machines: Vec<Budget>,
-    pub files: Option<NotYet>,
+    pub files: Vec<Budget>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -141,8 +141,8 @@ impl Default for Budgets {
             quarantine: documented.clone(),
             machine_actions: documented.clone(),
             alerts: documented.clone(),
-            machines: documented,
-            files: None,
+            machines: documented.clone(),
+            files: documented,
         }
     }
 }
@@ -158,6 +158,7 @@ impl Tenant {
             ("machine-actions", &self.budgets.machine_actions),
             ("alerts", &self.budgets.alerts),
             ("machines", &self.budgets.machines),
+            ("files", &self.budgets.files),
         ] {
             let fits = |b: &Budget| {
                 (1..=100_000).contains(&b.calls) && b.per.0 <= Duration::from_secs(86_400)

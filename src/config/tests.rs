@@ -52,10 +52,6 @@ fn what_is_not_in_this_version_is_refused_as_such() {
         ("    region: eu ", "    reserve: 5 "),
         ("client_id: 6", "managed_identity: true\n      client_id: 6"),
         ("client_id: 6", "certificate: x.pem\n      client_id: 6"),
-        (
-            "      machine-actions: [",
-            "      files: [{calls: 1, per: 1s}]\n      machine-actions: [",
-        ),
         ("mechanism: PLAIN ", "mechanism: OAUTHBEARER "),
     ] {
         let said = refusal(&with(line, replacement));

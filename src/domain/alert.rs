@@ -1,10 +1,12 @@
 //! An alert, decoded by a format from one payload.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::candidate::{Candidate, Fields};
+use super::ids::{MachineId, Sha1};
 use super::time::Wall;
 
 /// One decoded alert, borrowed from its payload.
@@ -54,7 +56,23 @@ pub enum Ask {
     /// An alert of Defender for Endpoint, by its id, with its evidence.
     Alert(String),
     /// The machine of a host, by the name that it has elsewhere.
-    Machine(String),
+    Host(String),
+    /// What Defender knows of a machine.
+    Machine(MachineId),
+    /// What Defender knows of a file, wherever it is.
+    File(Sha1),
+}
+
+/// As a person reads it.
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ask::Alert(id) => write!(f, "alert {id}"),
+            Ask::Host(name) => write!(f, "host {name}"),
+            Ask::Machine(id) => write!(f, "machine {id}"),
+            Ask::File(sha1) => write!(f, "file {sha1}"),
+        }
+    }
 }
 
 /// Why bytes are no alert of their format. Bounded, one line, without control characters.

@@ -10,11 +10,15 @@ use super::ids::{MachineId, Sha1};
 use super::time::Wall;
 use crate::limits::{SNAPSHOT_PATH_BYTES, SNAPSHOT_TEXT_BYTES};
 
+mod kept;
+
 mod snapshot;
+
+pub use kept::Kept;
 
 /// What a field holds. Absent and known-to-be-empty are different things: nothing acts on the
 /// first.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Value<'a> {
     /// The payload does not say.
     #[default]
@@ -27,7 +31,7 @@ pub enum Value<'a> {
 }
 
 macro_rules! fields {
-    ($($variant:ident $name:literal $(asked $asked:literal)?,)*) => {
+    ($($variant:ident $name:literal,)*) => {
         /// Every field a rule can name. The names are the user's contract.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
@@ -106,6 +110,40 @@ fields! {
     FilePe "file.pe",
 }
 
+/// What Defender can be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// `GET /api/machines/{id}`
+    Machine,
+    /// `GET /api/files/{sha1}`
+    File,
+}
+
+impl Field {
+    /// Of what Defender tells this field, where it does.
+    pub fn told_of(self) -> Option<Subject> {
+        match self {
+            Field::MachineOs
+            | Field::MachineGroup
+            | Field::MachineTags
+            | Field::MachineHealth
+            | Field::MachineOnboarding
+            | Field::MachineRisk
+            | Field::MachineExposure
+            | Field::MachineValue
+            | Field::MachineAvStatus
+            | Field::MachineLastSeen => Some(Subject::Machine),
+            Field::FilePublisher
+            | Field::FileSigner
+            | Field::FilePrevalence
+            | Field::FileDetermination
+            | Field::FileSize
+            | Field::FilePe => Some(Subject::File),
+            _ => None,
+        }
+    }
+}
+
 /// The fields of one candidate, borrowed from the payload where they can be.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
@@ -179,16 +217,20 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// When the alert was created, where it says so.
+    pub fn created(&self) -> Option<Wall> {
+        match self.get(Field::AlertCreated) {
+            Value::Text(created) => Wall::parse(created),
+            _ => None,
+        }
+    }
+
     /// Back from the snapshot that is kept with an action, with the age that the alert has now.
     /// A text that was cut is absent: nobody knows how it went on. `None` where the snapshot does
     /// not read.
     pub fn from_snapshot(snapshot: &str, now: Wall) -> Option<Self> {
         let mut fields = snapshot::read(snapshot)?;
-        let created = match fields.get(Field::AlertCreated) {
-            Value::Text(created) => Wall::parse(created),
-            _ => None,
-        };
-        let age = created.map(|created| now.since(created).as_secs());
+        let age = fields.created().map(|created| now.since(created).as_secs());
         let age =
             age.map_or(Value::Absent, |age| Value::Number(i64::try_from(age).unwrap_or(i64::MAX)));
         fields.set(Field::AlertAge, age);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::action::{Approvals, Class, Coordinates, HoldWhy};
 use super::alert::{Alert, Ask};
 use super::breaker::{Breaker, Load, Rate};
+use super::candidate::Kept;
 use super::ids::{ActionId, EffectKey, SourceName, TenantName};
 use super::join::{Row, Waits};
 use super::time::Wall;
@@ -203,13 +204,28 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Of all its candidates.
+    /// Of all its candidates, of those that wait too, for where they may not.
     pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
         let judged = match &self.content {
             Content::Judged(judged) => judged.as_slice(),
+            Content::Asks(asked) => asked.otherwise.as_slice(),
             _ => &[],
         };
         judged.iter().map(|candidate| &candidate.outcome)
+    }
+}
+
+impl Receipt {
+    /// What it would have done, to be changed.
+    pub fn drafts_mut(&mut self) -> impl Iterator<Item = &mut Draft> {
+        let judged = match &mut self.content {
+            Content::Judged(judged) => judged.as_mut_slice(),
+            _ => &mut [],
+        };
+        judged.iter_mut().filter_map(|one| match &mut one.outcome {
+            Outcome::Draft(draft) => Some(&mut **draft),
+            _ => None,
+        })
     }
 }
 
@@ -229,7 +245,7 @@ pub enum Content {
     Asks(Asked),
 }
 
-/// What waits for Defender's answers, to be read and judged again with them.
+/// What waits for Defender's answers, to be judged again with them.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The alert's id.
@@ -238,6 +254,11 @@ pub struct Asked {
     /// The alert's own text, and the name of its format.
     pub text: String,
     pub format: String,
+    /// Those that are known already, and lack what decides. Empty where the alert is to be read
+    /// again.
+    pub candidates: Vec<Kept>,
+    /// What becomes of these where no more alerts may wait.
+    pub otherwise: Vec<Judged>,
     /// When it is judged without the answers.
     pub due: Wall,
 }
@@ -290,8 +311,9 @@ impl fmt::Debug for Joins {
 /// Judges what a join has completed, by the rules that were in force when its delivery came. Asked
 /// in the intake transaction, since only there it is known what completes: it must not wait.
 pub trait Judge: Send + Sync {
-    /// `lacks` says why rules can't judge the alert: then it ends as incomplete.
-    fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Receipt;
+    /// `lacks` says why rules can't judge the alert: then it ends as incomplete. Never empty; more
+    /// than one where some of its candidates wait for Defender's answers.
+    fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Vec<Receipt>;
 
     fn bounds(&self) -> &JoinBounds;
 

@@ -256,9 +256,15 @@ fn decide_receipt(
             return Ok(without_candidates(Fate::NoMatch, "no file"));
         }
         Content::Judged(judged) => judged,
-        Content::Asks(_) => match receipt.tenant.as_ref().filter(|of| view.asking.contains(of)) {
-            None => return Ok(without_candidates(Fate::Waiting, "for what Defender is asked")),
-            Some(tenant) => {
+        Content::Asks(asked) => match receipt.tenant.as_ref() {
+            Some(tenant) if !view.asking.contains(tenant) => {
+                let of = asked.asks.first().map(ToString::to_string).unwrap_or_default();
+                let why = format!("for what Defender is asked of {of}");
+                return Ok(without_candidates(Fate::Waiting, &why));
+            }
+            _ if !asked.otherwise.is_empty() => &asked.otherwise,
+            tenant => {
+                let tenant = tenant.map_or("no tenant", TenantName::as_str);
                 let why = format!("too many alerts of {tenant} wait for Defender's answers");
                 return Ok(without_candidates(Fate::Incomplete, &why));
             }

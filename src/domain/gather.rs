@@ -146,9 +146,10 @@ impl Gathered {
         let Kept { partial, source, opened, touched, .. } = &mut self.kept;
         let read_up_to = judge.read_up_to().min(from.at);
         if let Some(ended) = partial.end(read_up_to, *opened, *touched, waits, &self.alert) {
-            let mut receipt = judge.judge(ended.alert, ended.lacks, from);
-            receipt.joined = Some(source.clone());
-            self.receipts.push(receipt);
+            for mut receipt in judge.judge(ended.alert, ended.lacks, from) {
+                receipt.joined = Some(source.clone());
+                self.receipts.push(receipt);
+            }
             (self.changed, self.told) = (true, true);
         }
         self.kept.due = partial.due(*opened, *touched, waits);

@@ -65,7 +65,7 @@ pub fn stops(rules: &Ruleset, ceiling: Mode, due: &Due<'_>, now: Wall) -> Option
         Protection::Unknown(unknown) => {
             let new = unknown.into_iter().find(|(rule, _)| !passed.contains(rule));
             if let Some((rule, fields)) = new {
-                return hold(HoldWhy::Protection { rule, fields });
+                return hold(HoldWhy::Protection { rule, fields, told: String::new() });
             }
         }
         Protection::None => {}

@@ -31,6 +31,8 @@ pub enum Told {
     Alert(String),
     /// Machines that are active and onboarded, by their names, of which one may be meant.
     Machines(Vec<(String, MachineId)>),
+    /// What Defender has of a machine or a file, in its own text.
+    Facts(String),
     /// It can't be told, and why.
     Nothing(String),
 }
@@ -41,6 +43,15 @@ pub struct Question {
     pub permit: Permit,
     pub slot: Slot,
     pub ask: Ask,
+}
+
+/// The limits of the endpoints that are asked.
+#[derive(Clone, Debug)]
+pub struct Budgets {
+    pub alerts: Vec<Limit>,
+    /// One machine and lists of them.
+    pub machines: Vec<Limit>,
+    pub files: Vec<Limit>,
 }
 
 /// What is to be done now, and when to look again where that is nothing.
@@ -57,6 +68,7 @@ pub struct Plan {
 pub struct Lookups {
     alerts: Limiter,
     machines: Limiter,
+    files: Limiter,
     /// Answers, until they are too old to be used again.
     known: BTreeMap<Ask, (Told, Boot)>,
     waits: BTreeMap<Ask, Wait>,
@@ -77,12 +89,12 @@ struct Wait {
 }
 
 impl Lookups {
-    /// `alerts` and `machines` are the limits of these endpoints; what an earlier run used of them
-    /// is not known.
-    pub fn new(alerts: Vec<Limit>, machines: Vec<Limit>, now: Boot) -> Self {
+    /// What an earlier run used of these budgets is not known.
+    pub fn new(budgets: Budgets, now: Boot) -> Self {
         Self {
-            alerts: Limiter::paced(alerts, now),
-            machines: Limiter::paced(machines, now),
+            alerts: Limiter::paced(budgets.alerts, now),
+            machines: Limiter::paced(budgets.machines, now),
+            files: Limiter::paced(budgets.files, now),
             known: BTreeMap::new(),
             waits: BTreeMap::new(),
             last: None,
@@ -219,14 +231,16 @@ impl Lookups {
     fn limiter(&mut self, ask: &Ask) -> &mut Limiter {
         match ask {
             Ask::Alert(_) => &mut self.alerts,
-            Ask::Machine(_) => &mut self.machines,
+            Ask::Host(_) | Ask::Machine(_) => &mut self.machines,
+            Ask::File(_) => &mut self.files,
         }
     }
 
     fn keep(&mut self, now: Now, ask: Ask, told: Told) {
         self.waits.remove(&ask);
         let kept = match (&ask, &told) {
-            (Ask::Machine(_), Told::Machines(_)) => limits::LOOKUP_MACHINES_KEPT,
+            (Ask::Host(_), Told::Machines(_)) => limits::LOOKUP_MACHINES_KEPT,
+            (_, Told::Facts(_)) => limits::LOOKUP_FACTS_KEPT,
             _ => limits::LOOKUP_KEPT,
         };
         if self.known.len() >= limits::LOOKUPS_KNOWN {

@@ -14,7 +14,7 @@ use rsigma_parser::SigmaRule;
 
 use super::action::{Approvals, Class, HoldWhy};
 use super::breaker::{Breaker, Rate};
-use super::candidate::Fields;
+use super::candidate::{Field, Fields, Subject};
 
 mod comment;
 
@@ -26,6 +26,8 @@ mod merge;
 
 mod response;
 
+mod twin;
+
 mod unknown;
 
 pub use comment::{BadTemplate, Template, harmless};
@@ -33,7 +35,7 @@ pub use explain::{Explained, Part, Seen, Step, nearest};
 pub use response::{Deny, Mode, OnUnknown, Quarantine, Response, Rule};
 pub use unknown::{Absent, Against};
 
-use merge::{Match, held, merge};
+use merge::{Match, Merged, held, merge};
 use unknown::Counted;
 
 /// What rules that decide ask for.
@@ -74,6 +76,12 @@ pub enum Judgement<'r> {
         why: HoldWhy,
         wanted: Wanted<'r>,
     },
+    /// Defender could tell these fields, and they decide; `otherwise` is what comes of it as long
+    /// as it has not. Sorted, each once; never empty.
+    Enrich {
+        fields: Vec<Field>,
+        otherwise: Box<Judgement<'r>>,
+    },
 }
 
 /// What deny rules say of a candidate.
@@ -99,13 +107,18 @@ pub struct NotCompiled {
 /// condition than for one. Deny rules are asked only about what another rule matches. Never
 /// changes; a reload makes a new one.
 pub struct Ruleset {
-    /// Compiled detections of those that act, in the order of `rules`.
+    /// Compiled detections of those that act, in the order of `rules`; the twin of one that asks
+    /// Defender.
     engine: Engine,
+    /// Those that have a twin, by place.
+    asking: HashMap<usize, CompiledRule>,
     /// Of those that deny, in the order of `rules`, whose end they are.
     denying: Vec<CompiledRule>,
     /// Those that act, by id, then those that deny, by id.
     rules: Vec<Rule>,
     places: HashMap<String, usize>,
+    /// What some rule asks Defender about.
+    asks: Vec<Subject>,
     hash: String,
 }
 
@@ -121,9 +134,20 @@ impl Ruleset {
             why: why.to_string(),
         };
         let mut engine = Engine::new();
-        let errors = engine.add_rules(acting.iter().map(|(_, detection)| detection));
+        let twins: Vec<Option<SigmaRule>> = acting.iter().map(twin_of).collect();
+        let asked = acting.iter().zip(&twins).map(|((_, own), twin)| twin.as_ref().unwrap_or(own));
+        let errors = engine.add_rules(asked);
         let mut failed: Vec<NotCompiled> =
             errors.into_iter().map(|(i, why)| not(&acting[i].0, why)).collect();
+        let mut asking = HashMap::new();
+        for (place, (rule, detection)) in acting.iter().enumerate() {
+            if twins[place].is_some() {
+                match compile_rule(detection) {
+                    Ok(one) => drop(asking.insert(place, one)),
+                    Err(why) => failed.push(not(rule, why)),
+                }
+            }
+        }
         let mut compiled = Vec::with_capacity(denying.len());
         for (rule, detection) in denying {
             match compile_rule(detection) {
@@ -134,26 +158,45 @@ impl Ruleset {
         if !failed.is_empty() {
             return Err(failed);
         }
+        let subjects = [Subject::Machine, Subject::File].into_iter();
+        let asks =
+            |subject| rules.iter().any(|(rule, own)| rule.asks() && twin::names(own, subject));
+        let asks = subjects.filter(|subject| asks(*subject)).collect();
         let rules: Vec<Rule> = rules.into_iter().map(|(rule, _)| rule).collect();
         let places = rules.iter().enumerate().map(|(i, rule)| (rule.id.clone(), i)).collect();
-        Ok(Self { engine, denying: compiled, rules, places, hash })
+        Ok(Self { engine, asking, denying: compiled, rules, places, asks, hash })
     }
 
     /// Judges one candidate. `ceiling` is the configuration's mode.
     pub fn judge(&self, fields: &Fields<'_>, ceiling: Mode) -> Judgement<'_> {
-        let judged = self.judge_acting(fields, ceiling);
+        let Merged { judged, mut asks } = self.judge_acting(fields, ceiling);
         if matches!(judged, Judgement::NoMatch { .. }) {
             return judged;
         }
-        match (self.protection(fields), judged) {
-            (Protection::None, judged) => judged,
-            (Protection::By(by), _) => Judgement::Protected { by },
-            (Protection::Unknown(unknown), judged) => held(unknown, judged),
+        let judged = match self.protection(fields) {
+            Protection::None => judged,
+            Protection::By(by) => return Judgement::Protected { by },
+            Protection::Unknown(unknown) => {
+                // What a person has to look at anyway is not asked for.
+                let waits = matches!(&judged, Judgement::Hold { why: HoldWhy::Unknown { .. }, .. });
+                if !waits || !asks.is_empty() {
+                    let fields = unknown.iter().flat_map(|(_, fields)| fields);
+                    let fields = fields.filter_map(|name| Field::parse(name));
+                    asks.extend(fields.filter(|field| field.told_of().is_some()));
+                }
+                held(unknown, judged)
+            }
+        };
+        if asks.is_empty() {
+            return judged;
         }
+        asks.sort_unstable();
+        asks.dedup();
+        Judgement::Enrich { fields: asks, otherwise: Box::new(judged) }
     }
 
     /// What the rules that act want, as if none denied.
-    fn judge_acting(&self, fields: &Fields<'_>, ceiling: Mode) -> Judgement<'_> {
+    fn judge_acting(&self, fields: &Fields<'_>, ceiling: Mode) -> Merged<'_> {
         let results = self.engine.evaluate(fields);
         let mut matches = Vec::with_capacity(results.len());
         let mut skipped = None;
@@ -162,29 +205,37 @@ impl Ruleset {
             let Some(&place) = self.places.get(id) else { continue };
             let rule = &self.rules[place];
             let Some(response) = rule.quarantine() else { continue };
-            let unknown = match unknown::count(&explain_rule(self.compiled(place), fields)) {
-                Counted::Matches => None,
-                Counted::Depends(fields) => Some(fields),
+            let trace = explain_rule(self.compiled(place), fields);
+            let is_twin = self.asking.contains_key(&place);
+            let (unknown, asks) = match unknown::count(&trace) {
+                Counted::Matches => (None, Vec::new()),
+                Counted::Depends { fields, asks } if is_twin && !asks.is_empty() => {
+                    (Some(fields), asks)
+                }
+                // The twin matched, and the rule does not.
+                _ if is_twin && !trace.matched => continue,
+                Counted::Depends { fields, .. } => (Some(fields), Vec::new()),
                 // The engine and its trace are one; if they ever are not, nothing acts.
-                Counted::Fails => Some(Vec::new()),
+                Counted::Fails => (Some(Vec::new()), Vec::new()),
             };
             match unknown {
                 Some(fields) if response.unknown == OnUnknown::Skip => {
                     skipped.get_or_insert((&rule.id, fields));
                 }
-                unknown => matches.push(Match { id: &rule.id, response, unknown }),
+                unknown => matches.push(Match { id: &rule.id, response, unknown, asks }),
             }
         }
         if let (true, Some((rule, fields))) = (matches.is_empty(), skipped) {
             let why = format!("rule {rule} skips: {} is unknown", fields.join(", "));
-            return Judgement::NoMatch { why: Cow::Owned(why) };
+            return Merged::of(Judgement::NoMatch { why: Cow::Owned(why) });
         }
         merge(matches, fields, ceiling)
     }
 
     fn compiled(&self, place: usize) -> &CompiledRule {
         let acting = self.engine.rules();
-        acting.get(place).unwrap_or_else(|| &self.denying[place - acting.len()])
+        let own = self.asking.get(&place).or_else(|| acting.get(place));
+        own.unwrap_or_else(|| &self.denying[place - acting.len()])
     }
 
     /// Selections that stand against a rule for this candidate: absent fields count against one
@@ -225,10 +276,10 @@ impl Ruleset {
         for (rule, compiled) in self.rules[first..].iter().zip(&self.denying) {
             match (unknown::count(&explain_rule(compiled, fields)), &rule.response) {
                 (Counted::Matches, _) => by.push(rule.id.clone()),
-                (Counted::Depends(fields), Response::Deny(Deny { holds_unknown: true })) => {
-                    unknown.push((rule.id.clone(), fields));
+                (Counted::Depends { fields, .. }, Response::Deny(Deny { holds_unknown: true })) => {
+                    unknown.push((rule.id.clone(), fields))
                 }
-                (Counted::Depends(_) | Counted::Fails, _) => {}
+                (Counted::Depends { .. } | Counted::Fails, _) => {}
             }
         }
         match (by.is_empty(), unknown.is_empty()) {
@@ -236,6 +287,11 @@ impl Ruleset {
             (true, false) => Protection::Unknown(unknown),
             (true, true) => Protection::None,
         }
+    }
+
+    /// Whether some rule may ask Defender about this.
+    pub fn may_ask(&self, subject: Subject) -> bool {
+        self.asks.contains(&subject)
     }
 
     fn quarantine(&self, rule: &str) -> Option<&Quarantine> {
@@ -291,6 +347,12 @@ impl Ruleset {
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
+}
+
+/// What the engine is asked instead of a rule that asks Defender.
+fn twin_of((rule, detection): &(Rule, SigmaRule)) -> Option<SigmaRule> {
+    let acts = rule.quarantine().is_some();
+    (acts && rule.asks()).then(|| twin::of(detection)).flatten()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub fn completed(
     answers: &BTreeMap<Ask, Told>,
 ) -> Result<(Alert<'static>, Option<Why>), Unreadable> {
     let hosts = ToldHosts::new(answers.iter().filter_map(|answer| match answer {
-        (Ask::Machine(host), Told::Machines(machines)) => Some((host.as_str(), &machines[..])),
+        (Ask::Host(host), Told::Machines(machines)) => Some((host.as_str(), &machines[..])),
         _ => None,
     }));
     let mut alert = reader.decode_knowing(text, &hosts)?;
@@ -40,7 +40,7 @@ pub fn completed(
     for (ask, told) in answers {
         match (ask, told) {
             (Ask::Alert(id), Told::Nothing(why)) => whys.push(format!("alert {id}: {why}")),
-            (Ask::Machine(host), Told::Nothing(why)) => whys.push(format!("host {host}: {why}")),
+            (Ask::Host(host), Told::Nothing(why)) => whys.push(format!("host {host}: {why}")),
             (Ask::Alert(id), Told::Alert(text)) => match files_of(&alert, id, text) {
                 Ok(files) => fetched.extend(files),
                 Err(why) => whys.push(why.to_string()),

@@ -100,7 +100,7 @@ impl Mapped {
         let Reading { id, tenant_id, created, candidates, asks } =
             self.read(alert, &mut Tale::default())?;
         let candidates = candidates.into_iter().map(|(candidate, _)| candidate).collect();
-        let asks = asks.into_iter().map(Ask::Machine).collect();
+        let asks = asks.into_iter().map(Ask::Host).collect();
         Ok(Alert { id: id?, tenant_id, created, candidates, asks, known: None })
     }
 

@@ -285,7 +285,7 @@ fn asks(alerts: &[Provided<'_>], hosts: BTreeSet<String>) -> Vec<Ask> {
             break;
         }
     }
-    asks.extend(hosts.into_iter().map(Ask::Machine));
+    asks.extend(hosts.into_iter().map(Ask::Host));
     asks.truncate(limits::ASKS_PER_ALERT);
     asks
 }

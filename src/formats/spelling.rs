@@ -35,6 +35,9 @@ pub fn known(field: Field) -> &'static [&'static str] {
         Field::MachineAvStatus => {
             &["Updated", "NotUpdated", "Disabled", "NotReporting", "NotSupported", "Unknown"]
         }
+        Field::MachineExposure => &["None", "Low", "Medium", "High"],
+        Field::MachineValue => &["Normal", "Low", "High"],
+        Field::FilePe => &["True", "False"],
         Field::FileEntity => &["File", "Process"],
         Field::FileRole => ROLES,
         Field::FileVerdict => &["Malicious", "Suspicious", "Clean", "Unknown"],

@@ -1,19 +1,53 @@
 //! Alerts for which Defender is asked first, and what they come to with its answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Predict;
 use super::judge::Judging;
 use crate::domain::action::Coordinates;
 use crate::domain::alert::{Alert, Ask, Unreadable};
+use crate::domain::candidate::{Candidate, Field, Kept, Subject};
 use crate::domain::decision::{
-    Asked, Content, Decision, From, Judge as _, Judged, Outcome, Receipt,
+    Asked, Content, Decision, From, Intent, Judge as _, Judged, Outcome, Receipt,
 };
 use crate::domain::lookup::Told;
+use crate::domain::time::Wall;
 use crate::formats;
 use crate::io::Delivery;
-use crate::limits::{LOOKUP_BEFORE_TOO_OLD, LOOKUP_TEXT_BYTES};
+use crate::limits::{ENRICH_WAIT, LOOKUP_BEFORE_TOO_OLD, LOOKUP_TEXT_BYTES};
+
+/// Candidates of one alert that Defender is asked about first.
+pub(super) struct Later {
+    asks: BTreeSet<Ask>,
+    candidates: Vec<Kept>,
+    /// What becomes of them if not.
+    otherwise: Vec<Judged>,
+    created: Wall,
+}
+
+impl Later {
+    pub fn new(created: Wall) -> Self {
+        let (asks, candidates, otherwise) = Default::default();
+        Self { asks, candidates, otherwise, created }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
+    }
+
+    /// Adds one that names its machine and its file, with the fields that decide.
+    pub fn add(&mut self, candidate: &Candidate<'_>, asks: &[Field], otherwise: Judged) {
+        let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) else { return };
+        self.asks.extend(asks.iter().filter_map(|field| match field.told_of()? {
+            Subject::Machine => Some(Ask::Machine(*machine)),
+            Subject::File => Some(Ask::File(*sha1)),
+        }));
+        let kept = Kept::new(*machine, *sha1, candidate.evidence, &candidate.fields);
+        self.candidates.push(kept);
+        self.otherwise.push(otherwise);
+    }
+}
 
 impl Judging {
     /// The receipt of an alert for which Defender is to be asked first, since a rule could match
@@ -48,7 +82,9 @@ impl Judging {
         let created = alert.created.unwrap_or(from.at).min(from.at);
         let due = created + self.shared.settings.alert_age_max - LOOKUP_BEFORE_TOO_OLD;
         let (asks, id) = (alert.asks, alert.id.clone().into_owned());
-        let asked = Asked { alert: id, asks, text: text.to_owned(), format, due };
+        let (candidates, otherwise) = Default::default();
+        let text = text.to_owned();
+        let asked = Asked { alert: id, asks, text, format, candidates, otherwise, due };
         is_worth_it.then(|| Receipt {
             tenant: Some(from.tenant.clone()),
             alert_id: alert.id.into_owned(),
@@ -59,30 +95,134 @@ impl Judging {
         })
     }
 
-    /// Judges an alert again, with what Defender has told.
-    pub(super) fn completed(
+    /// The receipt of the candidates of an alert that Defender is asked about first.
+    pub(super) fn enriches(&self, alert_id: &str, later: Later, from: &From<'_>) -> Receipt {
+        let Later { asks, candidates, mut otherwise, created } = later;
+        for one in &mut otherwise {
+            if let Outcome::Draft(draft) = &mut one.outcome
+                && let Intent::Hold(why) = &mut draft.intent
+            {
+                why.asked("too many alerts wait for Defender's answers");
+            }
+        }
+        let too_old = created + self.shared.settings.alert_age_max - LOOKUP_BEFORE_TOO_OLD;
+        let asked = Asked {
+            alert: alert_id.to_owned(),
+            asks: asks.into_iter().collect(),
+            text: String::new(),
+            format: String::new(),
+            candidates,
+            otherwise,
+            due: too_old.min(from.at + ENRICH_WAIT),
+        };
+        Receipt {
+            tenant: Some(from.tenant.clone()),
+            alert_id: alert_id.to_owned(),
+            content: Content::Asks(asked),
+            raw: None,
+            keep_row: true,
+            joined: None,
+        }
+    }
+
+    /// Judges what waited, with what Defender has told. The first receipt was counted when it came.
+    pub(super) fn answered(
+        &self,
+        asked: Asked,
+        answers: &BTreeMap<Ask, Told>,
+        from: &From<'_>,
+    ) -> Vec<Receipt> {
+        let mut receipts = match asked.candidates.is_empty() {
+            true => self.completed(&asked, answers, from),
+            false => self.enriched(&asked, answers, from),
+        };
+        receipts[0].joined = Some(from.source.clone());
+        self.keep_raw(&mut receipts, from, &asked.text);
+        receipts
+    }
+
+    /// An alert read again.
+    fn completed(
         &self,
         asked: &Asked,
         answers: &BTreeMap<Ask, Told>,
         from: &From<'_>,
-    ) -> Receipt {
+    ) -> Vec<Receipt> {
         let reader = self.in_force.formats.find(&asked.format);
         let completed = match reader {
             Ok(reader) => formats::completed(reader, &asked.text, answers),
             Err(why) => Err(Unreadable(why.to_string())),
         };
-        let mut receipt = match completed {
+        match completed {
             Ok((alert, Some(lacks))) if alert.candidates.is_empty() => {
                 self.judge(alert, Some(lacks), from)
             }
-            Ok((alert, _)) => self.receipt(alert, from, Predict::Nothing),
-            Err(Unreadable(why)) => self.lacking(asked.alert.clone(), why, from),
+            Ok((alert, _)) => self.receipts(alert, from, Predict::Nothing),
+            Err(Unreadable(why)) => vec![self.lacking(asked.alert.clone(), why, from)],
+        }
+    }
+
+    /// Candidates with what Defender knows of their machines and files. What the alert itself says
+    /// stays.
+    fn enriched(
+        &self,
+        asked: &Asked,
+        answers: &BTreeMap<Ask, Told>,
+        from: &From<'_>,
+    ) -> Vec<Receipt> {
+        let (mut facts, mut whys) = (BTreeMap::new(), Vec::new());
+        for (ask, told) in answers {
+            let read = match told {
+                Told::Facts(text) => formats::facts(ask, text),
+                Told::Nothing(why) => Err(why.clone()),
+                _ => Err("that is not what was asked".to_owned()),
+            };
+            match read {
+                Ok(fields) => drop(facts.insert(ask.clone(), fields)),
+                Err(why) => whys.push(format!("{ask}: {why}")),
+            }
+        }
+        let kept = asked.candidates.iter().map(|kept| kept.read(from.at));
+        let Some(mut candidates) = kept.collect::<Option<Vec<_>>>() else {
+            let what = "what was kept of it does not read".to_owned();
+            return vec![self.lacking(asked.alert.clone(), what, from)];
         };
-        let drafted = receipt.outcomes().any(|outcome| matches!(outcome, Outcome::Draft(_)));
-        let by_webhook = matches!(from.coordinates, Coordinates::Webhook { .. });
-        receipt.raw = (by_webhook && drafted).then(|| Arc::from(asked.text.as_bytes()));
-        receipt.joined = Some(from.source.clone());
-        receipt
+        for candidate in &mut candidates {
+            let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) else { continue };
+            for ask in [Ask::Machine(*machine), Ask::File(*sha1)] {
+                if let Some(known) = facts.get(&ask) {
+                    candidate.fields.fill(known.clone());
+                }
+            }
+        }
+        let created = candidates.iter().find_map(|one| one.fields.created());
+        let id = asked.alert.clone().into();
+        let (tenant_id, asks, known) = (None, Vec::new(), None);
+        let alert = Alert { id, tenant_id, created, candidates, asks, known };
+        let mut receipts = self.receipts(alert, from, Predict::Nothing);
+        let why = whys.join("; ");
+        for draft in receipts.iter_mut().flat_map(Receipt::drafts_mut) {
+            if let Intent::Hold(hold) = &mut draft.intent {
+                hold.asked(&why);
+            }
+        }
+        receipts
+    }
+
+    /// Keeps an alert that came by webhook with what it leads to.
+    pub(super) fn keep_raw(&self, receipts: &mut [Receipt], from: &From<'_>, text: &str) {
+        if !matches!(from.coordinates, Coordinates::Webhook { .. }) || text.is_empty() {
+            return;
+        }
+        for receipt in receipts {
+            let drafted = receipt.outcomes().any(|one| matches!(one, Outcome::Draft(_)));
+            receipt.raw = drafted.then(|| Arc::from(text.as_bytes()));
+            if let Content::Asks(asked) = &mut receipt.content
+                && asked.text.is_empty()
+            {
+                text.clone_into(&mut asked.text);
+            }
+        }
     }
 
     /// The receipt of an alert that can't be judged at all.

@@ -14,8 +14,7 @@ use crate::domain::alert::Ask;
 use crate::domain::answer::{Fetched, Machines};
 use crate::domain::decision::{From, Judge as _, JudgedDelivery};
 use crate::domain::ids::TenantName;
-use crate::domain::limiter::Limit;
-use crate::domain::lookup::{Lookups, Plan, Question, Told};
+use crate::domain::lookup::{Budgets, Lookups, Plan, Question, Told};
 use crate::formats::mapped::label_of;
 use crate::io::lookups::{LookupStore, Waiting};
 use crate::io::{Api, StoreError, Taken};
@@ -28,9 +27,7 @@ pub struct Asker {
     pub tenant: TenantName,
     pub store: Arc<dyn LookupStore>,
     pub api: Arc<dyn Api>,
-    /// Of the endpoints for alerts and for machines.
-    pub alerts: Vec<Limit>,
-    pub machines: Vec<Limit>,
+    pub budgets: Budgets,
 }
 
 impl Asker {
@@ -44,8 +41,7 @@ impl Asker {
 
     async fn work(self) {
         let clock = self.shared.clock.clone();
-        let mut lookups =
-            Lookups::new(self.alerts.clone(), self.machines.clone(), clock.now().boot);
+        let mut lookups = Lookups::new(self.budgets.clone(), clock.now().boot);
         loop {
             // Before the read, so that what comes meanwhile is not slept through.
             let mut rung = std::pin::pin!(self.shared.asking.rung());
@@ -68,7 +64,9 @@ impl Asker {
             if let Some(Question { permit, slot, ask }) = question {
                 let answer = match &ask {
                     Ask::Alert(id) => self.api.alert(permit, id.clone()).await.map(Told::Alert),
-                    Ask::Machine(host) => {
+                    Ask::Machine(id) => self.api.machine(permit, *id).await.map(Told::Facts),
+                    Ask::File(sha1) => self.api.file(permit, *sha1).await.map(Told::Facts),
+                    Ask::Host(host) => {
                         let label = label_of(host).unwrap_or_default();
                         machines(host, self.api.machines(permit, label).await)
                     }
@@ -121,12 +119,14 @@ impl Asker {
             shared: self.shared.clone(),
             in_force: self.rules.load_full(),
             predict: Predict::Nothing,
+            // What was asked for once is not asked for again.
+            asks: waiting.asked.candidates.is_empty(),
         };
         let Waiting { tenant, source, coordinates, asked, .. } = waiting;
         let at = self.shared.clock.now().wall;
         let from = From { tenant: &tenant, source: &source, coordinates: &coordinates, at };
-        let receipt = judging.completed(&asked, answers, &from);
-        JudgedDelivery::of(source, coordinates, at, judging.ruleset(), vec![receipt])
+        let receipts = judging.answered(asked, answers, &from);
+        JudgedDelivery::of(source, coordinates, at, judging.ruleset(), receipts)
     }
 }
 

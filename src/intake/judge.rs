@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::asked::Later;
 use super::{InForce, Predict, Shared};
 use crate::domain::action::Coordinates;
 use crate::domain::alert::Alert;
 use crate::domain::breaker::{Breaker, Rate};
-use crate::domain::candidate::Candidate;
+use crate::domain::candidate::{Candidate, Field};
 use crate::domain::decision::{
     Content, Decision, Draft, From, Intent, JoinBounds, Joins, Judge, Judged, JudgedDelivery,
     Outcome, Prepared, Receipt,
@@ -26,6 +27,8 @@ pub(super) struct Judging {
     pub(super) shared: Arc<Shared>,
     pub(super) in_force: Arc<InForce>,
     pub(super) predict: Predict,
+    /// Whether Defender may be asked first what candidates lack.
+    pub(super) asks: bool,
 }
 
 impl Judging {
@@ -56,7 +59,7 @@ impl Judging {
             }
         };
         if let Some((text, alert)) = format.decode_only(&delivery.body) {
-            judged.receipts.push(self.judge_alert(delivery, text, alert));
+            judged.receipts = self.judge_alert(delivery, text, alert);
             return Ok(judged);
         }
         if format.has_rows() {
@@ -76,10 +79,13 @@ impl Judging {
         judged.receipts.reserve(cuts.len());
         for cut in &cuts {
             let text = cut.text();
-            judged.receipts.push(match format.decode_cut(cut) {
-                Ok(alert) => self.judge_alert(delivery, text, alert),
-                Err(why) => self.unreadable(delivery, why.to_string(), text.as_bytes()),
-            });
+            match format.decode_cut(cut) {
+                Ok(alert) => judged.receipts.extend(self.judge_alert(delivery, text, alert)),
+                Err(why) => {
+                    let unreadable = self.unreadable(delivery, why.to_string(), text.as_bytes());
+                    judged.receipts.push(unreadable);
+                }
+            }
         }
         Ok(judged)
     }
@@ -140,12 +146,12 @@ impl Judging {
         }
     }
 
-    fn judge_alert(&self, delivery: &Delivery, text: &str, alert: Alert<'_>) -> Receipt {
+    fn judge_alert(&self, delivery: &Delivery, text: &str, alert: Alert<'_>) -> Vec<Receipt> {
         let source = &self.shared.settings.sources[&delivery.source];
         let tenant = match source.tenant_of(alert.tenant_id.as_deref()) {
             Ok(tenant) => tenant,
             Err(named) => {
-                return self.unknown_tenant(delivery, alert.id.into_owned(), named);
+                return vec![self.unknown_tenant(delivery, alert.id.into_owned(), named)];
             }
         };
         let from = From {
@@ -155,26 +161,42 @@ impl Judging {
             at: delivery.received.wall,
         };
         if let Some(receipt) = self.asks(delivery, text, &alert, &from) {
-            return receipt;
+            return vec![receipt];
         }
-        let mut receipt = self.receipt(alert, &from, self.predict);
-        let by_webhook = matches!(delivery.coordinates, Coordinates::Webhook { .. });
-        let drafted = receipt.outcomes().any(|outcome| matches!(outcome, Outcome::Draft(_)));
-        receipt.raw = (by_webhook && drafted).then(|| Arc::from(text.as_bytes()));
-        receipt
+        let mut receipts = self.receipts(alert, &from, self.predict);
+        self.keep_raw(&mut receipts, &from, text);
+        receipts
     }
 
-    pub(super) fn receipt(&self, alert: Alert<'_>, from: &From<'_>, predict: Predict) -> Receipt {
+    /// Of what is decided now and, if there is any, of what Defender is asked about first.
+    pub(super) fn receipts(
+        &self,
+        alert: Alert<'_>,
+        from: &From<'_>,
+        predict: Predict,
+    ) -> Vec<Receipt> {
         // Borrows from here on also what is not of the delivery.
         let mut alert = alert;
         let &From { tenant, source, at: now, .. } = from;
         formats::came_by(&mut alert, tenant.as_str(), source.as_str(), now);
         let too_old = self.too_old(&alert, now);
-        let judge = |candidate: &Candidate<'_>| {
-            self.judge_candidate(tenant, candidate, &too_old, now, predict)
-        };
-        let judged: Vec<_> = alert.candidates.iter().map(|one| judged(one, judge(one))).collect();
-        self.settled(alert.id.into_owned(), judged, from)
+        let mut later = Later::new(alert.created.unwrap_or(now));
+        let mut decided = Vec::with_capacity(alert.candidates.len());
+        for candidate in &alert.candidates {
+            let (outcome, asks) = self.judge_candidate(tenant, candidate, &too_old, now, predict);
+            let one = judged(candidate, outcome);
+            match asks.is_empty() {
+                true => decided.push(one),
+                false => later.add(candidate, &asks, one),
+            }
+        }
+        let waits = (!later.is_empty()).then(|| self.enriches(&alert.id, later, from));
+        let mut receipts = Vec::with_capacity(1);
+        if waits.is_none() || !decided.is_empty() {
+            receipts.push(self.settled(alert.id.into_owned(), decided, from));
+        }
+        receipts.extend(waits);
+        receipts
     }
 
     pub(super) fn settled(
@@ -206,6 +228,7 @@ impl Judging {
         })
     }
 
+    /// What becomes of a candidate, and the fields that Defender is to be asked for first.
     fn judge_candidate(
         &self,
         tenant: &TenantName,
@@ -213,9 +236,31 @@ impl Judging {
         too_old: &Option<Decision>,
         now: Wall,
         predict: Predict,
+    ) -> (Outcome, Vec<Field>) {
+        let judged = self.in_force.ruleset.judge(&candidate.fields, self.shared.settings.ceiling);
+        let (judged, mut asks) = match judged {
+            Judgement::Enrich { fields, otherwise } => (*otherwise, fields),
+            judged => (judged, Vec::new()),
+        };
+        let outcome = self.outcome(tenant, candidate, judged, too_old, now, predict);
+        let is_open =
+            matches!(outcome, Outcome::Draft(_) | Outcome::Settled(Decision::Observe { .. }));
+        if !self.asks || !is_open {
+            asks.clear();
+        }
+        (outcome, asks)
+    }
+
+    fn outcome(
+        &self,
+        tenant: &TenantName,
+        candidate: &Candidate<'_>,
+        judged: Judgement<'_>,
+        too_old: &Option<Decision>,
+        now: Wall,
+        predict: Predict,
     ) -> Outcome {
-        let rules = &self.in_force.ruleset;
-        let judged = match rules.judge(&candidate.fields, self.shared.settings.ceiling) {
+        let judged = match judged {
             Judgement::NoMatch { why } => {
                 return Outcome::Settled(Decision::NoMatch { why: why.into_owned() });
             }
@@ -232,6 +277,9 @@ impl Judging {
             Judgement::Observe { rules } => Err(Decision::Observe { rules }),
             Judgement::Act(wanted) => Ok((wanted, Intent::Act)),
             Judgement::Hold { why, wanted } => Ok((wanted, Intent::Hold(why))),
+            Judgement::Enrich { otherwise, .. } => {
+                return self.outcome(tenant, candidate, *otherwise, too_old, now, predict);
+            }
         };
         let (machine, sha1) = match (&candidate.machine, &candidate.sha1) {
             (Ok(machine), Ok(sha1)) => (*machine, *sha1),
@@ -311,14 +359,14 @@ impl Judging {
 }
 
 impl Judge for Judging {
-    fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Receipt {
-        let Some(what) = lacks else { return self.receipt(alert, from, Predict::Nothing) };
+    fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Vec<Receipt> {
+        let Some(what) = lacks else { return self.receipts(alert, from, Predict::Nothing) };
         let outcome = || Outcome::Settled(Decision::Incomplete { what: what.clone() });
         if alert.candidates.is_empty() {
-            return self.lacking(alert.id.into_owned(), what, from);
+            return vec![self.lacking(alert.id.into_owned(), what, from)];
         }
         let all = alert.candidates.iter().map(|one| judged(one, outcome())).collect();
-        self.settled(alert.id.into_owned(), all, from)
+        vec![self.settled(alert.id.into_owned(), all, from)]
     }
 
     fn bounds(&self) -> &JoinBounds {

@@ -32,7 +32,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use self::token::{NoToken, Token, TokenSource, missing_roles};
+pub use self::token::{NoToken, Reads, Token, TokenSource, missing_roles};
 pub use self::url::UrlError;
 
 use self::gate::Gate;
@@ -41,7 +41,7 @@ use self::url::Base;
 use super::{Api, Clock};
 use crate::domain::action::Call;
 use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};
-use crate::domain::ids::{MachineActionId, Sha1, TenantName};
+use crate::domain::ids::{MachineActionId, MachineId, Sha1, TenantName};
 use crate::domain::limiter::Permit;
 use crate::domain::time::Boot;
 
@@ -156,6 +156,16 @@ impl Api for DefenderApi {
     fn alert(&self, permit: Permit, id: String) -> BoxFuture<'static, Fetched<String>> {
         let inner = self.0.clone();
         Box::pin(async move { inner.alert(permit, &id).await })
+    }
+
+    fn machine(&self, permit: Permit, id: MachineId) -> BoxFuture<'static, Fetched<String>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.machine(permit, id).await })
+    }
+
+    fn file(&self, permit: Permit, sha1: Sha1) -> BoxFuture<'static, Fetched<String>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.file(permit, sha1).await })
     }
 
     fn machines(&self, permit: Permit, label: String) -> BoxFuture<'static, Fetched<Machines>> {

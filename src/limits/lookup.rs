@@ -22,6 +22,13 @@ pub const LOOKUP_KEPT: Duration = Duration::from_secs(60);
 /// How long it is known which machine a host is.
 pub const LOOKUP_MACHINES_KEPT: Duration = Duration::from_secs(15 * 60);
 
+/// How long what Defender knows of a machine or a file is taken for true.
+pub const LOOKUP_FACTS_KEPT: Duration = Duration::from_secs(15 * 60);
+
+/// How long a candidate waits for what Defender knows of its machine and its file, before it is
+/// judged without.
+pub const ENRICH_WAIT: Duration = Duration::from_secs(15 * 60);
+
 /// The first and the longest wait before a question is asked again.
 pub const LOOKUP_AGAIN: (Duration, Duration) =
     (Duration::from_secs(5), Duration::from_secs(15 * 60));

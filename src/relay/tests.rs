@@ -141,6 +141,14 @@ impl Api for World {
         unimplemented!("the relay reads no alert")
     }
 
+    fn machine(&self, _: Permit, _: MachineId) -> BoxFuture<'static, Fetched<String>> {
+        unimplemented!("the relay reads no machine")
+    }
+
+    fn file(&self, _: Permit, _: Sha1) -> BoxFuture<'static, Fetched<String>> {
+        unimplemented!("the relay reads no file")
+    }
+
     fn machines(&self, _: Permit, _: String) -> BoxFuture<'static, Fetched<Machines>> {
         unimplemented!("the relay reads no machine")
     }

@@ -103,6 +103,10 @@ impl<'r> Backtest<'r> {
                 self.outcome.rules.entry(wanted.by.to_owned()).or_default().held += 1;
                 Fate::Held
             }
+            // What Defender would have told, nobody knows any more.
+            (Judgement::Enrich { otherwise, .. }, effect) => {
+                self.fate(*otherwise, effect, evidence, now)
+            }
             (Judgement::Act(wanted), Some(effect)) => self.act(&wanted, effect, evidence, now),
         }
     }

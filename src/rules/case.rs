@@ -44,6 +44,8 @@ pub(super) struct Expect {
     pub targets: Vec<(MachineId, Sha1)>,
     /// The fields over which candidates are held.
     pub hold: Vec<Field>,
+    /// The fields for which Defender is asked first.
+    pub enrich: Vec<Field>,
     pub no_match: Option<NoMatch>,
 }
 
@@ -182,6 +184,7 @@ pub(super) fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> 
             }
         }
         Node::Integer(number) => Some(Set::Number(*number)),
+        Node::Bool(is) if field == Field::FilePe => Some(Set::Text(value::pe(*is).to_owned())),
         Node::List(items) => {
             let texts: Vec<Option<&str>> =
                 items.iter().map(|item| notes.text(item, field.name())).collect();
@@ -226,15 +229,22 @@ fn read_expect(
                            write act, or no_match: true";
                 notes.error(&key.place, why);
             }
-            "enrich" => notes.error(&key.place, "enrich is not in this version; write hold"),
+            "enrich" if notes.denies => {
+                let why =
+                    "a rule that denies asks only about what another would act on; write hold";
+                notes.error(&key.place, why);
+            }
+            "enrich" => expect.enrich = read_fields(notes, value, "enrich"),
             "observe" => {
                 let why = "tests judge in enforce, where nothing is only observed; write act";
                 notes.error(&key.place, why);
             }
-            _ => notes.unknown_key(key, "expect", &[own, "hold", "no_match"]),
+            _ if notes.denies => notes.unknown_key(key, "expect", &[own, "hold", "no_match"]),
+            _ => notes.unknown_key(key, "expect", &[own, "hold", "enrich", "no_match"]),
         }
     }
-    if expect.no_match.is_some() && !(expect.targets.is_empty() && expect.hold.is_empty()) {
+    let nothing = expect.targets.is_empty() && expect.hold.is_empty() && expect.enrich.is_empty();
+    if expect.no_match.is_some() && !nothing {
         let why = format!("no_match says that nothing {does} and nothing is held");
         notes.error(&node.place, format!("{why}; remove it, or the rest"));
     }

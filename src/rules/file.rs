@@ -99,6 +99,7 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
         }
     }
     notes.denies = response::denies(entries);
+    notes.asks = notes.denies || response::enriches(entries);
     check_described(notes, entries);
     let level = find(entries, "level").and_then(|node| notes.one_of(node, "level", &LEVELS));
     // All sections are read before any gives up, so that one run tells all.

@@ -31,9 +31,20 @@ pub(super) fn read(
     let modifiers = modifier::read(notes, key)?;
     let field = field?;
     let has = |modifier| modifiers.contains(&modifier);
-    if !notes.formats.given(field) && !has(Modifier::Exists) {
-        let why = format!("no format of this version gives {name}, so nobody would ever know it");
-        notes.error(&key.place, format!("{why}; remove it, or ask {name}|exists"));
+    let is_told = field.told_of().is_some();
+    let is_given = notes.formats.given(field) || (is_told && notes.asks);
+    if !is_given && !has(Modifier::Exists) {
+        let why = match is_told {
+            true => format!(
+                "no alert has {name}: only Defender knows it, when it is asked; write \
+                 unknown: enrich below response"
+            ),
+            false => format!(
+                "no format of this version gives {name}, so nobody would ever know it; remove \
+                 it, or ask {name}|exists"
+            ),
+        };
+        notes.error(&key.place, why);
         return None;
     }
     if has(Modifier::Exists) {

@@ -25,6 +25,8 @@ pub struct Side {
     pub targets: BTreeSet<(MachineId, Sha1)>,
     /// Unknown fields over which files are held.
     pub hold: BTreeSet<Field>,
+    /// Unknown fields for which Defender is asked first.
+    pub enrich: BTreeSet<Field>,
     /// Selections that stand against the rule: the one expected, or all that do.
     pub no_match: BTreeSet<String>,
 }

@@ -19,6 +19,8 @@ pub(super) struct Notes<'s> {
     pub formats: &'s Formats,
     /// Whether the rule denies.
     pub denies: bool,
+    /// Whether Defender is asked for what the rule does not know.
+    pub asks: bool,
     pub problems: Vec<Problem>,
     /// Entries of lists, by list and place, that some leaf of the rule took, and what was wrong
     /// with them for others.
@@ -33,6 +35,7 @@ impl<'s> Notes<'s> {
             lists,
             formats,
             denies: false,
+            asks: false,
             problems: Vec::new(),
             taken: HashSet::new(),
             left: Vec::new(),

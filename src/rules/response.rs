@@ -24,12 +24,24 @@ pub(super) const KEYS: [&str; 8] =
 /// Of them, those of a rule that denies.
 const DENY_KEYS: [&str; 2] = ["action", "unknown"];
 
+/// What `unknown` may be where a rule acts.
+const UNKNOWN: [&str; 3] = ["enrich", "hold", "skip"];
+
 /// Whether a rule's entries say `action: deny`, however wrong the rest is.
 pub(super) fn denies(rule: &Entries) -> bool {
     let Some(Node::Map(response)) = find(rule, "response").map(|node| &node.value) else {
         return false;
     };
     matches!(find(response, "action").map(|node| &node.value), Some(Node::Text(t)) if t == "deny")
+}
+
+/// Whether a rule's entries say `unknown: enrich`.
+pub(super) fn enriches(rule: &Entries) -> bool {
+    let Some(Node::Map(response)) = find(rule, "response").map(|node| &node.value) else {
+        return false;
+    };
+    let unknown = find(response, "unknown").map(|node| &node.value);
+    matches!(unknown, Some(Node::Text(text)) if text == "enrich")
 }
 
 /// The mode of a rule whose entries say `mode: enforce`, and that does not deny.
@@ -63,13 +75,6 @@ pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Response> {
             _ if denies => notes.unknown_key(key, "response", &DENY_KEYS),
             _ => notes.unknown_key(key, "response", &KEYS),
         }
-    }
-    // A rule must not promise what nobody keeps.
-    if let Some(node) = find(entries, "unknown")
-        && matches!(&node.value, Node::Text(text) if text == "enrich")
-    {
-        notes.error(&node.place, "unknown: enrich is not in this version; write hold or skip");
-        return None;
     }
     match find(entries, "action") {
         Some(action) => {
@@ -110,8 +115,7 @@ fn read_quarantine(
     };
     let modes = ["observe", "approve", "enforce"];
     let mode = find(entries, "mode").and_then(|n| notes.one_of(n, "mode", &modes));
-    let unknown =
-        find(entries, "unknown").and_then(|n| notes.one_of(n, "unknown", &["hold", "skip"]));
+    let unknown = find(entries, "unknown").and_then(|n| notes.one_of(n, "unknown", &UNKNOWN));
     let window = find(entries, "window").map(|n| read_window(notes, n));
     let priorities = ["urgent", "normal", "bulk"];
     let priority = find(entries, "priority").and_then(|n| notes.one_of(n, "priority", &priorities));
@@ -128,7 +132,11 @@ fn read_quarantine(
             Some("approve") => Mode::Approve,
             _ => Mode::Observe,
         },
-        unknown: if unknown == Some("skip") { OnUnknown::Skip } else { OnUnknown::Hold },
+        unknown: match unknown {
+            Some("enrich") => OnUnknown::Enrich,
+            Some("skip") => OnUnknown::Skip,
+            _ => OnUnknown::Hold,
+        },
         window: window.unwrap_or(Some(WINDOW))?,
         priority: priority.map(|word| match word {
             "urgent" => Class::Urgent,
@@ -218,7 +226,7 @@ fn read_comment(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Template> {
     match Template::parse(text) {
         Ok(template) => {
             for field in template.fields() {
-                if !notes.formats.given(field) {
+                if !notes.formats.given(field) && field.told_of().is_none() {
                     let name = field.name();
                     let at = text.find(name).unwrap_or(0);
                     let place = notes.part(&node.place, text, at..at + name.len());

@@ -24,6 +24,8 @@ struct Came {
     /// What the rule acts on, or protects.
     targets: BTreeSet<(MachineId, Sha1)>,
     hold: BTreeSet<Field>,
+    /// What Defender is asked for first.
+    enrich: BTreeSet<Field>,
     /// Selections that stood against the rule.
     failed: BTreeSet<String>,
     /// What kept the rule from that, for each machine and file of the sample.
@@ -42,6 +44,12 @@ impl Came {
         let unknown = fields.join(", ");
         self.keep(candidate, [format!("it is held, since {unknown} is unknown")]);
         self.hold.extend(fields.iter().filter_map(|name| Field::parse(name)));
+    }
+
+    fn asked(&mut self, candidate: &Candidate<'_>, fields: Vec<Field>) {
+        let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+        self.keep(candidate, [format!("Defender is asked for {} first", names.join(", "))]);
+        self.enrich.extend(fields);
     }
 
     fn failed(&mut self, alone: &Ruleset, candidate: &Candidate<'_>) {
@@ -121,6 +129,7 @@ fn judge(alone: &Ruleset, denies: bool, candidate: &Candidate<'_>, came: &mut Ca
     }
     match alone.judge(&candidate.fields, Mode::Enforce) {
         Judgement::Act(_) => came.target(candidate),
+        Judgement::Enrich { fields, .. } => came.asked(candidate, fields),
         Judgement::Hold { why: HoldWhy::Unknown { fields, .. }, .. } => {
             came.held(candidate, &fields);
         }
@@ -194,14 +203,19 @@ fn compare(expect: &Expect, denies: bool, came: &Came) -> Result<(), String> {
             }
         }
     }
-    let hold: BTreeSet<Field> = expect.hold.iter().copied().collect();
-    if hold != came.hold {
-        let list = |fields: &BTreeSet<Field>| {
-            fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
-        };
-        let and = if wrong.is_empty() { "" } else { "; " };
-        let (should, does) = (list(&hold), list(&came.hold));
-        let _ = write!(wrong, "{and}it should hold for [{should}] and holds for [{does}]");
+    for (should, does, expected, came) in [
+        ("hold for", "holds for", &expect.hold, &came.hold),
+        ("ask for", "asks for", &expect.enrich, &came.enrich),
+    ] {
+        let expected: BTreeSet<Field> = expected.iter().copied().collect();
+        if expected != *came {
+            let list = |fields: &BTreeSet<Field>| {
+                fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
+            };
+            let and = if wrong.is_empty() { "" } else { "; " };
+            let (want, is) = (list(&expected), list(came));
+            let _ = write!(wrong, "{and}it should {should} [{want}] and {does} [{is}]");
+        }
     }
     if wrong.is_empty()
         && let Some(NoMatch::Because(name)) = &expect.no_match
@@ -223,8 +237,10 @@ fn mismatch(expect: &Expect, denies: bool, came: Came) -> Mismatch {
     let expected = Side {
         targets: expect.targets.iter().copied().collect(),
         hold: expect.hold.iter().copied().collect(),
+        enrich: expect.enrich.iter().copied().collect(),
         no_match: because.into_iter().collect(),
     };
-    let got = Side { targets: came.targets, hold: came.hold, no_match: came.failed };
-    Mismatch { denies, has_lists: false, expected, got, against: came.against }
+    let Came { targets, hold, enrich, failed: no_match, against } = came;
+    let got = Side { targets, hold, enrich, no_match };
+    Mismatch { denies, has_lists: false, expected, got, against }
 }

@@ -71,6 +71,9 @@ pub(super) fn read(
             Some(why) => why,
             None => return Some(SigmaValue::Float(*number)),
         },
+        Node::Bool(is) if field == Field::FilePe => {
+            return Some(SigmaValue::String(SigmaString::new(pe(*is))));
+        }
         Node::Bool(_) if !spelling::known(field).is_empty() => {
             format!("{name} is never true or false{}", known(field))
         }
@@ -85,6 +88,11 @@ pub(super) fn read(
     };
     notes.error(&value.place, message);
     None
+}
+
+/// As `file.pe` says it.
+pub(super) fn pe(is: bool) -> &'static str {
+    if is { "True" } else { "False" }
 }
 
 fn read_text(
@@ -105,7 +113,9 @@ fn read_text(
     }
     let sigma = SigmaString::new(text);
     let any = |piece: &StringPart| *piece == StringPart::Special(SpecialChar::WildcardMulti);
-    if sigma.parts.iter().all(any) {
+    // Of these, a `not` around it says that there is none, for certain: `|exists` can't.
+    let tells = [Field::FileSigner, Field::FilePublisher, Field::MachineTags].contains(&field);
+    if sigma.parts.iter().all(any) && !tells {
         let name = field.name();
         let why = format!("this matches every {name}; write {name}|exists: true, or say more");
         notes.error(&value.place, why);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::settings::{Busy, SameFile, Settings, UnknownMachines};
@@ -25,6 +25,8 @@ pub struct Machine {
     pub health_status: Option<String>,
     /// `Onboarded` where left out.
     pub onboarding_status: Option<String>,
+    /// Other properties of its Machine object, such as `osPlatform`.
+    pub says: Map<String, Value>,
 }
 
 impl Machine {
@@ -160,11 +162,26 @@ impl Actions {
     }
 
     fn machine(&mut self, id: &str, unknown: UnknownMachines) -> Result<&Machine, NotMade> {
-        let hex = id.len() == 40 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !hex || (unknown == UnknownMachines::NotFound && !self.machines.contains_key(id)) {
+        if !is_id(id) || (unknown == UnknownMachines::NotFound && !self.machines.contains_key(id)) {
             return Err(NotMade::NoMachine);
         }
         Ok(self.machines.entry(id.to_owned()).or_default())
+    }
+
+    /// A machine as `show` shows it; one that nobody has set as it would be, if any is taken.
+    pub fn shown_machine(
+        &self,
+        id: &str,
+        unknown: UnknownMachines,
+        show: impl Fn(&str, &Machine) -> Value,
+    ) -> Option<Value> {
+        match self.machines.get(id) {
+            Some(machine) => Some(show(id, machine)),
+            None if is_id(id) && unknown != UnknownMachines::NotFound => {
+                Some(show(id, &Machine::default()))
+            }
+            None => None,
+        }
     }
 
     /// Moves every unfinished action to where it stands now.
@@ -282,6 +299,10 @@ impl MachineAction {
             "troubleshootInfo": null,
         })
     }
+}
+
+fn is_id(id: &str) -> bool {
+    id.len() == 40 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ enum Route<'a> {
     Cancel { id: &'a str },
     Alert { id: &'a str },
     Machines,
+    Machine { id: String },
+    File { sha1: String },
     Other,
 }
 
@@ -108,7 +110,8 @@ fn admit(
         | Endpoint::One
         | Endpoint::Cancel
         | Endpoint::Alerts
-        | Endpoint::Machines => {
+        | Endpoint::Machines
+        | Endpoint::Files => {
             let authorization =
                 parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let bearer = entra::bearer(&inner, authorization, world.now())
@@ -172,6 +175,8 @@ fn perform(
         }
         (Route::Alert { id }, Some(bearer)) => reads::alert(&inner, bearer, id, parts),
         (Route::Machines, Some(bearer)) => reads::machines(&inner, bearer, parts),
+        (Route::Machine { id }, Some(bearer)) => reads::machine(world, &inner, bearer, id, parts),
+        (Route::File { sha1 }, Some(bearer)) => reads::file(&inner, bearer, sha1, parts),
         _ => Reply::error(404, "ResourceNotFound", "No such resource"),
     };
     inner.record.update(seq, |call| call.machine_action.clone_from(&reply.machine_action));
@@ -223,6 +228,8 @@ impl<'a> Route<'a> {
             ("POST", ["api", "machineactions", id, "cancel"]) => Route::Cancel { id },
             ("GET", ["api", "alerts", id]) => Route::Alert { id },
             ("GET", ["api", "machines"]) => Route::Machines,
+            ("GET", ["api", "machines", id]) => Route::Machine { id: id.to_ascii_lowercase() },
+            ("GET", ["api", "files", sha1]) => Route::File { sha1: sha1.to_ascii_lowercase() },
             _ => Route::Other,
         }
     }
@@ -235,7 +242,8 @@ impl<'a> Route<'a> {
             Route::One { .. } => Endpoint::One,
             Route::Cancel { .. } => Endpoint::Cancel,
             Route::Alert { .. } => Endpoint::Alerts,
-            Route::Machines => Endpoint::Machines,
+            Route::Machines | Route::Machine { .. } => Endpoint::Machines,
+            Route::File { .. } => Endpoint::Files,
             Route::Other => Endpoint::Other,
         }
     }

@@ -26,6 +26,7 @@ POST   /_simulator/faults
        {"endpoint": "quarantine", "effect": "none",
         "trouble": {"answer": {"status": 429, "retry-after": "5"}}}
        endpoint  token | quarantine | list | one | cancel | alerts | machines
+                 | files
        machine   only calls for this machine, or for an action on it (optional)
        times     how many calls it strikes (1)
        effect    none: nothing is done | done: only the answer suffers
@@ -37,10 +38,14 @@ DELETE /_simulator/faults
 PUT    /_simulator/machines/{id}
        {"offline": true, "ends": "Failed", "lacks": ["SHA1"],
         "computerDnsName": "win11.contoso.com", "healthStatus": "Active",
-        "onboardingStatus": "Onboarded"}; each may be left out
+        "onboardingStatus": "Onboarded",
+        "says": {"osPlatform": "WindowsServer2022", "machineTags": ["dc"]}};
+       each may be left out
        ends      Succeeded | Failed | TimeOut | Cancelled
 PUT    /_simulator/alerts/{id}
        the alert's JSON object, with its evidence
+PUT    /_simulator/files/{sha1}
+       the file's JSON object, such as {"signer": "…", "isPeFile": true}
 DELETE /_simulator/tokens
        every token issued so far is answered with 401
 "#;
@@ -136,6 +141,15 @@ pub async fn put_alert(
     Json(alert): Json<Map<String, Value>>,
 ) -> StatusCode {
     world.put_alert(&id, alert);
+    StatusCode::NO_CONTENT
+}
+
+pub async fn put_file(
+    State(world): State<Arc<World>>,
+    Path(sha1): Path<String>,
+    Json(file): Json<Map<String, Value>>,
+) -> StatusCode {
+    world.put_file(&sha1, file);
     StatusCode::NO_CONTENT
 }
 

@@ -22,6 +22,9 @@ pub const READ: [&str; 2] = ["Machine.Read.All", "Machine.ReadWrite.All"];
 /// Either lets an application read alerts.
 pub const READ_ALERTS: [&str; 2] = ["Alert.Read.All", "Alert.ReadWrite.All"];
 
+/// Lets an application read what Defender knows of files.
+pub const READ_FILES: &str = "File.Read.All";
+
 /// Audiences of Defender for Endpoint in the clouds there are.
 const AUDIENCES: [&str; 3] = [
     "https://api.securitycenter.microsoft.com",
@@ -45,6 +48,10 @@ impl Bearer {
 
     pub fn may_read(&self) -> bool {
         self.roles.iter().any(|role| READ.contains(&role.as_str()))
+    }
+
+    pub fn may_read_files(&self) -> bool {
+        self.roles.iter().any(|role| role == READ_FILES)
     }
 
     pub fn may_read_alerts(&self) -> bool {
@@ -113,7 +120,8 @@ fn granted<'a>(
             let text = "The provided value for the input parameter 'scope' is not valid.";
             error(400, "invalid_scope", 70011, text)
         })?;
-    let everything = || [STOP_AND_QUARANTINE, READ[0], READ_ALERTS[0]].map(str::to_owned).to_vec();
+    let everything =
+        || [STOP_AND_QUARANTINE, READ[0], READ_ALERTS[0], READ_FILES].map(str::to_owned).to_vec();
     if settings.apps.is_empty() {
         return Ok((client_id.to_owned(), audience, everything()));
     }

@@ -1,6 +1,7 @@
-//! Alerts, and machines by their names.
+//! Alerts, machines by their names or ids, and files.
 //!
-//! Facts come from Microsoft's pages "Get alert information by ID API", "List machines API" and
+//! Facts come from Microsoft's pages "Get alert information by ID API", "List machines API", "Get
+//! machine by ID API", "Get file information API" and
 //! "OData queries with Microsoft Defender for Endpoint". That `$expand=evidence` is taken for one
 //! alert as for the list is observed; that names are compared as they are written is OData's rule.
 
@@ -11,7 +12,7 @@ use super::actions::Machine;
 use super::defender::{self, Options};
 use super::entra::{self, Bearer};
 use super::reply::Reply;
-use super::world::Inner;
+use super::world::{Inner, World};
 
 /// One alert; its evidence only where it is asked for.
 pub fn alert(inner: &Inner, bearer: &Bearer, id: &str, parts: &Parts) -> Reply {
@@ -66,10 +67,38 @@ pub fn machines(inner: &Inner, bearer: &Bearer, parts: &Parts) -> Reply {
     Reply::json(200, &json!({"@odata.context": context, "value": page}))
 }
 
+/// One machine, by its id.
+pub fn machine(world: &World, inner: &Inner, bearer: &Bearer, id: &str, parts: &Parts) -> Reply {
+    if !bearer.may_read() {
+        return defender::forbidden(&entra::READ);
+    }
+    let Some(mut shown) = inner.actions.shown_machine(id, world.settings.unknown_machines, shown)
+    else {
+        return Reply::error(404, "ResourceNotFound", &format!("Machine {id} was not found"));
+    };
+    let context = format!("{}/$entity", defender::context_of("Machines", parts));
+    shown["@odata.context"] = context.into();
+    Reply::json(200, &shown)
+}
+
+/// One file, by its SHA-1.
+pub fn file(inner: &Inner, bearer: &Bearer, sha1: &str, parts: &Parts) -> Reply {
+    if !bearer.may_read_files() {
+        return defender::forbidden(&[entra::READ_FILES]);
+    }
+    let Some(file) = inner.files.get(sha1) else {
+        return Reply::error(404, "ResourceNotFound", &format!("File {sha1} was not found"));
+    };
+    let mut shown = file.clone();
+    let context = format!("{}/$entity", defender::context_of("Files", parts));
+    shown.insert("@odata.context".to_owned(), context.into());
+    Reply::json(200, &Value::Object(shown))
+}
+
 /// The Machine object, as far as clients look at it.
 fn shown(id: &str, machine: &Machine) -> Value {
     let health = if machine.offline { "Inactive" } else { "Active" };
-    json!({
+    let mut shown = json!({
         "id": id,
         "computerDnsName": machine.name(id),
         "osPlatform": "Windows11",
@@ -82,7 +111,12 @@ fn shown(id: &str, machine: &Machine) -> Value {
         "exposureLevel": "Low",
         "aadDeviceId": null,
         "machineTags": [],
-    })
+        "deviceValue": "Normal",
+    });
+    for (key, value) in &machine.says {
+        shown[key] = value.clone();
+    }
+    shown
 }
 
 /// The part of OData that machines are asked for in: their name, whole or its start.

@@ -28,8 +28,10 @@ pub enum Endpoint {
     Cancel,
     /// `GET /api/alerts/{id}`
     Alerts,
-    /// `GET /api/machines`
+    /// `GET /api/machines` and `GET /api/machines/{id}`
     Machines,
+    /// `GET /api/files/{sha1}`
+    Files,
     /// Anything else: answered with 404.
     Other,
 }

@@ -27,6 +27,8 @@ pub struct Inner {
     pub actions: Actions,
     /// Alerts by their id.
     pub alerts: BTreeMap<String, Map<String, Value>>,
+    /// Files by their SHA-1.
+    pub files: BTreeMap<String, Map<String, Value>>,
     pub faults: Faults,
     pub record: Record,
     /// Valid bearer tokens by their text.
@@ -70,6 +72,13 @@ impl World {
     pub fn put_alert(&self, id: &str, mut alert: Map<String, Value>) {
         alert.insert("id".to_owned(), id.into());
         self.lock().alerts.insert(id.to_owned(), alert);
+    }
+
+    /// The file goes by this SHA-1, whatever it says itself.
+    pub fn put_file(&self, sha1: &str, mut file: Map<String, Value>) {
+        let sha1 = sha1.to_ascii_lowercase();
+        file.insert("sha1".to_owned(), sha1.as_str().into());
+        self.lock().files.insert(sha1, file);
     }
 
     pub fn shown_actions(&self) -> Vec<Value> {

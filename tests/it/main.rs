@@ -12,6 +12,7 @@ mod compose;
 mod configuration;
 mod corpus;
 mod dependencies;
+mod enrich;
 mod hygiene;
 mod issuer;
 mod kafka;

@@ -11,8 +11,9 @@ use super::{Finding, Health};
 use crate::app::{self, settings};
 use crate::config::{Channel, Config, Kind, Secret, Target, Tenant, Verify};
 use crate::domain::audit::Role;
+use crate::domain::candidate::Subject;
 use crate::io::clock::SystemClock;
-use crate::io::defender::{DefenderApi, missing_roles};
+use crate::io::defender::{DefenderApi, Reads, missing_roles};
 use crate::io::store::Db;
 use crate::io::{Clock as _, Report, kafka};
 use crate::rules;
@@ -328,10 +329,10 @@ pub(super) async fn token(config: &Config, tenant: &Tenant) -> Finding {
         Ok(roles) => roles,
         Err(why) => return Finding::new(&check, Health::Fail, format!("{why}; asked {urls}")),
     };
-    let missing = missing_roles(&roles, reads_alerts(config, tenant));
+    let missing = missing_roles(&roles, reads(config, tenant));
     if !missing.is_empty() {
         // Without those for machines nothing works at all.
-        let any_call_works = missing_roles(&roles, false).is_empty();
+        let any_call_works = missing_roles(&roles, Reads::default()).is_empty();
         let health = if any_call_works { Health::Warn } else { Health::Fail };
         let missing = missing.join(", and ");
         let text = format!("the token lacks {missing}: grant it to the application and consent");
@@ -340,10 +341,14 @@ pub(super) async fn token(config: &Config, tenant: &Tenant) -> Finding {
     Finding::new(&check, Health::Ok, format!("a token with the roles that are needed, {urls}"))
 }
 
-/// Whether a source of this tenant has alerts that may be read at Defender.
-fn reads_alerts(config: &Config, tenant: &Tenant) -> bool {
+/// Whether a source of this tenant has alerts that may be read at Defender, and whether a rule asks
+/// about files. Rules that do not load are another check's.
+fn reads(config: &Config, tenant: &Tenant) -> Reads {
     let mut sources = config.sources.iter().filter(|source| source.tenants.contains(&tenant.name));
-    sources.any(|source| READ_AT_DEFENDER.contains(&source.format()))
+    let alerts = sources.any(|source| READ_AT_DEFENDER.contains(&source.format()));
+    let loaded = rules::load(&config.rules, SystemClock::new().now().wall);
+    let files = loaded.is_ok_and(|loaded| loaded.ruleset.may_ask(Subject::File));
+    Reads { alerts, files }
 }
 
 async fn kafka_sources(config: &Config) -> Vec<Finding> {

@@ -26,6 +26,10 @@ pub(super) fn shown(mismatch: &Mismatch) -> String {
         let mark = mark(expected.hold.contains(field), got.hold.contains(field));
         text.push_str(&line(mark, "hold", field.name()));
     }
+    for field in expected.enrich.union(&got.enrich) {
+        let mark = mark(expected.enrich.contains(field), got.enrich.contains(field));
+        text.push_str(&line(mark, "enrich", field.name()));
+    }
     // What stands against a rule matters only where the test names it.
     for name in expected.no_match.difference(&got.no_match) {
         text.push_str(&line('-', "no_match", name));
@@ -49,6 +53,6 @@ fn mark(is_expected: bool, is_got: bool) -> char {
 }
 
 fn line(mark: char, verb: &str, said: &str) -> String {
-    let width = if verb == "protect" || verb == "no_match" { 8 } else { 5 };
+    let width = if verb.len() > 5 { 8 } else { 5 };
     beside(&format!("{:10}{mark} {verb:width$} ", ""), 13 + width, &clean(said))
 }

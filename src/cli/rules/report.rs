@@ -1,12 +1,13 @@
 //! What came out of the tests, for programs: JSON, and the XML of JUnit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::difference;
+use crate::domain::candidate::Field;
 use crate::rules::{Checked, Mismatch, Problem, Severity, Side, Trial};
 
 /// One object, `tests` and `problems` in the order of the files.
@@ -39,9 +40,12 @@ fn test(trial: &Trial) -> Value {
             let side = of(mismatch);
             let pair = |(machine, sha1): &(_, _)| json!({"machine": machine, "sha1": sha1});
             let targets: Vec<Value> = side.targets.iter().map(pair).collect();
-            let hold: Vec<&str> = side.hold.iter().map(|field| field.name()).collect();
+            let names = |fields: &BTreeSet<Field>| -> Vec<&str> {
+                fields.iter().map(|field| field.name()).collect()
+            };
+            let (hold, enrich) = (names(&side.hold), names(&side.enrich));
             let verb = if mismatch.denies { "protected" } else { "act" };
-            json!({verb: targets, "hold": hold, "no_match": side.no_match})
+            json!({verb: targets, "hold": hold, "enrich": enrich, "no_match": side.no_match})
         })
     };
     json!({

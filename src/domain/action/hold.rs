@@ -12,7 +12,13 @@ use crate::domain::scope::Scope;
 #[serde(rename_all = "snake_case")]
 pub enum HoldWhy {
     /// A rule would act, but for fields the payload does not give.
-    Unknown { rule: String, fields: Vec<String> },
+    Unknown {
+        rule: String,
+        fields: Vec<String>,
+        /// Why Defender has not told them; empty where it was not asked.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        told: String,
+    },
     /// The same file came back to the same machine for the third time within the window.
     Returns,
     /// The rule, or the whole service, is in mode `approve`.
@@ -20,7 +26,13 @@ pub enum HoldWhy {
     /// A breaker has tripped, and holds this scope.
     Breaker { breaker: Breaker, scope: Scope },
     /// Only fields that are not known stand between this and the deny rule.
-    Protection { rule: String, fields: Vec<String> },
+    Protection {
+        rule: String,
+        fields: Vec<String>,
+        /// Why Defender has not told them; empty where it was not asked.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        told: String,
+    },
     /// The rule that decided does not match any more, is not in `enforce`, or is gone.
     Withdrawn { rule: String },
     /// It came while its file was recalled.
@@ -44,6 +56,13 @@ impl HoldWhy {
         }
     }
 
+    /// Says why Defender has not told what is unknown.
+    pub fn asked(&mut self, why: &str) {
+        if let HoldWhy::Unknown { told, .. } | HoldWhy::Protection { told, .. } = self {
+            why.clone_into(told);
+        }
+    }
+
     /// Whether later evidence alone may release it, without a person.
     pub fn is_for_evidence(&self) -> bool {
         matches!(self, HoldWhy::Unknown { .. } | HoldWhy::Protection { .. })
@@ -54,19 +73,24 @@ impl HoldWhy {
 impl fmt::Display for HoldWhy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HoldWhy::Unknown { rule, fields } => {
-                write!(f, "rule {rule} does not know {}", fields.join(", "))
+            HoldWhy::Unknown { rule, fields, told } => {
+                write!(f, "rule {rule} does not know {}{}", fields.join(", "), after(told))
             }
             HoldWhy::Returns => f.write_str("the file keeps coming back to this machine"),
             HoldWhy::Approval { rule } => write!(f, "rule {rule} asks for approval"),
             HoldWhy::Breaker { breaker, scope } => write!(f, "breaker {breaker} holds {scope}"),
-            HoldWhy::Protection { rule, fields } => {
-                write!(f, "protection unknown: rule {rule} does not know {}", fields.join(", "))
+            HoldWhy::Protection { rule, fields, told } => {
+                let (fields, told) = (fields.join(", "), after(told));
+                write!(f, "protection unknown: rule {rule} does not know {fields}{told}")
             }
             HoldWhy::Recalled => f.write_str("its file was recalled when it came"),
             HoldWhy::Withdrawn { rule } => write!(f, "rule {rule} does not act any more"),
         }
     }
+}
+
+fn after(told: &str) -> String {
+    if told.is_empty() { String::new() } else { format!(": {told}") }
 }
 
 /// Who has to say yes before a held action goes on, and who has.

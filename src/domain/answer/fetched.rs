@@ -1,4 +1,4 @@
-//! What Defender answered to a read: an alert, or machines by their names.
+//! What Defender answered to a read: an alert, a machine, a file, or machines by their names.
 
 use std::time::Duration;
 
@@ -76,12 +76,12 @@ pub struct Machines {
 }
 
 impl Fetched<String> {
-    /// Reads the answer to one `GET /api/alerts/{id}`: the JSON object as it came. What it says is
-    /// for a format to read.
+    /// Reads the answer to one `GET /api/alerts/{id}`, `/api/machines/{id}` or `/api/files/{sha1}`:
+    /// the JSON object as it came. What it says is for a format to read.
     pub fn read(status: u16, retry_after: Option<&str>, body: &[u8], now: Wall) -> Self {
         read(status, retry_after, body, now, |body| match serde_json::from_slice(body) {
-            Ok(alert) => object(alert).ok_or_else(|| "no alert: it is no object".to_owned()),
-            Err(error) => Err(format!("no alert: {error}")),
+            Ok(alert) => object(alert).ok_or_else(|| "not readable: no object".to_owned()),
+            Err(error) => Err(format!("not readable: {error}")),
         })
     }
 }

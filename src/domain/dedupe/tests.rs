@@ -144,7 +144,8 @@ fn evidence_that_settles_the_unknown_releases_only_what_waits_for_that() {
     let urgent = Draft { class: Class::Urgent, ..draft(None) };
     let raised = Verdict::Release { raise_to: Some(Class::Urgent) };
     assert_eq!(judge(Some(&effect), &urgent, NOON), raised, "urgent evidence makes it urgent");
-    let still = Intent::Hold(HoldWhy::Unknown { rule: "r".into(), fields: vec![] });
+    let still =
+        Intent::Hold(HoldWhy::Unknown { rule: "r".into(), fields: vec![], told: String::new() });
     let unsettled = Draft { intent: still, ..draft(None) };
     assert!(is_duplicate(&judge(Some(&effect), &unsettled, NOON)));
 }

@@ -12,7 +12,8 @@ fn start() -> Now {
 
 fn lookups(calls: u32) -> Lookups {
     let limit = || vec![Limit::new(calls, Duration::from_secs(60)).unwrap()];
-    Lookups { alerts: Limiter::new(limit()), ..Lookups::new(limit(), limit(), start().boot) }
+    let budgets = Budgets { alerts: limit(), machines: limit(), files: limit() };
+    Lookups { alerts: Limiter::new(limit()), ..Lookups::new(budgets, start().boot) }
 }
 
 fn alert(id: &str) -> Ask {
@@ -143,7 +144,7 @@ fn a_missing_role_or_a_full_budget_holds_its_endpoint_alone() {
         let plan = lookups.plan(start(), &wanted[1..]);
         assert!(plan.question.is_none());
         assert!(plan.wake <= start().boot + held, "{:?}", plan.wake);
-        let other = [wants(3, &[Ask::Machine("pc1".to_owned())])];
+        let other = [wants(3, &[Ask::Host("pc1".to_owned())])];
         assert!(lookups.plan(start(), &other).question.is_some());
         let later = start().later(held);
         assert!(lookups.plan(later, &wanted[1..]).question.is_some());

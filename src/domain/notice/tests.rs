@@ -80,7 +80,7 @@ fn each_kind_says_what_happened_and_how_to_go_on() {
     for (change, kind, parts) in [
         (held(1, HoldWhy::Returns), Kind::Held, ["1 action of tenant contoso is held", "--held"]),
         (
-            held(1, HoldWhy::Protection { rule: rule(), fields: fields() }),
+            held(1, HoldWhy::Protection { rule: rule(), fields: fields(), told: String::new() }),
             Kind::ProtectionUnknown,
             ["rule-1 does not know file.signer", "--held"],
         ),

@@ -75,7 +75,7 @@ pub fn nearest<'e, 'r>(explained: &'e [Explained<'r>]) -> Option<&'e Explained<'
 pub(super) fn explained<'r>(rule: &'r Rule, trace: &RuleExplanation) -> Explained<'r> {
     let (seen, unknown) = match unknown::count(trace) {
         Counted::Matches => (Seen::Pass, Vec::new()),
-        Counted::Depends(fields) => (Seen::Unknown, fields),
+        Counted::Depends { fields, .. } => (Seen::Unknown, fields),
         Counted::Fails => (Seen::Fail, Vec::new()),
     };
     // Where it fails whatever is absent, what is absent is not why.

@@ -41,6 +41,8 @@ pub enum OnUnknown {
     /// A person decides.
     #[default]
     Hold,
+    /// Defender is asked, where it can tell; what then is still unknown waits for a person.
+    Enrich,
 }
 
 impl OnUnknown {
@@ -48,6 +50,7 @@ impl OnUnknown {
         match self {
             OnUnknown::Skip => "skip",
             OnUnknown::Hold => "hold",
+            OnUnknown::Enrich => "enrich",
         }
     }
 }
@@ -92,6 +95,14 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether Defender is asked for what it does not know.
+    pub fn asks(&self) -> bool {
+        match &self.response {
+            Response::Quarantine(quarantine) => quarantine.unknown == OnUnknown::Enrich,
+            Response::Deny(deny) => deny.holds_unknown,
+        }
+    }
+
     /// `None` where it denies.
     pub fn quarantine(&self) -> Option<&Quarantine> {
         match &self.response {

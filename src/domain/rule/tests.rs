@@ -2,8 +2,11 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::breaker::RuleBreakers;
+use crate::domain::candidate::Value;
 
 mod deny;
+
+mod enrich;
 
 mod explain;
 
@@ -78,7 +81,10 @@ fn a_filter_on_a_field_that_is_not_there_holds() {
         panic!("has to hold")
     };
     let fields_unknown = vec!["file.detection_status".to_owned()];
-    assert_eq!(why, HoldWhy::Unknown { rule: "a".to_owned(), fields: fields_unknown });
+    assert_eq!(
+        why,
+        HoldWhy::Unknown { rule: "a".to_owned(), fields: fields_unknown, told: String::new() }
+    );
 
     let known = fields(&[MALWARE, (Field::FileDetectionStatus, "Detected")]);
     assert!(matches!(rules.judge(&known, Mode::Enforce), Judgement::Act(_)));

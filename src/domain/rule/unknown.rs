@@ -8,6 +8,7 @@ use rsigma_eval::explain::{ConditionTrace, DetectionTrace, ItemTrace, RuleExplan
 use rsigma_eval::result::MatcherKind;
 
 use super::explain::{self, Part, Seen, Step};
+use crate::domain::candidate::Field;
 
 /// Whether a node of the trace stands under an even or an odd number of `not`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,21 +40,24 @@ pub enum Absent {
     For,
 }
 
-/// What a node of the trace says, counted both ways.
+/// What a node of the trace says, counted both ways, and with only those fields counted for it that
+/// Defender could tell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Verdict {
     against: bool,
+    told: bool,
     for_it: bool,
 }
 
 impl Verdict {
     fn known(matched: bool) -> Self {
-        Self { against: matched, for_it: matched }
+        Self { against: matched, told: matched, for_it: matched }
     }
 
-    /// Of a leaf nobody knows.
-    fn unknown(under: Under) -> Self {
-        Self { against: under.against(), for_it: !under.against() }
+    /// Of a leaf nobody knows, but perhaps Defender.
+    fn unknown(under: Under, can_be_told: bool) -> Self {
+        let against = under.against();
+        Self { against, told: against ^ can_be_told, for_it: !against }
     }
 
     /// `None` where it depends on what is absent.
@@ -70,15 +74,23 @@ impl Verdict {
     }
 
     fn and(self, other: Self) -> Self {
-        Self { against: self.against & other.against, for_it: self.for_it & other.for_it }
+        Self {
+            against: self.against & other.against,
+            told: self.told & other.told,
+            for_it: self.for_it & other.for_it,
+        }
     }
 
     fn or(self, other: Self) -> Self {
-        Self { against: self.against | other.against, for_it: self.for_it | other.for_it }
+        Self {
+            against: self.against | other.against,
+            told: self.told | other.told,
+            for_it: self.for_it | other.for_it,
+        }
     }
 
     fn not(self) -> Self {
-        Self { against: !self.against, for_it: !self.for_it }
+        Self { against: !self.against, told: !self.told, for_it: !self.for_it }
     }
 }
 
@@ -88,7 +100,12 @@ pub(super) enum Counted {
     /// It matches, whatever is absent.
     Matches,
     /// It depends on these absent fields; sorted, each once.
-    Depends(Vec<String>),
+    Depends {
+        fields: Vec<String>,
+        /// Those of them that Defender could tell, where it would match if they fitted, whatever
+        /// the others are; sorted, each once.
+        asks: Vec<Field>,
+    },
     /// It does not match, whatever is absent.
     Fails,
 }
@@ -99,11 +116,15 @@ pub(super) fn count(trace: &RuleExplanation) -> Counted {
     match any(&trace.conditions, |condition| walk.condition(condition, Under::Even)) {
         Verdict { against: true, .. } => Counted::Matches,
         Verdict { for_it: false, .. } => Counted::Fails,
-        _ => {
-            let mut fields = walk.depends;
-            fields.sort_unstable();
-            fields.dedup();
-            Counted::Depends(fields)
+        Verdict { told, .. } => {
+            let sorted = |mut fields: Vec<String>| {
+                fields.sort_unstable();
+                fields.dedup();
+                fields
+            };
+            let asks = if told { sorted(walk.asks) } else { Vec::new() };
+            let asks = asks.iter().filter_map(|name| Field::parse(name)).collect();
+            Counted::Depends { fields: sorted(walk.depends), asks }
         }
     }
 }
@@ -184,6 +205,8 @@ struct Walk<'t> {
     absent: Absent,
     /// Absent fields below nodes whose verdict depends on them.
     depends: Vec<String>,
+    /// Of these, the ones that Defender could tell, below nodes that they could turn.
+    asks: Vec<String>,
     failed: Vec<Failed<'t>>,
     /// Such leaves of the selection that is being read.
     leaves: Vec<&'t ItemTrace>,
@@ -194,8 +217,9 @@ struct Walk<'t> {
 
 impl<'t> Walk<'t> {
     fn new(absent: Absent) -> Self {
-        let (depends, failed, leaves) = (Vec::new(), Vec::new(), Vec::new());
-        Self { absent, depends, failed, leaves, steps: None, depth: 0 }
+        let (depends, asks) = (Vec::new(), Vec::new());
+        let (failed, leaves) = (Vec::new(), Vec::new());
+        Self { absent, depends, asks, failed, leaves, steps: None, depth: 0 }
     }
 
     /// Shows a part and, below it, those that `read` reads.
@@ -226,7 +250,7 @@ impl<'t> Walk<'t> {
     }
 
     fn read_condition(&mut self, node: &'t ConditionTrace, under: Under) -> Verdict {
-        let mark = self.depends.len();
+        let mark = self.mark();
         let before = self.failed.len();
         let verdict = match node {
             ConditionTrace::Selection { name, detection, .. } => {
@@ -236,13 +260,14 @@ impl<'t> Walk<'t> {
             ConditionTrace::Or { children, .. } => any(children, |c| self.condition(c, under)),
             ConditionTrace::Not { child, .. } => self.condition(child, under.flipped()).not(),
             ConditionTrace::Quantified { need, branches, .. } => {
-                let (mut against, mut for_it) = (0, 0);
+                let (mut against, mut told, mut for_it) = (0, 0, 0);
                 for branch in branches {
                     let one = self.selection(&branch.name, &branch.detection, under);
                     against += u64::from(one.against);
+                    told += u64::from(one.told);
                     for_it += u64::from(one.for_it);
                 }
-                Verdict { against: against >= *need, for_it: for_it >= *need }
+                Verdict { against: against >= *need, told: told >= *need, for_it: for_it >= *need }
             }
         };
         self.settle(mark, verdict);
@@ -252,10 +277,17 @@ impl<'t> Walk<'t> {
         verdict
     }
 
+    fn mark(&self) -> (usize, usize) {
+        (self.depends.len(), self.asks.len())
+    }
+
     /// Forgets what stood below a node and makes no difference to it.
-    fn settle(&mut self, mark: usize, verdict: Verdict) {
+    fn settle(&mut self, (depends, asks): (usize, usize), verdict: Verdict) {
         if verdict.against == verdict.for_it {
-            self.depends.truncate(mark);
+            self.depends.truncate(depends);
+        }
+        if verdict.against == verdict.told {
+            self.asks.truncate(asks);
         }
     }
 
@@ -271,7 +303,7 @@ impl<'t> Walk<'t> {
     }
 
     fn detection(&mut self, node: &'t DetectionTrace, under: Under) -> Verdict {
-        let mark = self.depends.len();
+        let mark = self.mark();
         let verdict = match node {
             DetectionTrace::AllOf { items, .. } => all(items, |item| self.leaf(item, under)),
             DetectionTrace::AnyOf { branches, .. } => {
@@ -283,7 +315,7 @@ impl<'t> Walk<'t> {
             // kinds is not one we have read: nobody knows what they need.
             DetectionTrace::Keywords { .. }
             | DetectionTrace::ArrayMatch { .. }
-            | DetectionTrace::Other { .. } => Verdict::unknown(under),
+            | DetectionTrace::Other { .. } => Verdict::unknown(under, false),
         };
         self.settle(mark, verdict);
         verdict
@@ -291,16 +323,20 @@ impl<'t> Walk<'t> {
 
     fn leaf(&mut self, item: &'t ItemTrace, under: Under) -> Verdict {
         let known = item.actual.is_some() || item.matcher == MatcherKind::Exists;
+        let field = item.field.as_deref().and_then(Field::parse);
+        let can_be_told = field.is_some_and(|field| field.told_of().is_some());
         let verdict = match known {
             true => Verdict::known(item.matched),
-            false => Verdict::unknown(under),
+            false => Verdict::unknown(under, can_be_told),
         };
         let _ = self.step(|| explain::of_leaf(item), |_| verdict);
         if verdict.counted(self.absent) == under.against() {
             self.leaves.push(item);
         }
         if !known {
-            self.depends.push(item.field.clone().unwrap_or_default());
+            let name = item.field.clone().unwrap_or_default();
+            self.asks.extend(can_be_told.then(|| name.clone()));
+            self.depends.push(name);
         }
         verdict
     }

@@ -83,7 +83,7 @@ fn an_incident_has_the_pairs_of_its_providers_alerts_and_the_machines_of_its_hos
     let read = reader.decode(&incident).unwrap();
     let asks: Vec<Ask> = read.asks.clone();
     assert!(asks.contains(&Ask::Alert("da1".to_owned())), "{asks:?}");
-    let named = Ask::Machine("pc7.contoso.example".to_owned());
+    let named = Ask::Host("pc7.contoso.example".to_owned());
     assert!(asks.contains(&named), "{asks:?}");
     // The alert says which file was met where.
     let told = Told::Alert(alert("da1", TENANT).to_string());
@@ -142,9 +142,9 @@ fn an_answer_for_one_host_is_no_answer_for_another() {
     let incident = incident_of(&[("pc1", None), ("pc1", Some("a.example"))]);
     let machine = MachineId::parse(MACHINE).unwrap();
     let answers = BTreeMap::from([
-        (Ask::Machine("pc1".to_owned()), Told::Nothing("Defender did not tell: 500".to_owned())),
+        (Ask::Host("pc1".to_owned()), Told::Nothing("Defender did not tell: 500".to_owned())),
         (
-            Ask::Machine("pc1.a.example".to_owned()),
+            Ask::Host("pc1.a.example".to_owned()),
             Told::Machines(vec![("pc1.a.example".to_owned(), machine)]),
         ),
     ]);
@@ -182,7 +182,7 @@ fn a_file_on_two_hosts_by_name() {
     let answers = asks
         .iter()
         .map(|ask| {
-            let Ask::Machine(name) = ask else { panic!() };
+            let Ask::Host(name) = ask else { panic!() };
             let id = if name.starts_with("pc1") { [1; 20] } else { [2; 20] };
             (ask.clone(), Told::Machines(vec![(name.clone(), MachineId::from_bytes(id))]))
         })

@@ -406,7 +406,7 @@ fn a_host_that_no_list_has_is_asked_for_and_then_known() {
     let files = hosts.map(file).join(",");
     let alert = format!(r#"{{"id":"a","files":[{files}]}}"#);
     let read = mapped.decode(&alert).unwrap();
-    assert_eq!(read.asks, [Ask::Machine("pc2.example".to_owned())]);
+    assert_eq!(read.asks, [Ask::Host("pc2.example".to_owned())]);
     let machines: Vec<_> = read.candidates.iter().map(|one| one.machine.clone().ok()).collect();
     assert_eq!(machines, [Some(id(1)), None, None, None, Some(id(4))]);
     let answers = [
@@ -436,10 +436,9 @@ fn pairs_knowing(answers: Vec<(&str, crate::domain::lookup::Told)>) -> Vec<(Stri
         {"machine": "pc1", "sha1": S1}, {"machine": "pc1.a.example", "sha1": S2}]})
     .to_string();
     let asks = format.decode(&alert).unwrap().asks;
-    assert_eq!(asks, [Ask::Machine("pc1".into()), Ask::Machine("pc1.a.example".into())]);
+    assert_eq!(asks, [Ask::Host("pc1".into()), Ask::Host("pc1.a.example".into())]);
     let reader = crate::formats::Reader::Mapped(std::sync::Arc::new(format));
-    let answers =
-        answers.into_iter().map(|(host, told)| (Ask::Machine(host.into()), told)).collect();
+    let answers = answers.into_iter().map(|(host, told)| (Ask::Host(host.into()), told)).collect();
     pairs(&crate::formats::completed(&reader, &alert, &answers).unwrap().0)
 }
 
@@ -476,7 +475,7 @@ fn a_name_beside_a_machine_that_does_not_read_is_not_asked_for() {
     let alert = json!({"id": "a", "at": "2026-01-13T09:28:36Z", "name": "pc1.a.example",
         "files": [{"machine": {"no": "text"}, "sha1": S1}]});
     let machines = vec![("pc1.a.example".to_owned(), MachineId::parse(M1).unwrap())];
-    let answers = [(Ask::Machine("pc1.a.example".into()), Told::Machines(machines))];
+    let answers = [(Ask::Host("pc1.a.example".into()), Told::Machines(machines))];
     let reader = crate::formats::Reader::Mapped(std::sync::Arc::new(format));
     let read = crate::formats::completed(&reader, &alert.to_string(), &answers.into()).unwrap();
     assert!(read.0.candidates[0].machine.is_err(), "{:?}", read.0.candidates);

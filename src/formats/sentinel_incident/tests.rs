@@ -394,7 +394,7 @@ fn what_is_left_open_is_asked_of_defender() {
     let ws = json!({"hostName": "ws9", "dnsDomain": "contoso.example"});
     let all = vec![entity("ws", "Host", ws), file("a.exe", &["h1"], "ws"), sha1("h1", S1)];
     let it = incident(vec![alert_of(PRODUCT, "da1")], all);
-    let machine = Ask::Machine("ws9.contoso.example".to_owned());
+    let machine = Ask::Host("ws9.contoso.example".to_owned());
     assert_eq!(asks(&it), [ask("da1"), machine]);
     let text = it.to_string();
     let alert = decode(&text).unwrap();

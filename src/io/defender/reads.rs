@@ -1,4 +1,5 @@
-//! Calls that change nothing: machine actions, an alert, machines by their names.
+//! Calls that change nothing: machine actions, an alert, machines by their names, what Defender
+//! knows of a machine or a file.
 
 use bytes::Bytes;
 use reqwest::Url;
@@ -6,6 +7,7 @@ use reqwest::header::AUTHORIZATION;
 
 use super::{Inner, text};
 use crate::domain::answer::{Fetched, ListQuery, Listing, MACHINES_PAGE, Machines};
+use crate::domain::ids::{MachineId, Sha1};
 use crate::domain::limiter::Permit;
 
 /// Bytes of one page of machine actions: 10,000 entries, the most a page has, take about 8 MiB.
@@ -13,6 +15,9 @@ const ACTIONS_BYTES: usize = 16 * 1024 * 1024;
 
 /// Bytes of one alert. One piece of evidence takes about 1 KiB.
 const ALERT_BYTES: usize = 1024 * 1024;
+
+/// Bytes of one machine, which has a tag or an address more than others, or of one file.
+const FACTS_BYTES: usize = 256 * 1024;
 
 /// Bytes of one page of machines, which take one or two KiB each.
 const MACHINES_BYTES: usize = 4 * 1024 * 1024;
@@ -44,7 +49,19 @@ impl Inner {
                               _ . : or -",
             );
         };
-        match self.get(url, ALERT_BYTES).await {
+        self.object(url, ALERT_BYTES).await
+    }
+
+    pub(super) async fn machine(&self, _spent: Permit, id: MachineId) -> Fetched<String> {
+        self.object(self.api.machine(id), FACTS_BYTES).await
+    }
+
+    pub(super) async fn file(&self, _spent: Permit, sha1: Sha1) -> Fetched<String> {
+        self.object(self.api.file(sha1), FACTS_BYTES).await
+    }
+
+    async fn object(&self, url: Url, bytes_max: usize) -> Fetched<String> {
+        match self.get(url, bytes_max).await {
             Ok((status, wait, body)) => {
                 Fetched::<String>::read(status, wait.as_deref(), &body, self.clock.now().wall)
             }

@@ -204,9 +204,16 @@ impl Keeper {
     }
 }
 
+/// What Defender is asked for, besides machines.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reads {
+    pub alerts: bool,
+    pub files: bool,
+}
+
 /// What the roles lack for Lazaret's work. The first two are needed by every call that quarantines:
-/// observed, where Microsoft's page says "one of". The third only where alerts are read.
-pub fn missing_roles(roles: &[String], reads_alerts: bool) -> Vec<&'static str> {
+/// observed, where Microsoft's page says "one of". The others only where alerts or files are read.
+pub fn missing_roles(roles: &[String], reads: Reads) -> Vec<&'static str> {
     let has = |wanted: &str| roles.iter().any(|role| role == wanted);
     let mut missing = Vec::new();
     if !has("Machine.StopAndQuarantine") {
@@ -215,7 +222,10 @@ pub fn missing_roles(roles: &[String], reads_alerts: bool) -> Vec<&'static str> 
     if !has("Machine.Read.All") && !has("Machine.ReadWrite.All") {
         missing.push("Machine.Read.All or Machine.ReadWrite.All");
     }
-    if reads_alerts && !has("Alert.Read.All") && !has("Alert.ReadWrite.All") {
+    if reads.files && !has("File.Read.All") {
+        missing.push("File.Read.All");
+    }
+    if reads.alerts && !has("Alert.Read.All") && !has("Alert.ReadWrite.All") {
         missing.push("Alert.Read.All or Alert.ReadWrite.All");
     }
     missing

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use crate::domain::ids::{MachineActionId, MachineId};
+use crate::domain::ids::{MachineActionId, MachineId, Sha1};
 
 /// Why a base URL can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +71,14 @@ impl Base {
         let mut url = self.join(&["api", "alerts", id]);
         url.set_query(Some("$expand=evidence"));
         Some(url)
+    }
+
+    pub fn machine(&self, id: MachineId) -> Url {
+        self.join(&["api", "machines", &id.to_string()])
+    }
+
+    pub fn file(&self, sha1: Sha1) -> Url {
+        self.join(&["api", "files", &sha1.to_string()])
     }
 
     /// Machines whose name starts with this label, at most `top`: as in example 8 of Microsoft's

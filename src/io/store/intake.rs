@@ -237,7 +237,7 @@ impl<'d> Piece<'d> {
         for (receipt, alert) in delivery.receipts.iter().zip(&answer.alerts) {
             if let (Content::Asks(asked), Fate::Waiting) = (&receipt.content, alert.fate) {
                 lookups::insert(db, delivery, receipt, asked)?;
-                received += 1;
+                received += i64::from(receipt.joined.is_none());
                 continue;
             }
             let source = receipt.joined.as_ref().unwrap_or(&delivery.source);

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
-use super::sql::Json;
+use super::sql::{Json, json};
 use super::{SqliteStore, intake};
 use crate::domain::alert::Ask;
 use crate::domain::decision::{Asked, JudgedDelivery, Receipt};
@@ -40,12 +40,12 @@ pub(super) fn wanted(
     // others go on.
     let mut select = db.prepare_cached(
         "SELECT sequence, asks, due FROM lookups
-         WHERE tenant = ?1 AND source = ?2 AND hosts = ?3 ORDER BY sequence LIMIT ?4",
+         WHERE tenant = ?1 AND source = ?2 AND kind = ?3 ORDER BY sequence LIMIT ?4",
     )?;
     let mut wanted = Vec::new();
     for source in sources(db, tenant)? {
-        for hosts in [false, true] {
-            let of = params![tenant, source.as_str(), hosts, super::limit(limit)];
+        for kind in 0..=2 {
+            let of = params![tenant, source.as_str(), kind, super::limit(limit)];
             let rows = select.query_map(of, |row| {
                 // One that does not read asks for nothing: it ends with the reason.
                 let asks = row.get(1).map_or_else(|_| Vec::new(), |Json(asks)| asks);
@@ -72,12 +72,13 @@ fn sources(db: &Connection, tenant: &TenantName) -> Result<Vec<SourceName>, Faul
 
 pub(super) fn waiting(db: &Connection, receipt: i64) -> Result<Option<Waiting>, Fault> {
     let mut select = db.prepare_cached(
-        "SELECT tenant, source, coordinates, received, asks, text, format, due, alert
+        "SELECT tenant, source, coordinates, received, asks, text, format, due, alert, candidates
          FROM lookups WHERE sequence = ?1",
     )?;
     let waiting = select.query_row([receipt], |row| {
         let Json(coordinates) = row.get(2)?;
         let asks = row.get(4).map_or_else(|_| Vec::new(), |Json(asks)| asks);
+        let Json(candidates) = row.get(9)?;
         Ok(Waiting {
             tenant: row.get(0)?,
             source: SourceName::new(&row.get::<_, String>(1)?),
@@ -88,6 +89,8 @@ pub(super) fn waiting(db: &Connection, receipt: i64) -> Result<Option<Waiting>, 
                 asks,
                 text: row.get(5)?,
                 format: row.get(6)?,
+                candidates,
+                otherwise: Vec::new(),
                 due: row.get(7)?,
             },
         })
@@ -117,12 +120,18 @@ pub(super) fn insert(
 ) -> Result<(), Fault> {
     let mut insert = db.prepare_cached(
         "INSERT INTO lookups
-             (tenant, source, coordinates, received, due, asks, format, text, alert, hosts)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             (tenant, source, coordinates, received, due, asks, format, text, alert, candidates,
+              kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
+    let source = receipt.joined.as_ref().unwrap_or(&delivery.source);
+    let hosts = asked.asks.iter().any(|ask| matches!(ask, Ask::Host(_)));
+    let kind = if asked.candidates.is_empty() { i64::from(hosts) } else { 2 };
+    let candidates = json(&asked.candidates);
+    let bytes = super::limit(asked.text.len() + candidates.len());
     insert.execute(params![
         receipt.tenant,
-        delivery.source.as_str(),
+        source.as_str(),
         Json(&delivery.coordinates),
         delivery.received,
         asked.due,
@@ -130,22 +139,23 @@ pub(super) fn insert(
         asked.format,
         asked.text,
         asked.alert,
-        asked.asks.iter().any(|ask| matches!(ask, Ask::Machine(_)))
+        candidates,
+        kind,
     ])?;
     let mut count = db.prepare_cached(
         "INSERT INTO asking (tenant, source, alerts, bytes) VALUES (?1, ?2, 1, ?3)
          ON CONFLICT (tenant, source) DO UPDATE
          SET alerts = alerts + 1, bytes = bytes + excluded.bytes",
     )?;
-    let bytes = super::limit(asked.text.len());
-    count.execute(params![receipt.tenant, delivery.source.as_str(), bytes])?;
+    count.execute(params![receipt.tenant, source.as_str(), bytes])?;
     Ok(())
 }
 
 /// Whether it did wait.
 pub(super) fn end(db: &Connection, receipt: i64) -> Result<bool, Fault> {
     let mut delete = db.prepare_cached(
-        "DELETE FROM lookups WHERE sequence = ?1 RETURNING tenant, source, octet_length(text)",
+        "DELETE FROM lookups WHERE sequence = ?1 
+         RETURNING tenant, source, octet_length(text) + octet_length(candidates)",
     )?;
     let ended = delete.query_row([receipt], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))

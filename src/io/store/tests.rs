@@ -117,6 +117,7 @@ fn unknown_os() -> crate::domain::action::HoldWhy {
     crate::domain::action::HoldWhy::Unknown {
         rule: "rule-1".to_owned(),
         fields: vec!["machine.os".to_owned()],
+        told: String::new(),
     }
 }
 

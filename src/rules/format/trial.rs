@@ -127,8 +127,8 @@ pub(super) fn run(mapped: &Mapped, case: &Case, sample: &str) -> Result<(), Stri
     for cut in &cuts {
         let alert = format.decode_cut(cut).map_err(|e| format!("the sample: {e}"))?;
         let asked = alert.asks.iter().filter_map(|ask| match ask {
-            Ask::Machine(host) => Some((host.as_str(), &case.machines[..])),
-            Ask::Alert(_) => None,
+            Ask::Host(host) => Some((host.as_str(), &case.machines[..])),
+            Ask::Alert(_) | Ask::Machine(_) | Ask::File(_) => None,
         });
         let told = ToldHosts::new(asked);
         let alert = format.decode_knowing(cut.text(), &told).map_err(|e| e.to_string())?;

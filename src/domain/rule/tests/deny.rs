@@ -8,7 +8,13 @@ fn published() -> serde_json::Value {
 }
 
 fn judged(rules: &Ruleset, known: &[(Field, &'static str)]) -> String {
-    match rules.judge(&fields(known), Mode::Enforce) {
+    let judged = match rules.judge(&fields(known), Mode::Enforce) {
+        // As it is where Defender does not answer.
+        Judgement::Enrich { otherwise, .. } => *otherwise,
+        judged => judged,
+    };
+    match judged {
+        Judgement::Enrich { .. } => unreachable!("asked once"),
         Judgement::NoMatch { why } => why.into_owned(),
         Judgement::Protected { by } => format!("protected by {}", by.join(", ")),
         Judgement::Observe { rules } => format!("observe {}", rules.join(", ")),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::answer::{Entry, ListQuery, Listing, Status};
-use crate::io::defender::missing_roles;
+use crate::io::defender::{Reads, missing_roles};
 use crate::simulator::{App, Effect, Ending, Endpoint, Fault, Machine, Trouble};
 
 const NOW: Wall = Wall(1_700_000_000_000_000);
@@ -59,13 +59,14 @@ async fn an_application_without_the_role_is_forbidden_and_its_roles_say_so() {
     assert_eq!(code, "Forbidden");
     assert!(text.contains("Machine.StopAndQuarantine"), "{text}");
     let roles = world.api.roles().await.unwrap();
-    assert_eq!(missing_roles(&roles, false), ["Machine.StopAndQuarantine"]);
+    assert_eq!(missing_roles(&roles, Reads::default()), ["Machine.StopAndQuarantine"]);
     let machines = ["Machine.StopAndQuarantine", "Machine.Read.All or Machine.ReadWrite.All"];
+    let reads = Reads { alerts: true, ..Reads::default() };
     let alerts = "Alert.Read.All or Alert.ReadWrite.All";
-    assert_eq!(missing_roles(&[], false), machines);
-    assert_eq!(missing_roles(&[], true), [machines[0], machines[1], alerts]);
+    assert_eq!(missing_roles(&[], Reads::default()), machines);
+    assert_eq!(missing_roles(&[], reads), [machines[0], machines[1], alerts]);
     for enough in ["Alert.Read.All", "Alert.ReadWrite.All"] {
-        assert_eq!(missing_roles(&[enough.to_owned()], true), machines);
+        assert_eq!(missing_roles(&[enough.to_owned()], reads), machines);
     }
 }
 

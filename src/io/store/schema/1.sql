@@ -177,9 +177,10 @@ CREATE TABLE lookups (
     format      TEXT NOT NULL,
     text        TEXT NOT NULL,
     alert       TEXT NOT NULL,
-    hosts       INTEGER NOT NULL   -- whether it asks for machines by their names too
+    candidates  TEXT NOT NULL,     -- those that are read already
+    kind        INTEGER NOT NULL   -- 0: asks for alerts only; 1: for hosts too; 2: for what candidates lack
 ) STRICT;
-CREATE INDEX lookups_tenant ON lookups (tenant, source, hosts, sequence);
+CREATE INDEX lookups_tenant ON lookups (tenant, source, kind, sequence);
 -- How many of them there are, and of how many bytes.
 CREATE TABLE asking (
     tenant TEXT NOT NULL,

@@ -12,6 +12,8 @@ fn asks(id: &str) -> Receipt {
         asks: vec![Ask::Alert(id.to_owned())],
         text: format!("{{\"id\":{id:?}}}"),
         format: "defender-alert".to_owned(),
+        candidates: Vec::new(),
+        otherwise: Vec::new(),
         due: wall() + DAY,
     };
     Receipt { alert_id: id.to_owned(), content: Content::Asks(asked), ..alert(Vec::new()) }
@@ -56,7 +58,7 @@ fn a_receipt_waits_until_its_answer_leads_to_something() {
         let of = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
         world.db.connection.query_row(select, [], of).unwrap()
     };
-    assert_eq!(asking(), (1, 12));
+    assert_eq!(asking(), (1, 14));
 }
 
 #[test]

@@ -18,7 +18,7 @@ struct ActsOnAll {
 }
 
 impl Judge for ActsOnAll {
-    fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Receipt {
+    fn judge(&self, alert: Alert<'_>, lacks: Option<String>, from: &From<'_>) -> Vec<Receipt> {
         let one = |machine: Option<MachineId>, sha1: Option<Sha1>| {
             let incomplete = |what: &str| {
                 let decision = Decision::Incomplete { what: what.to_owned() };
@@ -44,14 +44,14 @@ impl Judge for ActsOnAll {
         if judged.is_empty() && lacks.is_some() {
             judged.push(one(None, None));
         }
-        Receipt {
+        vec![Receipt {
             tenant: Some(from.tenant.clone()),
             alert_id: alert.id.into_owned(),
             content: Content::Judged(judged),
             raw: None,
             keep_row: true,
             joined: None,
-        }
+        }]
     }
 
     fn bounds(&self) -> &JoinBounds {

@@ -84,7 +84,10 @@ struct Holds;
 impl Guard for Holds {
     fn stops(&self, _: &Due<'_>, _: Wall) -> Option<Stop> {
         let (rule, fields) = ("deny".to_owned(), vec!["machine.group".to_owned()]);
-        Some(Stop::Hold(HoldWhy::Protection { rule, fields }, Approvals::default()))
+        Some(Stop::Hold(
+            HoldWhy::Protection { rule, fields, told: String::new() },
+            Approvals::default(),
+        ))
     }
 
     fn protection(&self, _: &str, _: Wall) -> Protection {
