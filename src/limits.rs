@@ -242,6 +242,9 @@ pub const RULES_EVERY: Duration = Duration::from_secs(1);
 /// How long after rules were refused they are read again, though their files look the same.
 pub const RULES_AGAIN: Duration = Duration::from_secs(60);
 
+/// How often rules that change while they are read are read at one look.
+pub const RULES_READ_TRIES: u32 = 3;
+
 /// How long a stopping relay waits for the answers of its calls in flight.
 pub const RELAY_STOP: Duration = Duration::from_secs(35);
 

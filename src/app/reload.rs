@@ -2,7 +2,7 @@
 //! and when an entry of a list expires. A set that is right takes the place of the one before in
 //! one step; one that is wrong is refused whole, and the set before stays.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -19,8 +19,8 @@ use crate::intake::InForce;
 use crate::io::clock::SystemClock;
 use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, Store as _};
-use crate::limits::{RULES_AGAIN, RULES_EVERY};
-use crate::rules::{self, Contents, Kept, Loaded};
+use crate::limits::{RULES_AGAIN, RULES_EVERY, RULES_READ_TRIES};
+use crate::rules::{self, Contents, Kept, Loaded, Problems};
 
 /// A set of rules as the record knows it.
 #[derive(Clone)]
@@ -148,26 +148,34 @@ impl Reload {
         if !(asked || is_due || differs && is_settled) {
             return;
         }
-        self.known.fingerprint = seen;
         self.known.read_at = now;
         self.known.again = None;
         let dir = self.dir.clone();
-        match spawn_blocking(move || rules::load(&dir, now)).await {
+        let read = spawn_blocking(move || whole(seen, &dir, now)).await;
+        if let Ok(Some((read, _))) = &read {
+            self.known.fingerprint = *read;
+        }
+        match read.map(|read| read.map(|(_, loaded)| loaded)) {
+            // Half of one set and half of the next is none.
+            Ok(None) => {
+                tracing::info!("the rules change while they are read; they are read again soon");
+                self.known.again = Some(now);
+            }
             // A directory that is emptied, or filled again file by file, is no decision.
-            Ok(Ok(loaded))
+            Ok(Some(Ok(loaded)))
                 if loaded.ruleset.is_empty() && !self.rules.load().ruleset.is_empty() =>
             {
                 let dir = self.dir.display();
                 self.refuse(format!("there are no rules (*.yml) left in {dir}"), asked).await;
             }
-            Ok(Ok(loaded)) => match settings::check_formats(&self.named, &loaded.formats) {
+            Ok(Some(Ok(loaded))) => match settings::check_formats(&self.named, &loaded.formats) {
                 Ok(()) => {
                     self.refused.store(None);
                     return self.take(loaded).await;
                 }
                 Err(why) => self.refuse(why, asked).await,
             },
-            Ok(Err(problems)) => self.refuse(problems.brief(), asked).await,
+            Ok(Some(Err(problems))) => self.refuse(problems.brief(), asked).await,
             Err(why) => self.refuse(format!("their check ended: {why}"), asked).await,
         }
         if expires {
@@ -236,6 +244,21 @@ impl Reload {
             tracing::error!(%why, "that the rules were refused could not be put on the record");
         }
     }
+}
+
+/// What a directory holds that looked the same before and after it was read, and how it looked.
+/// `None` where it keeps changing. Blocks.
+fn whole(seen: u64, dir: &Path, now: Wall) -> Option<(u64, Result<Loaded, Problems>)> {
+    let mut before = seen;
+    for _ in 0..RULES_READ_TRIES {
+        let loaded = rules::load(dir, now);
+        let after = rules::fingerprint(dir);
+        if after == before {
+            return Some((after, loaded));
+        }
+        before = after;
+    }
+    None
 }
 
 #[cfg(test)]

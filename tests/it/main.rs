@@ -21,6 +21,7 @@ mod lookups;
 mod notify;
 mod readme;
 mod recall;
+mod reload;
 mod rules;
 mod schema;
 mod senders;
