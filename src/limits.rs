@@ -225,6 +225,10 @@ pub const KAFKA_REVOKE: Duration = Duration::from_secs(5);
 /// waits and is tried again.
 pub const KAFKA_ASK: Duration = Duration::from_secs(10);
 
+/// How long a reader of what a topic holds waits for the next message of it, reconnecting all the
+/// while, before it gives up: somebody sits before it.
+pub const KAFKA_HISTORY_SILENCE: Duration = Duration::from_secs(30);
+
 /// Between two hints to the broker of how far a partition is. Event Hubs takes four commits a
 /// second for each partition; the commits themselves are one second apart.
 pub const KAFKA_HINT_EVERY: Duration = Duration::from_millis(200);

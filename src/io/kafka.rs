@@ -8,6 +8,7 @@
 mod assignment;
 mod config;
 mod context;
+mod history;
 mod lane;
 mod members;
 mod place;
@@ -30,6 +31,7 @@ use super::{Clock, Delivery, Offsets, StoreError};
 use crate::domain::ids::SourceName;
 
 pub use config::{OwnedKey, check_passed_through, connection};
+pub use history::{History, Message, Messages};
 pub use probe::probe;
 pub use status::{KafkaStatus, LastError, PartitionStatus, Reading, Snapshot};
 
@@ -103,6 +105,9 @@ pub enum KafkaError {
     /// librdkafka's own words; they name the property.
     #[error("Kafka client of source {source_name}: {why}")]
     Client { source_name: SourceName, why: String },
+    /// What is held can't be read beside the service.
+    #[error("topic {topic}: {why}")]
+    History { topic: String, why: String },
     #[error("no thread for source {source_name}: {why}")]
     Thread { source_name: SourceName, why: String },
 }

@@ -1,6 +1,7 @@
 //! The Kafka source against a real broker, with a small intake and store behind it.
 
 mod faults;
+mod history;
 mod intake;
 mod security;
 

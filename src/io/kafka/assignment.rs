@@ -206,7 +206,7 @@ pub(super) fn places_of(list: &TopicPartitionList) -> Vec<Place> {
 }
 
 /// What is kept of a value: all of it, or its first bytes where it can't be read anyway.
-fn body(value: Option<&[u8]>, max: usize) -> (Bytes, Option<Flaw>) {
+pub(super) fn body(value: Option<&[u8]>, max: usize) -> (Bytes, Option<Flaw>) {
     match value {
         None => (Bytes::new(), Some(Flaw::Tombstone)),
         Some([]) => (Bytes::new(), Some(Flaw::Empty)),
