@@ -43,6 +43,15 @@ impl NamedBy {
     pub fn resolve(&self, dir: Option<&Path>) -> Result<PathBuf, Failure> {
         resolve(dir, self.config.as_deref(), Path::new(CONFIG_FILE))
     }
+
+    /// The configuration, if there is one. One that is named has to be there.
+    pub fn load(&self) -> Result<Option<Config>, Failure> {
+        let file = match self.config.as_deref() {
+            None if matches!(Path::new(CONFIG_FILE).try_exists(), Ok(false)) => return Ok(None),
+            named => named.unwrap_or(Path::new(CONFIG_FILE)),
+        };
+        Config::load(file).map(Some).map_err(Failure::usage)
+    }
 }
 
 /// The same, for commands that ask a service too.

@@ -1,17 +1,75 @@
-//! What rules would have done with alerts of the past: judged one after the other by the times of
-//! the alerts, as if every call had succeeded at once. Rules in `observe` count as enforced.
+//! What rules would have done with alerts of the past, as if each had come when it was created and
+//! every call had succeeded at once. Rules in `observe` count as enforced.
+//!
+//! Judging needs no order, so many threads can do it. Windows and breakers need the order of the
+//! alerts' times: what would act is kept, small, and counted at the end.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod breakers;
+mod judging;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use crate::domain::alert::Alert;
-use crate::domain::breaker::{Breaker, Rate};
+use crate::domain::breaker::{Breaker, Rate, TenantBreakers};
+use crate::domain::candidate::Candidate;
 use crate::domain::decision::Fate;
 use crate::domain::ids::{MachineId, Sha1};
-use crate::domain::rule::{Judgement, Mode, Ruleset, Wanted};
+use crate::domain::rule::{Judgement, Mode, Ruleset};
 use crate::domain::time::Wall;
 
-/// A machine and a file of it.
-pub type Effect = (MachineId, Sha1);
+pub use breakers::{Holds, Trip};
+pub use judging::{Joins, Judging, OfStream, Part, Range};
+
+/// Whose alerts these are, and what they came by.
+#[derive(Debug)]
+pub struct Tenants {
+    /// What `alert.source` is.
+    pub source: String,
+    /// Those that are known.
+    pub known: Vec<Tenant>,
+    /// What `alert.tenant` is of alerts of others, which no breaker of a tenant counts; `None`:
+    /// they are not judged, as the source does not speak for them.
+    pub others: Option<String>,
+}
+
+/// A tenant whose alerts are judged.
+#[derive(Debug)]
+pub struct Tenant {
+    pub name: String,
+    /// The Entra tenant id.
+    pub id: uuid::Uuid,
+    pub breakers: TenantBreakers,
+}
+
+impl Tenants {
+    /// The place of the tenant that an alert names; of the only one if it names none.
+    fn place(&self, tenant_id: Option<&str>) -> Option<usize> {
+        let known = match (tenant_id, &self.known[..]) {
+            (Some(named), known) => {
+                let id = uuid::Uuid::try_parse(named).ok();
+                known.iter().position(|tenant| Some(tenant.id) == id)
+            }
+            (None, [_]) => Some(0),
+            (None, _) => None,
+        };
+        known.or(self.others.is_some().then_some(self.known.len()))
+    }
+
+    /// What the tenant of that place is called.
+    pub fn name(&self, place: usize) -> &str {
+        let known = self.known.get(place).map(|tenant| tenant.name.as_str());
+        known.or(self.others.as_deref()).unwrap_or_default()
+    }
+}
+
+/// A file on a machine of a tenant, by its place among the [`Tenants`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Effect {
+    pub tenant: usize,
+    pub machine: MachineId,
+    pub sha1: Sha1,
+}
 
 /// What one rule would have done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,142 +78,169 @@ pub struct OfRule {
     pub acts: u64,
     /// What would have waited for a person.
     pub held: u64,
+    /// Candidates for which Defender would have been asked first.
+    pub asked: u64,
     /// What another rule would have done, and this one as a deny rule did not let.
     pub protected: u64,
-    pub machines: HashSet<MachineId>,
+    pub machines: HashSet<(usize, MachineId)>,
     pub files: HashSet<Sha1>,
 }
 
-/// A breaker that would have held what came after.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trip {
-    pub rule: String,
-    pub breaker: Breaker,
-    pub rate: Rate,
-    /// When it would have tripped first.
-    pub at: Wall,
+/// What a rule set says of alerts, in any order: all that is counted already, and what would act.
+pub struct Judged<'r> {
+    rules: &'r Ruleset,
+    fates: BTreeMap<Fate, u64>,
+    of_rules: BTreeMap<String, OfRule>,
+    /// Of each rule that decided.
+    breakers: HashMap<&'r str, Vec<(Breaker, Rate)>>,
+    acts: Vec<Act<'r>>,
+}
+
+/// What would be done, if nothing stood against it that was done before.
+struct Act<'r> {
+    at: Wall,
+    /// Of two at the same time, the one that came first in the input has the smaller one.
+    order: u64,
+    effect: Effect,
+    evidence: Wall,
+    window: Duration,
+    by: &'r str,
+}
+
+impl<'r> Judged<'r> {
+    fn new(rules: &'r Ruleset) -> Self {
+        let (fates, of_rules) = Default::default();
+        Self { rules, fates, of_rules, breakers: HashMap::new(), acts: Vec::new() }
+    }
+
+    fn count(&mut self, fate: Fate, number: usize) {
+        if number > 0 {
+            *self.fates.entry(fate).or_default() += number as u64;
+        }
+    }
+
+    /// Judges an alert. `at` is when it was created; one that does not say leads to nothing.
+    fn take(&mut self, alert: &Alert<'_>, tenant: usize, at: Option<Wall>, order: u64) {
+        for candidate in &alert.candidates {
+            let fate = self.judge(candidate, tenant, at, order);
+            self.count(fate.unwrap_or(Fate::Acted), usize::from(fate.is_some()));
+        }
+    }
+
+    /// `None` is what would act: only its turn tells.
+    fn judge(
+        &mut self,
+        candidate: &Candidate<'_>,
+        tenant: usize,
+        at: Option<Wall>,
+        order: u64,
+    ) -> Option<Fate> {
+        let judged = match self.rules.judge(&candidate.fields, Mode::Enforce) {
+            Judgement::NoMatch { .. } => return Some(Fate::NoMatch),
+            Judgement::Protected { by } => {
+                for rule in by {
+                    self.of_rules.entry(rule).or_default().protected += 1;
+                }
+                return Some(Fate::Protected);
+            }
+            judged => judged,
+        };
+        let (judged, asks) = match judged {
+            Judgement::Enrich { otherwise, .. } => (*otherwise, true),
+            judged => (judged, false),
+        };
+        let (Ok(machine), Ok(sha1), Some(at)) = (&candidate.machine, &candidate.sha1, at) else {
+            return Some(Fate::Incomplete);
+        };
+        let wanted = match judged {
+            Judgement::Act(wanted) => wanted,
+            // What Defender would have told, nobody knows any more.
+            Judgement::Hold { wanted, .. } if asks => {
+                self.of_rules.entry(wanted.by.to_owned()).or_default().asked += 1;
+                return Some(Fate::Waiting);
+            }
+            Judgement::Hold { wanted, .. } => {
+                self.of_rules.entry(wanted.by.to_owned()).or_default().held += 1;
+                return Some(Fate::Held);
+            }
+            _ => return Some(Fate::Observed),
+        };
+        let effect = Effect { tenant, machine: *machine, sha1: *sha1 };
+        let (evidence, window, by) = (candidate.evidence.unwrap_or(at), wanted.window, wanted.by);
+        self.breakers.entry(by).or_insert(wanted.breakers);
+        self.acts.push(Act { at, order, effect, evidence, window, by });
+        None
+    }
+
+    /// Takes over what another thread has judged by the same rules.
+    fn add(&mut self, other: Self) {
+        for (fate, number) in other.fates {
+            *self.fates.entry(fate).or_default() += number;
+        }
+        for (rule, of) in other.of_rules {
+            let known = self.of_rules.entry(rule).or_default();
+            known.held += of.held;
+            known.asked += of.asked;
+            known.protected += of.protected;
+        }
+        self.breakers.extend(other.breakers);
+        self.acts.extend(other.acts);
+    }
+
+    /// What it comes to, in the order of the alerts' times.
+    pub fn outcome(mut self, tenants: &Tenants) -> Outcome<'r> {
+        self.acts.sort_by_key(|act| (act.at, act.order));
+        let mut outcome = Outcome { rules: self.of_rules, ..Outcome::default() };
+        outcome.fates = self.fates;
+        let mut gauges = breakers::Gauges::default();
+        // Until when an effect blocks the same one.
+        let mut blocks: HashMap<Effect, Wall> = HashMap::new();
+        for act in &self.acts {
+            let calls = outcome.calls.entry(act.effect).or_default();
+            // Evidence that is no newer than the last call says nothing new within the window.
+            let is_newer = calls.last().is_some_and(|(at, _)| act.evidence > *at);
+            let is_blocked = blocks.get(&act.effect).is_some_and(|until| act.at < *until);
+            if is_blocked && !is_newer {
+                *outcome.fates.entry(Fate::Duplicate).or_default() += 1;
+                continue;
+            }
+            calls.push((act.at, act.by));
+            blocks.insert(act.effect, act.at + act.window);
+            *outcome.fates.entry(Fate::Acted).or_default() += 1;
+            if !outcome.rules.contains_key(act.by) {
+                outcome.rules.insert(act.by.to_owned(), OfRule::default());
+            }
+            if let Some(of_rule) = outcome.rules.get_mut(act.by) {
+                of_rule.acts += 1;
+                of_rule.machines.insert((act.effect.tenant, act.effect.machine));
+                of_rule.files.insert(act.effect.sha1);
+            }
+            for (breaker, rate) in &self.breakers[act.by] {
+                gauges.count(act.by, *breaker, *rate, act.effect, act.at);
+            }
+            if let Some(tenant) = tenants.known.get(act.effect.tenant) {
+                gauges.count_tenant(tenant.breakers, act.effect, act.at);
+            }
+        }
+        outcome.trips = gauges.trips();
+        outcome
+    }
 }
 
 /// What a run over alerts came to.
 #[derive(Debug, Default)]
-pub struct Outcome {
-    pub alerts: u64,
+pub struct Outcome<'r> {
     /// Files of alerts, by what would have become of each.
     pub fates: BTreeMap<Fate, u64>,
     /// By id; rules that did nothing are not there.
     pub rules: BTreeMap<String, OfRule>,
     /// Each call that would have been made, with its time and the rule that decided it.
-    pub calls: HashMap<Effect, Vec<(Wall, String)>>,
-    pub trips: Vec<Trip>,
+    pub calls: HashMap<Effect, Vec<(Wall, &'r str)>>,
+    /// Breakers that would have held what came after, those that trip first before others.
+    pub trips: Vec<Trip<'r>>,
 }
 
-/// By rule, and for a breaker over files by file.
-type Counter = (String, Breaker, Option<Sha1>);
-
-/// A run over alerts, which have to come in the order of their times for the windows to be right.
-pub struct Backtest<'r> {
-    rules: &'r Ruleset,
-    outcome: Outcome,
-    /// Per rule and breaker: what was counted within its rate.
-    counted: HashMap<Counter, VecDeque<(Wall, MachineId)>>,
-    /// Until when an effect blocks the same one.
-    blocks: HashMap<Effect, Wall>,
-}
-
-impl<'r> Backtest<'r> {
-    pub fn new(rules: &'r Ruleset) -> Self {
-        let (counted, blocks) = Default::default();
-        Self { rules, outcome: Outcome::default(), counted, blocks }
-    }
-
-    /// Judges an alert as if it had come when it was created.
-    pub fn take(&mut self, alert: &Alert<'_>) {
-        self.outcome.alerts += 1;
-        let now = alert.created.unwrap_or(Wall(0));
-        for candidate in &alert.candidates {
-            let judged = self.rules.judge(&candidate.fields, Mode::Enforce);
-            let effect = candidate.machine.as_ref().ok().zip(candidate.sha1.as_ref().ok());
-            let effect = effect.map(|(machine, sha1)| (*machine, *sha1));
-            let evidence = candidate.evidence.unwrap_or(now);
-            let fate = self.fate(judged, effect, evidence, now);
-            *self.outcome.fates.entry(fate).or_default() += 1;
-        }
-    }
-
-    fn fate(
-        &mut self,
-        judged: Judgement<'_>,
-        effect: Option<Effect>,
-        evidence: Wall,
-        now: Wall,
-    ) -> Fate {
-        match (judged, effect) {
-            (Judgement::NoMatch { .. }, _) => Fate::NoMatch,
-            (Judgement::Protected { by }, _) => {
-                for rule in by {
-                    self.outcome.rules.entry(rule).or_default().protected += 1;
-                }
-                Fate::Protected
-            }
-            (_, None) => Fate::Incomplete,
-            (Judgement::Observe { .. }, _) => Fate::Observed,
-            (Judgement::Hold { wanted, .. }, _) => {
-                self.outcome.rules.entry(wanted.by.to_owned()).or_default().held += 1;
-                Fate::Held
-            }
-            // What Defender would have told, nobody knows any more.
-            (Judgement::Enrich { otherwise, .. }, effect) => {
-                self.fate(*otherwise, effect, evidence, now)
-            }
-            (Judgement::Act(wanted), Some(effect)) => self.act(&wanted, effect, evidence, now),
-        }
-    }
-
-    fn act(&mut self, wanted: &Wanted<'_>, effect: Effect, evidence: Wall, now: Wall) -> Fate {
-        // Evidence that is no newer than the last call says nothing new within the window.
-        let last = self.outcome.calls.get(&effect).and_then(|calls| calls.last());
-        let is_newer = last.is_some_and(|(at, _)| evidence > *at);
-        if self.blocks.get(&effect).is_some_and(|until| now < *until) && !is_newer {
-            return Fate::Duplicate;
-        }
-        self.blocks.insert(effect, now + wanted.window);
-        let (machine, sha1) = effect;
-        let rule = wanted.by.to_owned();
-        let of_rule = self.outcome.rules.entry(rule.clone()).or_default();
-        of_rule.acts += 1;
-        of_rule.machines.insert(machine);
-        of_rule.files.insert(sha1);
-        self.outcome.calls.entry(effect).or_default().push((now, rule));
-        for (breaker, rate) in &wanted.breakers {
-            self.count(wanted.by, *breaker, *rate, effect, now);
-        }
-        Fate::Acted
-    }
-
-    fn count(&mut self, rule: &str, breaker: Breaker, rate: Rate, effect: Effect, now: Wall) {
-        let (machine, sha1) = effect;
-        let per_file = breaker == Breaker::MachinesPerFile;
-        let of = (rule.to_owned(), breaker, per_file.then_some(sha1));
-        let counted = self.counted.entry(of).or_default();
-        while counted.front().is_some_and(|(at, _)| *at + rate.per <= now) {
-            counted.pop_front();
-        }
-        if !per_file || counted.iter().all(|(_, known)| *known != machine) {
-            counted.push_back((now, machine));
-        }
-        let trips = &mut self.outcome.trips;
-        let is_known = |trip: &Trip| trip.rule == rule && trip.breaker == breaker;
-        if counted.len() > rate.count as usize && !trips.iter().any(is_known) {
-            trips.push(Trip { rule: rule.to_owned(), breaker, rate, at: now });
-        }
-    }
-
-    pub fn outcome(self) -> Outcome {
-        self.outcome
-    }
-}
-
-impl Outcome {
+impl Outcome<'_> {
     /// The most calls within a minute, by the clock.
     pub fn busiest_minute(&self) -> Option<(Wall, u64)> {
         const MINUTE: i64 = 60_000_000;
@@ -173,8 +258,11 @@ impl Outcome {
 
     /// Machines and files that would have been called for.
     pub fn touched(&self) -> (usize, usize) {
-        let machines: HashSet<_> = self.calls.keys().map(|(machine, _)| machine).collect();
-        let files: HashSet<_> = self.calls.keys().map(|(_, sha1)| sha1).collect();
+        let machines: HashSet<_> = self.calls.keys().map(|of| (of.tenant, of.machine)).collect();
+        let files: HashSet<_> = self.calls.keys().map(|of| of.sha1).collect();
         (machines.len(), files.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

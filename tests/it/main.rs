@@ -4,6 +4,7 @@
 
 mod audit;
 mod authoring;
+mod backtest;
 mod brakes;
 mod broken;
 mod broker;
