@@ -99,5 +99,8 @@ mod tests {
         let Err(Failure::Usage(why)) = resolve(None, None, &file) else { panic!("exit code 2") };
         assert!(why.contains("lazaret.yaml:1:") && why.contains("name the directory"), "{why}");
         assert_eq!(dir(Some("given"), None), Ok("given".into()), "it is not needed then");
+        let named = NamedBy { config: Some(there.path().join("other.yaml")) };
+        let Err(Failure::Usage(why)) = named.load() else { panic!("one that is named is there") };
+        assert!(why.contains("there is no configuration"), "{why}");
     }
 }

@@ -122,8 +122,9 @@ impl<'r> Judged<'r> {
     /// Judges an alert. `at` is when it was created; one that does not say leads to nothing.
     fn take(&mut self, alert: &Alert<'_>, tenant: usize, at: Option<Wall>, order: u64) {
         for candidate in &alert.candidates {
-            let fate = self.judge(candidate, tenant, at, order);
-            self.count(fate.unwrap_or(Fate::Acted), usize::from(fate.is_some()));
+            if let Some(fate) = self.judge(candidate, tenant, at, order) {
+                self.count(fate, 1);
+            }
         }
     }
 

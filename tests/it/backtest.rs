@@ -180,6 +180,22 @@ async fn what_does_not_read_is_told_with_its_line_and_stops_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_unreadable_is_the_first_in_the_file_whatever_thread_meets_it() {
+    let world = World::new(Setting::default()).await;
+    let mut all: Vec<String> = (0..12_000).map(|n| alert(n, n as u64 + 1, 1).to_string()).collect();
+    for at in [1111, 3333, 5555, 7777, 9999, 11_111] {
+        all[at - 1] = "{".to_owned();
+    }
+    let text = all.join("\n");
+    assert!(text.len() > 4 * 1024 * 1024);
+    for _ in 0..5 {
+        let told = out(&backtest(&world, &text, &[]));
+        assert!(told.contains(", 6 unreadable"), "{told}");
+        assert!(told.contains("first unreadable: line 1111: "), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_alert_without_a_time_or_of_the_future_leads_to_nothing() {
     let world = World::new(Setting::default()).await;
     let mut timeless = alert(1, 1, 1);
@@ -192,6 +208,11 @@ async fn an_alert_without_a_time_or_of_the_future_leads_to_nothing() {
     assert!(told.contains("\n2 alerts of no time, or of one in the future"), "{told}");
     let told = out(&backtest(&world, &all, &["--to", "2026-08-04"]));
     assert!(told.starts_with("1 alert of ") && !told.contains("incomplete\n"), "{told}");
+
+    let mut without = alert(1, 1, 1);
+    without.as_object_mut().unwrap().remove("evidence");
+    let told = out(&backtest(&world, lines(&[without]), &[]));
+    assert!(told.contains("\n1 alert with files that only Defender could tell of"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

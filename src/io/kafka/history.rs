@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -20,6 +21,8 @@ use crate::limits::{KAFKA_ASK, KAFKA_HISTORY_SILENCE};
 /// Properties that differ from those of a source: nothing is committed, the end is told, and a
 /// client that reads all partitions at once holds little of each.
 const BESIDE: &[(&str, &str)] = &[
+    // Quotas of the source's own client are for the source.
+    ("client.id", "lazaret-history"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "true"),
@@ -62,14 +65,8 @@ impl History {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KafkaError> {
         let failed = |why: String| history(topic, why);
-        let mut config = config::client_config(settings)?;
-        // The group's name alone joins nothing: it is what assigning asks for, and a name that the
-        // login may use.
-        config.remove("group.instance.id");
-        for (key, value) in BESIDE {
-            config.set(*key, *value);
-        }
-        let consumer: BaseConsumer = config.create().map_err(|why| failed(why.to_string()))?;
+        let consumer: BaseConsumer =
+            beside(settings)?.create().map_err(|why| failed(why.to_string()))?;
         let metadata = consumer
             .fetch_metadata(Some(topic), KAFKA_ASK)
             .map_err(|why| failed(format!("{}: {why}", settings.brokers.join(", "))))?;
@@ -196,6 +193,18 @@ impl History {
     }
 }
 
+/// The source's own properties, but for what would make this client count as the source.
+fn beside(settings: &Settings) -> Result<ClientConfig, KafkaError> {
+    let mut config = config::client_config(settings)?;
+    // The group's name alone joins nothing: it is what assigning asks for, and a name that the
+    // login may use.
+    config.remove("group.instance.id");
+    for (key, value) in BESIDE {
+        config.set(*key, *value);
+    }
+    Ok(config)
+}
+
 fn history(topic: &str, why: String) -> KafkaError {
     KafkaError::History { topic: topic.to_owned(), why }
 }
@@ -252,5 +261,37 @@ impl Messages<'_> {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::SourceName;
+    use crate::io::kafka::{Security, Start};
+
+    #[test]
+    fn a_reader_does_not_count_as_the_source_whatever_is_passed_through() {
+        let passed = [("queued.max.messages.kbytes", "1000000"), ("fetch.min.bytes", "7")];
+        let settings = Settings {
+            source: SourceName::new("siem"),
+            node: "node-1".to_owned(),
+            brokers: vec!["localhost:9092".to_owned()],
+            topics: vec!["alerts".to_owned()],
+            group: "lazaret-siem".to_owned(),
+            start: Start::Earliest,
+            security: Security::Plaintext,
+            body_bytes_max: 1024,
+            passed_through: passed.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        };
+        let (own, config) = (config::client_config(&settings).unwrap(), beside(&settings).unwrap());
+        assert_eq!(own.get("group.instance.id"), Some("node-1.siem"));
+        assert_eq!(config.get("group.instance.id"), None);
+        assert_ne!(config.get("client.id"), own.get("client.id"));
+        assert_eq!(config.get("group.id"), own.get("group.id"), "the login may use it");
+        assert_eq!(config.get("enable.auto.commit"), Some("false"));
+        assert_eq!(config.get("queued.max.messages.kbytes"), Some("4096"));
+        assert_eq!(config.get("fetch.min.bytes"), Some("7"));
+        config.create_native_config().unwrap();
     }
 }

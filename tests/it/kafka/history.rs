@@ -6,10 +6,11 @@ use lazaret::domain::time::Wall;
 use lazaret::io::Flaw;
 use lazaret::io::clock::SystemClock;
 use lazaret::io::kafka::{History, Stopped};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::intake::{Intake, settings, until};
 use super::{committed, numbers};
-use crate::broker::Broker;
+use crate::broker::{Broker, LONGEST};
 
 fn open(broker: &Broker, topic: &str) -> History {
     let mut settings = settings(broker);
@@ -78,6 +79,40 @@ fn all_is_read_that_is_there_and_nothing_that_comes_meanwhile() {
     assert_eq!(all(&history).len(), 80);
     let later = history.between(Some(Wall(i64::MAX / 4)), None).unwrap();
     assert_eq!(later.total(), 0);
+}
+
+/// The marker of a commit has an offset too, and is no message: what is read next comes after the
+/// end.
+#[test]
+fn the_end_holds_where_the_last_offset_is_no_message() {
+    let broker = Broker::start();
+    broker.create_topic("kept", 1);
+    let mut config = broker.client();
+    config.set("transactional.id", "writer");
+    let writer: ThreadedProducer<_> = config.create().unwrap();
+    writer.init_transactions(LONGEST).unwrap();
+    let transaction = |body: &str| {
+        writer.begin_transaction().unwrap();
+        let record = BaseRecord::<(), str>::to("kept").partition(0).payload(body);
+        writer.send(record).map_err(|(why, _)| why).unwrap();
+        writer.flush(LONGEST).unwrap();
+    };
+    transaction("meant");
+    writer.commit_transaction(LONGEST).unwrap();
+    let history = open(&broker, "kept");
+    // The broker writes the marker after it has answered.
+    until("it is committed", || history.between(None, None).unwrap().total() == 2);
+    let mut messages = history.between(None, None).unwrap();
+    numbers(&broker, "kept", 0, 0..1);
+    let mut read = || messages.read().unwrap().map(|message| message.offset);
+    assert_eq!((read(), read()), (Some(0), None));
+
+    transaction("taken back");
+    writer.abort_transaction(LONGEST).unwrap();
+    until("it is taken back", || history.between(None, None).unwrap().total() == 5);
+    let found = all(&history);
+    let bodies: Vec<_> = found.iter().map(|(_, _, body)| body.as_str()).collect();
+    assert_eq!(bodies, ["meant", "0"]);
 }
 
 #[test]
