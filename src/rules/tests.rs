@@ -13,6 +13,8 @@ mod lists;
 
 mod mapped;
 
+mod permuted;
+
 mod refused;
 
 mod values;
