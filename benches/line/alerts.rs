@@ -125,16 +125,47 @@ fn evidence(n: usize, item: usize, status: &str, time: &str) -> Value {
 /// Writes `count` rules: the acting one, and others that none of these alerts match, with an
 /// equality condition but for one in fifty.
 pub fn write_rules(dir: &std::path::Path, count: usize) -> std::io::Result<()> {
+    write(dir, count, |n| match n {
+        n if n % 50 == 0 => format!("file.name|endswith: '.{n}.scr'"),
+        n => equality(n),
+    })
+}
+
+/// What the rules ask for, but for the acting one.
+#[derive(Clone, Copy)]
+pub enum Mix {
+    /// Nine of ten have an equality condition.
+    Tenth,
+    /// None has: each asks whether a text is in another.
+    Bare,
+}
+
+/// Writes `count` rules of such a mix, as [`write_rules`] does.
+pub fn write_mix(dir: &std::path::Path, count: usize, mix: Mix) -> std::io::Result<()> {
+    write(dir, count, |n| match mix {
+        Mix::Tenth if n % 10 != 0 => equality(n),
+        Mix::Tenth | Mix::Bare => format!("file.path|contains: '\\tool {n}\\'"),
+    })
+}
+
+fn equality(n: usize) -> String {
+    match n {
+        n if n % 2 == 0 => format!("file.sha1: '{:040x}'", n + (1 << 40)),
+        n => format!("alert.title: Suspicious behaviour number {n} was observed"),
+    }
+}
+
+fn write(
+    dir: &std::path::Path,
+    count: usize,
+    detection: impl Fn(usize) -> String,
+) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     std::fs::write(dir.join("acting.yml"), ACTING)?;
     std::fs::create_dir_all(dir.join("samples"))?;
     std::fs::write(dir.join("samples/alert.json"), alert(1, 2, ACTS, now()))?;
     for n in 1..count {
-        let detection = match n {
-            n if n % 50 == 0 => format!("file.name|endswith: '.{n}.scr'"),
-            n if n % 2 == 0 => format!("file.sha1: '{:040x}'", n + (1 << 40)),
-            n => format!("alert.title: Suspicious behaviour number {n} was observed"),
-        };
+        let detection = detection(n);
         let text = format!(
             "title: Rule number {n}
 id: 00000000-0000-4000-8000-{n:012}

@@ -1,9 +1,9 @@
 //! What the line costs: each figure stands beside a floor or a naive counterpart that is measured in
 //! the same run, in turns with it.
 //!
-//! `cargo bench --bench line` measures everything; `-- decode latency webhook kafka memory stream` only
-//! those parts; `--quick` a small version that proves nothing but that it runs. The Kafka parts need
-//! `LAZARET_TEST_KAFKA`, which `./test --prepare` prints.
+//! `cargo bench --bench line` measures everything; `-- decode latency webhook kafka memory stream
+//! judge` only those parts; `--quick` a small version that proves nothing but that it runs. The
+//! Kafka parts need `LAZARET_TEST_KAFKA`, which `./test --prepare` prints.
 #![expect(clippy::disallowed_methods, reason = "a load program measures by the system's clock")]
 
 mod alerts;
@@ -11,6 +11,7 @@ mod alerts;
 #[expect(dead_code, reason = "the tests use more of it")]
 mod broker;
 mod decode;
+mod judge;
 mod kafka;
 mod latency;
 mod memory;
@@ -33,13 +34,14 @@ pub struct Scale {
 type Part = (&'static str, fn(Scale));
 
 /// In the order of their numbers in the printed result.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("decode", decode::run),
     ("latency", latency::run),
     ("webhook", webhook::run),
     ("kafka", kafka::run),
     ("memory", memory::run),
     ("stream", stream::run),
+    ("judge", judge::run),
 ];
 
 fn main() {

@@ -164,6 +164,9 @@ pub(super) fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> 
     match &node.value {
         Node::Null => Some(Set::Empty),
         Node::List(items) if items.is_empty() => Some(Set::Empty),
+        Node::Text(text) if field == Field::AlertAge && value::seconds(text).is_some() => {
+            value::seconds(text).map(Set::Number)
+        }
         Node::Text(text) if !text.trim().is_empty() => {
             let spelled = spelling::one(field, Cow::Borrowed(text.trim()));
             let known = spelling::known(field);

@@ -317,7 +317,7 @@ fn read_window(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Duration> {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let unit = text.chars().last()?;
     let seconds = match unit {
         's' => 1,

@@ -6,6 +6,7 @@ use rsigma_parser::value::{SpecialChar, StringPart};
 use rsigma_parser::{SigmaString, SigmaValue};
 
 use super::notes::Notes;
+use super::response::parse_duration;
 use super::suggest::{did_you_mean, quoted};
 use super::yaml::{At, Node};
 use super::{list, never, pattern};
@@ -32,7 +33,7 @@ pub(super) fn read(
 ) -> Option<SigmaValue> {
     let name = field.name();
     let is_number = NUMBERS.contains(&field);
-    let message = match &value.value {
+    let message = match age_in_seconds(field, &value.value).as_ref().unwrap_or(&value.value) {
         Node::Null => {
             let written = notes.source.text.get(value.place.clone()).unwrap_or_default();
             match written.trim().is_empty() {
@@ -90,6 +91,19 @@ pub(super) fn read(
     None
 }
 
+/// An age with its unit, as the number that the field is.
+fn age_in_seconds(field: Field, value: &Node) -> Option<Node> {
+    match value {
+        Node::Text(text) if field == Field::AlertAge => seconds(text).map(Node::Integer),
+        _ => None,
+    }
+}
+
+/// An age as rules write it: `2h`.
+pub(super) fn seconds(text: &str) -> Option<i64> {
+    parse_duration(text).and_then(|span| i64::try_from(span.as_secs()).ok())
+}
+
 /// As `file.pe` says it.
 pub(super) fn pe(is: bool) -> &'static str {
     if is { "True" } else { "False" }
@@ -145,7 +159,7 @@ fn as_number(field: Field, text: &str) -> String {
     match (field, rank) {
         (Field::AlertSeverityRank, Some(word)) => format!("; {word} is {}", severity_rank(word)),
         (Field::AlertSeverityRank, None) => "; 3 is Medium, 4 is High, 5 is Critical".to_owned(),
-        (Field::AlertAge, _) => "; it counts seconds: an hour is 3600".to_owned(),
+        (Field::AlertAge, _) => "; write a number and s, m, h or d, such as 2h".to_owned(),
         (Field::FileSize, _) => "; it counts bytes: a megabyte is 1000000".to_owned(),
         _ => "; write digits, without quotes".to_owned(),
     }

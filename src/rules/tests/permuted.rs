@@ -30,8 +30,10 @@ fn written(number: usize) -> String {
         }
         None => format!("action: StopAndQuarantineFile\n  comment: due\n  {response}"),
     };
-    let not = if number % 2 == 0 { " and not out" } else { "" };
-    let out = if number % 2 == 0 { "\n  out: {file.verdict: Clean}" } else { "" };
+    let (not, out) = match number.is_multiple_of(2) {
+        true => (" and not out", "\n  out: {file.verdict: Clean}"),
+        false => ("", ""),
+    };
     // Titles and ids are in no order of the rules.
     let id = (number * 7 + 3) % 10;
     format!(

@@ -71,3 +71,30 @@ fn a_path_or_a_hash_as_no_format_gives_it_is_refused_with_what_to_write() {
         assert!(wrong[0].contains("the rule has no tests"), "{wrong:?}");
     }
 }
+
+#[test]
+fn an_age_is_written_with_its_unit() {
+    let rule = RIGHT.replace("alert.category: Malware", "alert.age|lt: 2h");
+    let ruleset = load_text(rule.split("tests:").next().unwrap()).unwrap().ruleset;
+    for (age, seen) in [(7199, true), (7200, false)] {
+        let mut fields = Fields::default();
+        fields.set_text(Field::FileEntity, "File");
+        fields.set(Field::AlertAge, Value::Number(age));
+        let matched = !matches!(
+            ruleset.judge(&fields, crate::domain::rule::Mode::Enforce),
+            Judgement::NoMatch { .. }
+        );
+        assert_eq!(matched, seen, "{age}");
+    }
+    // In a test of the rule too.
+    let spared = rule
+        .replace("expect: {act: [{machine: 5f0c2a1be87d94f3360ba1c7d28e6495b03f7a1c,", "#")
+        .replace(
+            "      sha1: c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13}]}",
+            "    set: {alert.age: 3h}
+    expect: {no_match: malware}",
+        );
+    assert_eq!(problems(&spared), Vec::<String>::new());
+    let said = &problems(&rule.replace("lt: 2h", "lt: 0h"))[0];
+    assert!(said.contains("this is never true"), "{said}");
+}
