@@ -6,6 +6,7 @@ mod asked;
 mod asker;
 mod asking;
 mod judge;
+mod nearest;
 mod read_up;
 mod source;
 
@@ -33,7 +34,8 @@ use crate::formats::Formats;
 use crate::io::lookups::LookupStore;
 use crate::io::{Ack, Acknowledged, Api, Clock, Delivery, NotTaken, Store, StoreError, Taken};
 use crate::limits::{
-    INTAKE_BATCH, INTAKE_PIPELINE, JOIN_LOOK_EVERY, JOIN_ROWS_PER_COMMIT, ODD_ROWS_PER_SECOND,
+    INTAKE_BATCH, INTAKE_PIPELINE, JOIN_LOOK_EVERY, JOIN_ROWS_PER_COMMIT, MISSES_PER_SECOND,
+    ODD_ROWS_PER_SECOND,
 };
 use crate::metrics::Metrics;
 
@@ -96,6 +98,8 @@ struct Shared {
     rows: source::RowAllowance,
     /// Of what could not be judged whole.
     odd_rows: source::RowAllowance,
+    /// Of alerts that nothing matched, those for which the nearest rule is looked for.
+    misses: source::RowAllowance,
 }
 
 /// A batch on its way through the store.
@@ -133,6 +137,7 @@ impl Intake {
             predicted,
             rows: no_match,
             odd_rows,
+            misses: source::RowAllowance::new(MISSES_PER_SECOND),
         };
         Self { shared: Arc::new(shared), rules, store }
     }

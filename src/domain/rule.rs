@@ -24,6 +24,8 @@ mod explain;
 
 mod merge;
 
+mod miss;
+
 mod response;
 
 mod twin;
@@ -32,11 +34,15 @@ mod unknown;
 
 pub use comment::{BadTemplate, Template, harmless};
 pub use explain::{Explained, Part, Seen, Step, nearest};
+pub use miss::Miss;
 pub use response::{Deny, Mode, OnUnknown, Quarantine, Response, Rule};
 pub use unknown::{Absent, Against};
 
 use merge::{Match, Merged, held, merge};
 use unknown::Counted;
+
+/// Why there is [`Judgement::NoMatch`], where no rule came so far as to say more.
+pub const NO_RULE: &str = "no rule matches";
 
 /// What rules that decide ask for.
 #[derive(Clone, Debug, PartialEq)]

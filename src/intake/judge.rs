@@ -182,18 +182,24 @@ impl Judging {
         let too_old = self.too_old(&alert, now);
         let mut later = Later::new(alert.created.unwrap_or(now));
         let mut decided = Vec::with_capacity(alert.candidates.len());
+        let mut of = Vec::with_capacity(alert.candidates.len());
         for candidate in &alert.candidates {
             let (outcome, asks) = self.judge_candidate(tenant, candidate, &too_old, now, predict);
             let one = judged(candidate, outcome);
             match asks.is_empty() {
-                true => decided.push(one),
+                true => {
+                    decided.push(one);
+                    of.push(candidate);
+                }
                 false => later.add(candidate, &asks, one),
             }
         }
         let waits = (!later.is_empty()).then(|| self.enriches(&alert.id, later, from));
         let mut receipts = Vec::with_capacity(1);
         if waits.is_none() || !decided.is_empty() {
-            receipts.push(self.settled(alert.id.into_owned(), decided, from));
+            let mut receipt = self.settled(alert.id.clone().into_owned(), decided, from);
+            self.say_nearest(&mut receipt, &of, from);
+            receipts.push(receipt);
         }
         receipts.extend(waits);
         receipts

@@ -32,3 +32,12 @@ pub const MAPPED_LEVELS: usize = 4;
 
 /// Alerts in one delivery. More are refused as too large.
 pub const ALERTS_PER_DELIVERY: usize = 10_000;
+
+/// What is looked at to say why nothing matches an alert: its first candidates, and the first rules
+/// for each. A rule takes some microseconds, so in a second only so many alerts are told of.
+pub const MISSES_PER_SECOND: u32 = 50;
+pub const MISS_CANDIDATES: usize = 4;
+pub const MISS_RULES: usize = 16;
+
+/// Characters of a title, and of a value, in what is said then: it stands in a row for each.
+pub const MISS_TEXT_CHARS: usize = 64;

@@ -279,6 +279,18 @@ async fn a_rule_is_explained_on_a_sample_and_on_what_was_decided() {
     let told = page(&world, &of_sample).await;
     assert!(told.contains("fail       file.detection_status is detected: \"Blocked\""), "{told}");
     assert!(told.contains("So: nothing is done: no rule matches. The nearest is"), "{told}");
+    // The sender of the same is told so too, and the row that is kept of it says so.
+    let (_, answer) = world.post("m-2", &std::fs::read_to_string(&sample).unwrap()).await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let receipts = run(&world, &["actions", "receipts", "--fate", "no_match", "--json"]).await;
+    let near = "active stands against it: file.detection_status is \"Blocked\"";
+    for why in [&answer["alerts"][0]["candidates"][0]["why"], &receipts[0]["reason"]] {
+        let why = why.as_str().unwrap();
+        assert!(
+            why.starts_with("no rule matches; the nearest is \"") && why.ends_with(near),
+            "{why}"
+        );
+    }
     // Of what was decided: from the store, by the rules of then and of now.
     let id = state_of(&world, 1).await["id"].as_str().unwrap().to_owned();
     let of_action = ["rules", "explain", "--rules", &dir, "--action", &id];

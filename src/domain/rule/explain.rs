@@ -6,6 +6,7 @@ use rsigma_eval::explain::{ConditionTrace, ItemTrace, RuleExplanation};
 use rsigma_eval::result::MatcherKind;
 
 use super::Rule;
+use super::miss::distance;
 use super::unknown::{self, Absent, Against, Counted};
 
 /// How a part of a rule stands to a candidate.
@@ -54,22 +55,14 @@ pub struct Explained<'r> {
     /// What [`Seen::Unknown`] depends on; sorted, each once.
     pub unknown: Vec<String>,
     pub steps: Vec<Step>,
-    /// Selections that stand against it, those that decide first.
+    /// Selections that stand against it in the order of the condition, those that decide first.
     pub against: Vec<Against>,
-}
-
-impl Explained<'_> {
-    /// How far the rule is from matching: selections that stand against it, and their leaves.
-    fn distance(&self) -> (usize, usize) {
-        let decides = self.against.iter().filter(|one| one.decides);
-        (decides.clone().count(), decides.map(|one| one.leaves.len()).sum())
-    }
 }
 
 /// The rule that acts and is nearest to doing so, where none does for certain.
 pub fn nearest<'e, 'r>(explained: &'e [Explained<'r>]) -> Option<&'e Explained<'r>> {
     let acts = |one: &&Explained<'_>| one.rule.quarantine().is_some();
-    explained.iter().filter(acts).min_by_key(|one| one.distance())
+    explained.iter().filter(acts).min_by_key(|one| distance(&one.against))
 }
 
 pub(super) fn explained<'r>(rule: &'r Rule, trace: &RuleExplanation) -> Explained<'r> {
@@ -80,7 +73,7 @@ pub(super) fn explained<'r>(rule: &'r Rule, trace: &RuleExplanation) -> Explaine
     };
     // Where it fails whatever is absent, what is absent is not why.
     let absent = if seen == Seen::Fail { Absent::For } else { Absent::Against };
-    let mut against = unknown::against(trace, absent);
+    let mut against = unknown::standing(trace, absent);
     against.sort_by_key(|one| !one.decides);
     Explained { rule, seen, unknown, steps: unknown::steps(trace), against }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::response::{Mode, Quarantine};
-use super::{Judgement, Wanted};
+use super::{Judgement, NO_RULE, Wanted};
 use crate::domain::action::{Approvals, Class, HoldWhy};
 use crate::domain::breaker::Breaker;
 use crate::domain::candidate::{Field, Fields, Value};
@@ -55,7 +55,7 @@ pub(super) fn merge<'r>(matches: Vec<Match<'r>>, fields: &Fields<'_>, ceiling: M
     let mut matches = matches;
     matches.sort_by(|a, b| rank(a, ceiling).cmp(&rank(b, ceiling)).then(a.id.cmp(b.id)));
     let Some(first) = matches.first() else {
-        return Merged::of(Judgement::NoMatch { why: Cow::Borrowed("no rule matches") });
+        return Merged::of(Judgement::NoMatch { why: Cow::Borrowed(NO_RULE) });
     };
     let (by, decided) = (first.id, rank(first, ceiling));
     let mut rules: Vec<String> = matches.iter().map(|m| m.id.to_owned()).collect();

@@ -158,23 +158,26 @@ impl fmt::Display for Against {
 
 /// The selections that stood against the rule, absent fields counted one way. Sorted, each once.
 pub(super) fn against(trace: &RuleExplanation, absent: Absent) -> Vec<Against> {
+    let mut against = standing(trace, absent);
+    against.sort_unstable();
+    against.dedup();
+    against
+}
+
+/// The same in the order of the condition, as often as they stand there.
+pub(super) fn standing(trace: &RuleExplanation, absent: Absent) -> Vec<Against> {
     let mut walk = Walk::new(absent);
     let _ = any(&trace.conditions, |condition| walk.condition(condition, Under::Even));
     let leaf = |item: &&ItemTrace| {
         let saw = item.actual.as_ref().map(ToString::to_string);
         (item.field.clone().unwrap_or_default(), saw)
     };
-    let failed = walk.failed.into_iter();
-    let mut against: Vec<Against> = failed
-        .map(|failed| {
-            let mut leaves: Vec<_> = failed.leaves.iter().map(leaf).collect();
-            leaves.dedup();
-            Against { selection: failed.name.to_owned(), decides: failed.decides, leaves }
-        })
-        .collect();
-    against.sort_unstable();
-    against.dedup();
-    against
+    let failed = walk.failed.into_iter().map(|failed| {
+        let mut leaves: Vec<_> = failed.leaves.iter().map(leaf).collect();
+        leaves.dedup();
+        Against { selection: failed.name.to_owned(), decides: failed.decides, leaves }
+    });
+    failed.collect()
 }
 
 /// Every part of the condition, with how it stands.
