@@ -9,6 +9,7 @@ mod judge;
 mod nearest;
 mod read_up;
 mod source;
+mod unjudged;
 
 use std::collections::HashMap;
 use std::mem::take;

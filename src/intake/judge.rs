@@ -19,7 +19,7 @@ use crate::domain::rule::Judgement;
 use crate::domain::time::{Wall, rough_span, written_span};
 use crate::formats::{self, PassedOver, ReadRow, Refused, Streamed};
 use crate::io::{Delivery, NotTaken};
-use crate::limits::{CLOCK_SKEW, UNREADABLE_HEAD_BYTES};
+use crate::limits::CLOCK_SKEW;
 use crate::metrics::PassedLabels;
 
 /// Judges by the rules and formats of one moment.
@@ -327,34 +327,6 @@ impl Judging {
 }
 
 impl Judging {
-    /// What led to something always has its row.
-    fn keeps_row(&self, judged: &[Judged], now: Wall) -> bool {
-        let of = |judged: &Judged, no_match: bool| match &judged.outcome {
-            Outcome::Settled(Decision::NoMatch { .. }) => true,
-            Outcome::Settled(Decision::Incomplete { .. } | Decision::TooOld { .. }) => !no_match,
-            _ => false,
-        };
-        if judged.iter().all(|judged| of(judged, true)) {
-            return self.shared.rows.take(now);
-        }
-        !judged.iter().all(|judged| of(judged, false)) || self.shared.odd_rows.take(now)
-    }
-
-    fn unreadable(&self, delivery: &Delivery, why: String, bytes: &[u8]) -> Receipt {
-        let head = &bytes[..bytes.len().min(UNREADABLE_HEAD_BYTES)];
-        let head = String::from_utf8_lossy(head).into_owned();
-        self.of_no_tenant(delivery, String::new(), Content::Unreadable { why, head })
-    }
-
-    fn unknown_tenant(&self, delivery: &Delivery, alert_id: String, named: String) -> Receipt {
-        self.of_no_tenant(delivery, alert_id, Content::UnknownTenant { named })
-    }
-
-    fn of_no_tenant(&self, delivery: &Delivery, alert_id: String, content: Content) -> Receipt {
-        let keep_row = self.shared.odd_rows.take(delivery.received.wall);
-        Receipt { tenant: None, alert_id, content, raw: None, keep_row, joined: None }
-    }
-
     /// The breakers over all actions of a tenant.
     fn breakers(&self, tenant: &TenantName) -> Vec<(Breaker, Rate)> {
         let of = self.shared.settings.breakers.get(tenant).copied().unwrap_or_default();
