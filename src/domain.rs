@@ -21,6 +21,8 @@ pub mod candidate;
 
 pub mod alert;
 
+pub mod correlation;
+
 pub mod join;
 
 pub mod decision;

@@ -2,6 +2,7 @@
 //! configuration; these are the ones nobody should.
 
 mod alerts;
+mod correlation;
 mod join;
 mod lookup;
 mod notify;
@@ -10,6 +11,7 @@ mod senders;
 use std::time::Duration;
 
 pub use alerts::*;
+pub use correlation::*;
 pub use join::*;
 pub use lookup::*;
 pub use notify::*;
