@@ -5,12 +5,12 @@
 //! `DIR/*.yaml` are rules; of what lies deeper, `DIR/lists` holds the lists that they name,
 //! `DIR/formats` the formats that are no Rust, and `DIR/samples` is for the tests of both.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 
-use crate::domain::rule::{Mode, Response, Ruleset};
+use crate::domain::rule::{Response, Ruleset};
 use crate::domain::time::Wall;
 use crate::formats::Formats;
 
@@ -24,6 +24,10 @@ mod constant;
 
 mod contents;
 
+mod correlation;
+
+mod described;
+
 mod detection;
 
 mod disk;
@@ -33,6 +37,8 @@ mod file;
 mod format;
 
 mod leaf;
+
+mod link;
 
 mod list;
 
@@ -50,11 +56,15 @@ mod problem;
 
 mod response;
 
+mod series;
+
 mod starter;
 
 mod suggest;
 
 mod trial;
+
+mod trials;
 
 mod value;
 
@@ -67,11 +77,10 @@ pub use mismatch::{Mismatch, Side};
 pub use problem::{Look, Problem, Problems, Severity};
 pub use starter::Starter;
 
-use file::RuleFile;
+use file::{Body, RuleFile};
 use list::Lists;
 use problem::Source;
-use trial::Wrong;
-use yaml::At;
+use trials::Sample;
 
 /// Rules that may judge.
 pub struct Loaded {
@@ -131,6 +140,8 @@ pub struct Listed {
     pub id: String,
     pub title: String,
     pub level: Option<&'static str>,
+    /// The type of a correlation; `None` where it has a detection.
+    pub correlation: Option<&'static str>,
     pub response: Response,
     pub tests: usize,
 }
@@ -208,22 +219,6 @@ pub fn check_formats(dir: &Path, now: Wall) -> CheckedFormats {
     checked
 }
 
-/// Reads a sample by its path.
-type Sample<'s> = &'s dyn Fn(&str) -> std::io::Result<String>;
-
-/// The text of the sample that a test of this file names, or that it can't be read.
-fn text_of(source: &Source, alert: &At<String>, sample: Sample<'_>) -> Result<String, Problem> {
-    sample(&alert.value).map_err(|why| {
-        let why = match why.kind() {
-            std::io::ErrorKind::NotFound => {
-                format!("there is no {} below the rules; put the sample there", alert.value)
-            }
-            _ => format!("{} can't be read: {why}", alert.value),
-        };
-        Problem::new(Severity::Error, source, Some(alert.place.clone()), why)
-    })
-}
-
 fn check_sources(
     sources: Vec<Source>,
     lists: &Lists,
@@ -234,10 +229,11 @@ fn check_sources(
     // Only a list of the formats' own tests would tell them otherwise.
     problems.iter_mut().for_each(|problem| problem.is_failed_test = false);
     let next_expiry = lists.next_expiry();
+    let counted = correlation::named(&sources);
     let mut checked = Checked { next_expiry, formats, problems, ..Checked::default() };
     let mut files = Vec::new();
     for source in &sources {
-        let (file, problems) = file::read(source, lists, &checked.formats);
+        let (file, problems) = file::read(source, lists, &checked.formats, &counted);
         let errors = problems.iter().any(|problem| problem.severity == Severity::Error);
         checked.problems.extend(problem::few(source, problems));
         if let Some(file) = file {
@@ -249,6 +245,10 @@ fn check_sources(
         }
     }
     checked.refuse_twins(&files);
+    let correlations = link::link(&files, files.len() == sources.len(), &mut checked.problems);
+    if let Some(sample) = sample {
+        checked.series(&files, &correlations, sample);
+    }
     let rules = files.iter().map(|(source, file)| (file.rule.id.as_str(), *source));
     checked.contents = Contents::new(rules, lists, &format_sources);
     let texts = lists.iter().map(|(name, list)| (name.to_owned(), list.source.clone()));
@@ -256,14 +256,14 @@ fn check_sources(
     checked.kept = Kept { rules: sources.clone(), lists, formats: format_sources };
     if checked.problems.iter().all(|problem| problem.severity == Severity::Warning) {
         let hash = checked.contents.hash(&sources);
-        let rules = files.iter().map(|(_, file)| (file.rule.clone(), file.detection.clone()));
+        let rules = files.iter().filter_map(|(_, file)| file.detection());
         match Ruleset::compile(rules.collect(), hash) {
-            Ok(ruleset) => checked.ruleset = Some(ruleset),
+            Ok(ruleset) => checked.ruleset = Some(ruleset.with_correlations(correlations)),
             Err(errors) => {
                 for error in errors {
                     let at = files.iter().find(|(_, file)| file.rule.id == error.rule);
                     let (source, file) = at.expect("an error names a rule that was given");
-                    checked.refuse(source, Some(file.places.detection.clone()), &error.why);
+                    checked.refuse(source, Some(file.places.body.clone()), &error.why);
                 }
             }
         }
@@ -274,57 +274,6 @@ fn check_sources(
 impl Checked {
     fn refuse(&mut self, source: &Source, place: Option<Range<usize>>, why: &str) {
         self.problems.push(Problem::new(Severity::Error, source, place, why));
-    }
-
-    /// Runs the tests of one file, its rule alone and in `enforce`.
-    fn trial(&mut self, source: &Source, file: &RuleFile, sample: Sample<'_>) {
-        if file.cases.is_empty() {
-            return;
-        }
-        let mut rule = file.rule.clone();
-        if let Response::Quarantine(response) = &mut rule.response {
-            response.mode = Mode::Enforce;
-        }
-        let alone = match Ruleset::compile(vec![(rule, file.detection.clone())], String::new()) {
-            Ok(alone) => alone,
-            Err(errors) => {
-                for error in errors {
-                    self.refuse(source, Some(file.places.detection.clone()), &error.why);
-                }
-                return;
-            }
-        };
-        let mut bad_samples = HashSet::new();
-        for case in &file.cases {
-            let text = match text_of(source, &case.alert, sample) {
-                Ok(text) => text,
-                Err(problem) => {
-                    if bad_samples.insert(&case.alert.value) {
-                        self.problems.push(problem);
-                    }
-                    continue;
-                }
-            };
-            let outcome = trial::run(&alone, &self.formats, case, &text);
-            let has_lists = source.text.contains("|expand");
-            let (outcome, place, mismatch) = match outcome {
-                Ok(()) => (Ok(()), &case.place, None),
-                Err(Wrong::Sample(why)) => (Err(why), &case.alert.place, None),
-                Err(Wrong::Outcome(why, mismatch)) => {
-                    // A new entry is what may have made it fail.
-                    let lists = "lists count as they stand on disk: a new entry may match";
-                    let why = if has_lists { format!("{why}; {lists}") } else { why };
-                    (Err(why), &case.place, Some(Mismatch { has_lists, ..*mismatch }))
-                }
-            };
-            let is_told = *place == case.alert.place && !bad_samples.insert(&case.alert.value);
-            let failed = outcome.as_ref().err().filter(|_| !is_told);
-            self.problems.extend(
-                failed.map(|why| Problem::failed_test(source, place.clone(), &case.name, why)),
-            );
-            let (file, name) = (source.name.to_string(), case.name.clone());
-            self.trials.push(Trial { file, name, outcome, mismatch });
-        }
     }
 
     /// Two rules with one id would be one to every reader of a decision, two with one title to
@@ -364,8 +313,12 @@ fn listed(source: &Source, file: &RuleFile) -> Listed {
         id: file.rule.id.clone(),
         title: file.rule.title.clone(),
         level: file.level,
+        correlation: match &file.body {
+            Body::Correlation(section, _) => Some(section.name()),
+            Body::Detection(..) => None,
+        },
         response: file.rule.response.clone(),
-        tests: file.cases.len(),
+        tests: file.tests(),
     }
 }
 

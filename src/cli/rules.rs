@@ -180,14 +180,18 @@ pub(super) fn trials(trials: &[Trial], problems: &[Problem], dir: &Path) -> Stri
     text
 }
 
-/// How a rule shows: its mode, or that it denies; what it does with the unknown; and its window,
+/// How a rule shows: its mode, or that it denies or only counts; what it does with the unknown; and its window,
 /// which one that denies does not have.
 fn shown(rule: &Listed) -> (&'static str, &'static str, Option<Duration>) {
     match &rule.response {
+        Response::Quarantine(acts) if rule.correlation.is_some() => {
+            (acts.mode.as_str(), "-", Some(acts.window))
+        }
         Response::Quarantine(acts) => {
             (acts.mode.as_str(), acts.unknown.as_str(), Some(acts.window))
         }
         Response::Deny(deny) => ("deny", if deny.holds_unknown { "hold" } else { "ignore" }, None),
+        Response::Count => ("count", "-", None),
     }
 }
 
@@ -207,6 +211,9 @@ fn table(rules: &[Listed], dir: &Path) -> String {
         text.push_str(&row(&rule.id, [mode, level, unknown, &window, &rule.tests.to_string()]));
         text.push_str(&beside("  ", 2, &clean(&rule.title)));
         text.push_str(&beside("  ", 2, &clean(&rule.file)));
+        if let Some(kind) = rule.correlation {
+            text.push_str(&beside("  ", 2, &format!("correlation: {kind}")));
+        }
     }
     text.push_str(&located(&counted(rules.len(), "rule"), dir));
     text
@@ -216,14 +223,20 @@ fn json(rules: &[Listed]) -> String {
     let one = |rule: &Listed| {
         let (mode, unknown, window) = shown(rule);
         let acts = window.is_some();
+        let action = match &rule.response {
+            Response::Quarantine(_) => "StopAndQuarantineFile",
+            Response::Deny(_) => "deny",
+            Response::Count => "count",
+        };
         serde_json::json!({
             "file": rule.file,
             "id": rule.id,
             "title": rule.title,
             "level": rule.level,
-            "action": if acts { "StopAndQuarantineFile" } else { "deny" },
+            "action": action,
+            "correlation": rule.correlation,
             "mode": acts.then_some(mode),
-            "unknown": unknown,
+            "unknown": (unknown != "-").then_some(unknown),
             "window_seconds": window.map(|window| window.as_secs()),
             "tests": rule.tests,
         })

@@ -59,7 +59,7 @@ pub struct FilterArg {
     /// Those of this file
     #[arg(long, value_name = "HASH")]
     sha1: Option<String>,
-    /// Those held for this: approval, breaker, protection, returns, unknown or withdrawn
+    /// Those held for this: approval, breaker, correlation, protection and so on
     #[arg(long, value_name = "WHY")]
     why: Option<String>,
 }

@@ -18,6 +18,8 @@ use super::candidate::{Field, Fields, Subject};
 
 mod comment;
 
+mod correlated;
+
 mod event;
 
 mod explain;
@@ -33,6 +35,7 @@ mod twin;
 mod unknown;
 
 pub use comment::{BadTemplate, Template, harmless};
+pub use correlated::Correlated;
 pub use explain::{Explained, Part, Seen, Step, nearest};
 pub use miss::Miss;
 pub use response::{Deny, Mode, OnUnknown, Quarantine, Response, Rule};
@@ -113,18 +116,20 @@ pub struct NotCompiled {
 /// condition than for one. Deny rules are asked only about what another rule matches. Never
 /// changes; a reload makes a new one.
 pub struct Ruleset {
-    /// Compiled detections of those that act, in the order of `rules`; the twin of one that asks
-    /// Defender.
+    /// Compiled detections of those that act or count, in the order of `rules`; the twin of one that
+    /// asks Defender.
     engine: Engine,
     /// Those that have a twin, by place.
     asking: HashMap<usize, CompiledRule>,
     /// Of those that deny, in the order of `rules`, whose end they are.
     denying: Vec<CompiledRule>,
-    /// Those that act, by id, then those that deny, by id.
+    /// Those that act or count, by id, then those that deny, by id.
     rules: Vec<Rule>,
     places: HashMap<String, usize>,
     /// What some rule asks Defender about.
     asks: Vec<Subject>,
+    /// By id.
+    correlations: Vec<Correlated>,
     hash: String,
 }
 
@@ -132,7 +137,7 @@ impl Ruleset {
     /// Compiles rules whose ids differ. `hash` names their content, see [`Ruleset::hash`].
     pub fn compile(rules: Vec<(Rule, SigmaRule)>, hash: String) -> Result<Self, Vec<NotCompiled>> {
         let mut rules = rules;
-        let denies = |rule: &Rule| rule.quarantine().is_none();
+        let denies = |rule: &Rule| matches!(rule.response, Response::Deny(_));
         rules.sort_by(|(a, _), (b, _)| (denies(a), &a.id).cmp(&(denies(b), &b.id)));
         let (acting, denying) = rules.split_at(rules.partition_point(|(rule, _)| !denies(rule)));
         let not = |rule: &Rule, why: rsigma_eval::EvalError| NotCompiled {
@@ -170,15 +175,22 @@ impl Ruleset {
         let asks = subjects.filter(|subject| asks(*subject)).collect();
         let rules: Vec<Rule> = rules.into_iter().map(|(rule, _)| rule).collect();
         let places = rules.iter().enumerate().map(|(i, rule)| (rule.id.clone(), i)).collect();
-        Ok(Self { engine, asking, denying: compiled, rules, places, asks, hash })
+        let correlations = Vec::new();
+        Ok(Self { engine, asking, denying: compiled, rules, places, asks, correlations, hash })
     }
 
     /// Judges one candidate. `ceiling` is the configuration's mode.
     pub fn judge(&self, fields: &Fields<'_>, ceiling: Mode) -> Judgement<'_> {
-        let Merged { judged, mut asks } = self.judge_acting(fields, ceiling);
-        if matches!(judged, Judgement::NoMatch { .. }) {
-            return judged;
+        let merged = self.judge_acting(fields, ceiling);
+        match merged.judged {
+            Judgement::NoMatch { .. } => merged.judged,
+            _ => self.guarded(merged, fields),
         }
+    }
+
+    /// What deny rules leave of what others want.
+    fn guarded<'r>(&'r self, merged: Merged<'r>, fields: &Fields<'_>) -> Judgement<'r> {
+        let Merged { judged, mut asks } = merged;
         let judged = match self.protection(fields) {
             Protection::None => judged,
             Protection::By(by) => return Judgement::Protected { by },
@@ -249,7 +261,7 @@ impl Ruleset {
     pub fn against(&self, rule: &str, fields: &Fields<'_>) -> Vec<Against> {
         let Some(&place) = self.places.get(rule) else { return Vec::new() };
         let absent = match self.rules[place].response {
-            Response::Quarantine(_) => Absent::Against,
+            Response::Quarantine(_) | Response::Count => Absent::Against,
             Response::Deny(_) => Absent::For,
         };
         unknown::against(&explain_rule(self.compiled(place), fields), absent)
@@ -257,7 +269,8 @@ impl Ruleset {
 
     /// The same rules, of which those that only watch act: what they would do.
     pub fn as_if_enforced(mut self) -> Self {
-        for rule in &mut self.rules {
+        let correlated = self.correlations.iter_mut().map(|one| &mut one.rule);
+        for rule in self.rules.iter_mut().chain(correlated) {
             if let Response::Quarantine(response) = &mut rule.response
                 && response.mode == Mode::Observe
             {
@@ -301,12 +314,17 @@ impl Ruleset {
     }
 
     fn quarantine(&self, rule: &str) -> Option<&Quarantine> {
-        self.places.get(rule).and_then(|&place| self.rules[place].quarantine())
+        self.rule(rule)?.quarantine()
+    }
+
+    fn rule(&self, id: &str) -> Option<&Rule> {
+        let correlated = || self.correlation(id).map(|one| &one.rule);
+        self.places.get(id).map(|&place| &self.rules[place]).or_else(correlated)
     }
 
     /// The title of a rule of this set.
     pub fn title(&self, rule: &str) -> Option<&str> {
-        self.places.get(rule).map(|&place| self.rules[place].title.as_str())
+        self.rule(rule).map(|rule| rule.title.as_str())
     }
 
     /// The mode of a rule of this set that acts.
@@ -314,20 +332,19 @@ impl Ruleset {
         self.quarantine(rule).map(|response| response.mode)
     }
 
-    /// Whether that rule of this set, which acts, matches for certain.
+    /// Whether that rule of this set, which acts, matches for certain; of a correlation, whether
+    /// one of its base rules does: how many others there were does not change any more.
     pub fn still(&self, rule: &str, fields: &Fields<'_>) -> bool {
-        let Some(&place) = self.places.get(rule) else { return false };
-        let acts = self.rules[place].quarantine().is_some();
-        let counted = unknown::count(&explain_rule(self.compiled(place), fields));
-        acts && matches!(counted, Counted::Matches)
+        match self.correlation(rule) {
+            Some(one) => one.counts.rules.iter().any(|base| self.matches(base, fields)),
+            None => self.quarantine(rule).is_some() && self.matches(rule, fields),
+        }
     }
 
-    /// Whether a rule that acts could match, whatever the absent fields turn out to be.
+    /// Whether a rule that acts or counts could match, whatever the absent fields turn out to be.
     pub fn could_match(&self, fields: &Fields<'_>) -> bool {
         let counted = |rule| unknown::count(&explain_rule(rule, fields));
-        let acting = self.rules.iter().enumerate().filter(|(_, rule)| rule.quarantine().is_some());
-        let mut acting = acting.map(|(place, _)| self.compiled(place));
-        acting.any(|rule| !matches!(counted(rule), Counted::Fails))
+        self.engine.rules().iter().any(|rule| !matches!(counted(rule), Counted::Fails))
     }
 
     /// What a hold of this rule's actions needs from people; one yes where it is not in the set.
@@ -335,7 +352,7 @@ impl Ruleset {
         self.quarantine(rule).map(|response| response.approvals.clone()).unwrap_or_default()
     }
 
-    /// The rules: those that act, by id, then those that deny, by id.
+    /// The rules with a detection: those that act or count, by id, then those that deny, by id.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
@@ -347,11 +364,11 @@ impl Ruleset {
     }
 
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.rules.len() + self.correlations.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.len() == 0
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::condition;
-use super::notes::{Notes, find};
+use super::notes::{Entries, Notes, find};
 use super::suggest::{did_you_mean, no_field, quoted};
 use super::value;
 use super::yaml::{At, Node};
@@ -86,6 +86,16 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: Option<&[&str]>
     let alert =
         notes.required(node, entries, "the test", "alert").and_then(|n| read_path(notes, n));
     let format = find(entries, "format").and_then(|node| read_format(notes, node));
+    let set = read_changes(notes, entries);
+    let expect = notes
+        .required(node, entries, "the test", "expect")
+        .and_then(|n| read_expect(notes, n, selections).map(|expect| (expect, n.place.clone())));
+    let (expect, place) = expect?;
+    Some(Case { name: name?.to_owned(), alert: alert?, format, set, expect, place })
+}
+
+/// What `set` and `absent` make of the fields of a sample.
+pub(super) fn read_changes(notes: &mut Notes<'_>, entries: &Entries) -> Vec<(Field, Set)> {
     let mut set = Vec::new();
     if let Some(node) = find(entries, "set") {
         for (key, value) in notes.entries(node, "set").unwrap_or_default() {
@@ -101,15 +111,11 @@ fn read_case(notes: &mut Notes<'_>, node: &At<Node>, selections: Option<&[&str]>
             set.push((field, Set::Absent));
         }
     }
-    let expect = notes
-        .required(node, entries, "the test", "expect")
-        .and_then(|n| read_expect(notes, n, selections).map(|expect| (expect, n.place.clone())));
-    let (expect, place) = expect?;
-    Some(Case { name: name?.to_owned(), alert: alert?, format, set, expect, place })
+    set
 }
 
 /// The name of one of the formats there are.
-fn read_format(notes: &mut Notes<'_>, node: &At<Node>) -> Option<At<String>> {
+pub(super) fn read_format(notes: &mut Notes<'_>, node: &At<Node>) -> Option<At<String>> {
     let name = notes.text(node, "format")?;
     if let Err(why) = notes.formats.find(name) {
         let meant = did_you_mean(name, notes.formats.names());
@@ -205,7 +211,7 @@ pub(super) fn read_set(notes: &mut Notes<'_>, field: Field, node: &At<Node>) -> 
     }
 }
 
-fn read_expect(
+pub(super) fn read_expect(
     notes: &mut Notes<'_>,
     node: &At<Node>,
     selections: Option<&[&str]>,

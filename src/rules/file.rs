@@ -1,19 +1,24 @@
-//! One rule file: Sigma's own keys, `response` and `tests`. Every key is checked; one that this
-//! version does not carry out is refused, never parsed and ignored.
+//! One rule file: Sigma's own keys, `response` and `tests`, and a `detection`, or a `correlation` of
+//! other rules. Every key is checked; one that this version does not carry out is refused, never
+//! parsed and ignored.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use rsigma_parser::{Detections, LogSource, SigmaRule};
 use uuid::Uuid;
 
 use super::case::{self, Case, Expect};
+use super::correlation::{self, Section};
+use super::described::{check_described, check_logsource};
 use super::list::Lists;
 use super::notes::{Entries, Notes, find, is_misspelt};
 use super::problem::{Problem, Severity, Source};
+use super::series::{self, Series};
 use super::suggest::quoted;
 use super::yaml::{self, At, Node};
 use super::{detection, response};
-use crate::domain::rule::Rule;
+use crate::domain::rule::{Response, Rule};
 use crate::formats::Formats;
 
 /// Longer titles are refused, as Sigma does.
@@ -22,20 +27,37 @@ const TITLE_CHARS: usize = 256;
 /// A rule file that reads well.
 pub(super) struct RuleFile {
     pub rule: Rule,
-    pub detection: SigmaRule,
+    /// By which correlations may name it, beside its id.
+    pub name: Option<String>,
+    pub body: Body,
     pub level: Option<&'static str>,
-    pub cases: Vec<Case>,
     pub places: Places,
+}
+
+/// What it looks for, with its tests.
+pub(super) enum Body {
+    Detection(Box<SigmaRule>, Vec<Case>),
+    Correlation(Section, Vec<Series>),
+}
+
+impl RuleFile {
+    pub fn tests(&self) -> usize {
+        match &self.body {
+            Body::Detection(_, cases) => cases.len(),
+            Body::Correlation(_, series) => series.len(),
+        }
+    }
 }
 
 /// Where to point at for what only shows later.
 pub(super) struct Places {
     pub id: Range<usize>,
     pub title: Range<usize>,
-    pub detection: Range<usize>,
+    /// Of the detection or correlation.
+    pub body: Range<usize>,
 }
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "title",
     "id",
     "name",
@@ -55,29 +77,30 @@ const KEYS: [&str; 22] = [
     "level",
     "logsource",
     "detection",
+    "correlation",
     "response",
     "tests",
     "sigma-version",
 ];
 
 /// Sigma documents of other kinds.
-const NOT_YET: [&str; 3] = ["correlation", "filter", "action"];
+const NOT_YET: [&str; 2] = ["filter", "action"];
 
 const LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
 
-const STATUSES: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];
-
 /// Reads a rule file and says everything that is wrong with it. `None` comes with an error.
+/// `counted` are the names and ids of rules that correlations count.
 pub(super) fn read(
     source: &Source,
     lists: &Lists,
     formats: &Formats,
+    counted: &HashSet<String>,
 ) -> (Option<RuleFile>, Vec<Problem>) {
     let root = match yaml::parse(source) {
         Ok(root) => root,
         Err(problems) => return (None, problems),
     };
-    let mut notes = Notes::new(source, lists, formats);
+    let mut notes = Notes { counted: counted.clone(), ..Notes::new(source, lists, formats) };
     let file = read_root(&mut notes, &root);
     (file, notes.problems)
 }
@@ -87,17 +110,7 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
     if is_no_rule(notes, root, entries) {
         return None;
     }
-    for (key, _) in entries {
-        if response::KEYS.contains(&key.value.as_str()) {
-            let why = format!("{} belongs to the response; write it below response:", key.value);
-            notes.error(&key.place, why);
-        } else if ["condition", "timeframe"].contains(&key.value.as_str()) {
-            let why = format!("{} belongs to the detection; write it below detection:", key.value);
-            notes.error(&key.place, why);
-        } else if !KEYS.contains(&key.value.as_str()) {
-            notes.unknown_key(key, "a rule", &KEYS);
-        }
-    }
+    refuse_keys(notes, entries);
     notes.denies = response::denies(entries);
     notes.asks = notes.denies || response::enriches(entries);
     check_described(notes, entries);
@@ -115,50 +128,164 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
         Some((title, node.place.clone()))
     });
     let id = notes.required(root, entries, "the rule", "id").and_then(|node| read_id(notes, node));
+    let (body, place, response) = match find(entries, "correlation") {
+        Some(node) => read_correlation(notes, root, entries, node)?,
+        None => {
+            let of = title.as_ref().map(|(title, _)| *title).zip(id.as_ref().map(|(id, _)| id));
+            read_detection(notes, root, entries, of)?
+        }
+    };
+    let ((title, title_place), (id, id_place)) = (title?, id?);
+    let name = find(entries, "name").and_then(|node| match &node.value {
+        Node::Text(name) => Some(name.clone()),
+        _ => None,
+    });
+    Some(RuleFile {
+        rule: Rule { id, title: title.to_owned(), response },
+        name,
+        body,
+        level,
+        places: Places { id: id_place, title: title_place, body: place },
+    })
+}
+
+type Read = (Body, Range<usize>, Response);
+
+fn read_correlation(
+    notes: &mut Notes<'_>,
+    root: &At<Node>,
+    entries: &Entries,
+    node: &At<Node>,
+) -> Option<Read> {
+    let section = correlation::read(notes, node);
+    let response = read_correlated(notes, root, entries);
+    let series = read_tests(notes, root, entries, series::read);
+    Some((Body::Correlation(section?, series), node.place.clone(), response?))
+}
+
+/// `of` are the title and the id, where they read.
+fn read_detection(
+    notes: &mut Notes<'_>,
+    root: &At<Node>,
+    entries: &Entries,
+    of: Option<(&str, &String)>,
+) -> Option<Read> {
     if let Some(node) = notes.required(root, entries, "the rule", "logsource") {
         check_logsource(notes, node);
     }
-    let detection_node = notes.required(root, entries, "the rule", "detection");
-    let detections = detection_node.and_then(|node| detection::read(notes, node));
-    let response = notes
-        .required(root, entries, "the rule", "response")
-        .and_then(|node| response::read(notes, node));
-    let names = detection::names(detection_node);
-    let before = notes.problems.len();
-    let tests = find(entries, "tests");
-    let cases = tests.map(|node| case::read(notes, node, names.as_deref()));
-    let cases = cases.unwrap_or_default();
-    if notes.problems.len() == before && !is_misspelt(entries, "tests") {
-        ask_for_tests(notes, root, entries, &cases);
+    let node = notes.required(root, entries, "the rule", "detection");
+    let detections = node.and_then(|node| detection::read(notes, node));
+    let response = read_response(notes, root, entries, of.map(|(_, id)| id.as_str()));
+    let names = detection::names(node);
+    let cases =
+        read_tests(notes, root, entries, |notes, node| case::read(notes, node, names.as_deref()));
+    let (title, id) = of?;
+    let detection = Box::new(sigma_rule(title, id, detections?));
+    Some((Body::Detection(detection, cases), node?.place.clone(), response?))
+}
+
+/// Tells of keys that stand at the wrong place, or that no rule has.
+fn refuse_keys(notes: &mut Notes<'_>, entries: &Entries) {
+    let correlates = find(entries, "correlation").is_some();
+    for (key, _) in entries {
+        let name = key.value.as_str();
+        if response::KEYS.contains(&name) {
+            let why = format!("{name} belongs to the response; write it below response:");
+            notes.error(&key.place, why);
+        } else if ["condition", "timeframe"].contains(&name) {
+            let why = format!("{name} belongs to the detection; write it below detection:");
+            notes.error(&key.place, why);
+        } else if correlates && name == "logsource" {
+            notes.error(&key.place, "a correlation has no logsource: its rules have; remove it");
+        } else if !KEYS.contains(&name) {
+            notes.unknown_key(key, "a rule", &KEYS);
+        }
     }
-    let (title, title_place) = title?;
-    let (id, id_place) = id?;
-    Some(RuleFile {
-        detection: sigma_rule(title, &id, detections?),
-        rule: Rule { id, title: title.to_owned(), response: response? },
-        level,
-        cases,
-        places: Places {
-            id: id_place,
-            title: title_place,
-            detection: detection_node?.place.clone(),
-        },
-    })
+}
+
+/// The response of a rule with a detection. It may be left out where a correlation counts the rule.
+fn read_response(
+    notes: &mut Notes<'_>,
+    root: &At<Node>,
+    entries: &Entries,
+    id: Option<&str>,
+) -> Option<Response> {
+    let text = |key| match find(entries, key).map(|node| &node.value) {
+        Some(Node::Text(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let names = [text("name"), text("id"), id];
+    let counted = names.into_iter().flatten().any(|name| notes.counted.contains(name));
+    if counted && find(entries, "response").is_none() && !is_misspelt(entries, "response") {
+        return Some(Response::Count);
+    }
+    let node = notes.required(root, entries, "the rule", "response")?;
+    response::read(notes, node)
+}
+
+/// The response of a correlation, which acts on what is certain, and never denies.
+fn read_correlated(notes: &mut Notes<'_>, root: &At<Node>, entries: &Entries) -> Option<Response> {
+    let node = notes.required(root, entries, "the rule", "response")?;
+    if notes.denies {
+        let why = "a correlation can't deny: what it looks at has come already; write a rule with";
+        notes.error(&node.place, format!("{why} a detection that denies"));
+        return None;
+    }
+    if let Node::Map(response) = &node.value
+        && let Some((key, _)) = response.iter().find(|(key, _)| key.value == "unknown")
+    {
+        let why = "a correlation has no unknown: what is not known does not count; remove it";
+        notes.error(&key.place, why);
+    }
+    response::read(notes, node)
+}
+
+/// The tests, and whether they are enough.
+fn read_tests<T: Tested>(
+    notes: &mut Notes<'_>,
+    root: &At<Node>,
+    entries: &Entries,
+    read: impl FnOnce(&mut Notes<'_>, &At<Node>) -> Vec<T>,
+) -> Vec<T> {
+    let before = notes.problems.len();
+    let tests = find(entries, "tests").map(|node| read(notes, node)).unwrap_or_default();
+    if notes.problems.len() == before && !is_misspelt(entries, "tests") {
+        let expected: Vec<&Expect> = tests.iter().map(Tested::expect).collect();
+        ask_for_tests(notes, root, entries, &expected);
+    }
+    tests
+}
+
+/// A test of a rule, of whatever kind.
+trait Tested {
+    fn expect(&self) -> &Expect;
+}
+
+impl Tested for Case {
+    fn expect(&self) -> &Expect {
+        &self.expect
+    }
+}
+
+impl Tested for Series {
+    fn expect(&self) -> &Expect {
+        &self.expect
+    }
 }
 
 /// A rule without tests is told of. In `enforce` it has to have one that shows what it acts on, and
 /// one that shows what it spares, of whatever sample.
-fn ask_for_tests(notes: &mut Notes<'_>, root: &At<Node>, entries: &Entries, cases: &[Case]) {
+fn ask_for_tests(notes: &mut Notes<'_>, root: &At<Node>, entries: &Entries, expected: &[&Expect]) {
     let Some(mode) = response::enforces(entries) else {
         let fine = notes.problems.iter().all(|problem| problem.severity == Severity::Warning);
-        if cases.is_empty() && fine {
+        if expected.is_empty() && fine {
             notes.warning(&root.place, "the rule has no tests, so nobody knows what it does");
         }
         return;
     };
-    let acts = cases.iter().any(|case| !case.expect.targets.is_empty());
+    let acts = expected.iter().any(|expect| !expect.targets.is_empty());
     let spares =
-        cases.iter().any(|case| case.expect == Expect::default() || case.expect.no_match.is_some());
+        expected.iter().any(|expect| **expect == Expect::default() || expect.no_match.is_some());
     let missing = match (acts, spares) {
         (true, true) => return,
         (false, false) => "one with expect: {act: […]} and one with expect: {no_match: true}",
@@ -179,7 +306,13 @@ fn is_no_rule(notes: &mut Notes<'_>, root: &At<Node>, entries: &Entries) -> bool
             return true;
         }
     }
-    let of_rules = ["title", "detection", "response", "logsource"];
+    let both = |(key, _): &&(At<String>, At<Node>)| key.value == "correlation";
+    if let (Some((key, _)), Some(_)) = (entries.iter().find(both), find(entries, "detection")) {
+        let why = "a rule has a detection or a correlation; write the correlation into a file";
+        notes.error(&key.place, format!("{why} of its own, which names this rule"));
+        return true;
+    }
+    let of_rules = ["title", "detection", "correlation", "response", "logsource"];
     let has = |key: &&str| find(entries, key).is_some() || is_misspelt(entries, key);
     if of_rules.iter().any(has) {
         return false;
@@ -198,66 +331,6 @@ fn read_id(notes: &mut Notes<'_>, node: &At<Node>) -> Option<(String, Range<usiz
             let why = format!("id {} is no UUID; make one with uuidgen", quoted(text));
             notes.error(&node.place, why);
             None
-        }
-    }
-}
-
-/// Keys that say something to people and nothing to Lazaret.
-fn check_described(notes: &mut Notes<'_>, entries: &Entries) {
-    for (key, node) in entries {
-        match key.value.as_str() {
-            "status" => {
-                notes.one_of(node, "status", &STATUSES);
-            }
-            name @ ("description" | "author" | "license" | "date" | "modified" | "name"
-            | "taxonomy") => {
-                notes.text(node, name);
-            }
-            name @ ("references" | "tags" | "scope" | "fields" | "falsepositives") => {
-                for item in notes.items(node, name).unwrap_or_default() {
-                    notes.text(item, name);
-                }
-            }
-            "related" => {
-                notes.items(node, "related");
-            }
-            "sigma-version" => check_version(notes, node),
-            _ => {}
-        }
-    }
-}
-
-/// From 3 on, brackets in field names select array members, which candidates do not have.
-fn check_version(notes: &mut Notes<'_>, node: &At<Node>) {
-    let major = match &node.value {
-        Node::Integer(version) => Some(*version),
-        Node::Float(version) => Some(*version as i64),
-        Node::Text(text) => text.split('.').next().and_then(|major| major.parse().ok()),
-        _ => None,
-    };
-    if !matches!(major, Some(1 | 2)) {
-        notes.error(
-            &node.place,
-            "sigma-version has to be 1 or 2; rules here are written in Sigma 2: write 2",
-        );
-    }
-}
-
-/// Candidates come from formats, not log sources: any is right, for people and other tools. One
-/// that means events would have kept them apart elsewhere.
-fn check_logsource(notes: &mut Notes<'_>, node: &At<Node>) {
-    const LOGSOURCE: [&str; 4] = ["product", "category", "service", "definition"];
-    for (key, value) in notes.entries(node, "logsource").unwrap_or_default() {
-        if LOGSOURCE.contains(&key.value.as_str()) {
-            let text = notes.text(value, &key.value);
-            let of_alerts = ["product", "definition"].contains(&key.value.as_str())
-                || text == Some("microsoft_defender");
-            if !of_alerts {
-                let why = "a logsource selects nothing here: every rule judges every alert";
-                notes.warning(&value.place, why);
-            }
-        } else {
-            notes.unknown_key(key, "logsource", &LOGSOURCE);
         }
     }
 }

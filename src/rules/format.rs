@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
+use super::Trial;
 use super::list::{self, Lists};
 use super::notes::{Entries, Notes, find};
 use super::problem::{self, Problem, Severity, Source};
+use super::trials::{Sample, text_of};
 use super::yaml::{self, At, Node};
-use super::{Sample, Trial, text_of};
 use crate::domain::ids::MachineId;
 use crate::formats::mapped::{Hosts, Mapped, Words};
 use crate::formats::{Format, Formats};

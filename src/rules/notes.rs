@@ -21,6 +21,8 @@ pub(super) struct Notes<'s> {
     pub denies: bool,
     /// Whether Defender is asked for what the rule does not know.
     pub asks: bool,
+    /// Names and ids of rules that correlations count.
+    pub counted: HashSet<String>,
     pub problems: Vec<Problem>,
     /// Entries of lists, by list and place, that some leaf of the rule took, and what was wrong
     /// with them for others.
@@ -36,6 +38,7 @@ impl<'s> Notes<'s> {
             formats,
             denies: false,
             asks: false,
+            counted: HashSet::new(),
             problems: Vec::new(),
             taken: HashSet::new(),
             left: Vec::new(),
@@ -206,6 +209,10 @@ fn example(what: &str) -> &'static str {
         "the selection" => ", such as {alert.category: Malware}",
         "response" => " that begins with action: StopAndQuarantineFile",
         "breakers" => ", such as {machines_per_file: 25/1h, actions: 200/1h}",
+        "correlation" => " that begins with type: value_count",
+        "an alert of a test" => ", such as {alert: samples/defender-malware.json}",
+        "rules" => ", such as [quarantine_malware]",
+        "group-by" => ", such as [file.sha1]",
         "tests" => ": begin each test with - name:",
         "a test" => " with name, alert and expect",
         "set" => ", such as {alert.severity: High}",

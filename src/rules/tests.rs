@@ -3,9 +3,11 @@ use std::fs;
 use super::*;
 use crate::domain::action::HoldWhy;
 use crate::domain::candidate::{Candidate, Field, Fields, Value};
-use crate::domain::rule::{Judgement, Protection};
+use crate::domain::rule::{Judgement, Mode, Protection};
 use crate::formats::{self, Format};
 use crate::limits;
+
+mod correlation;
 
 mod deny;
 

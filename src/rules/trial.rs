@@ -16,20 +16,20 @@ use crate::domain::time::Wall;
 use crate::formats::{self, Format, Formats, Reader};
 
 /// What `alert.tenant` and `alert.source` are in a test that does not set them.
-const NAMED: &str = "test";
+pub(super) const NAMED: &str = "test";
 
 /// What came out of a sample.
 #[derive(Debug, Default)]
-struct Came {
+pub(super) struct Came {
     /// What the rule acts on, or protects.
-    targets: BTreeSet<(MachineId, Sha1)>,
+    pub targets: BTreeSet<(MachineId, Sha1)>,
     hold: BTreeSet<Field>,
     /// What Defender is asked for first.
     enrich: BTreeSet<Field>,
     /// Selections that stood against the rule.
     failed: BTreeSet<String>,
     /// What kept the rule from that, for each machine and file of the sample.
-    against: BTreeMap<(MachineId, Sha1), Vec<String>>,
+    pub against: BTreeMap<(MachineId, Sha1), Vec<String>>,
 }
 
 impl Came {
@@ -61,7 +61,11 @@ impl Came {
         }
     }
 
-    fn keep(&mut self, candidate: &Candidate<'_>, why: impl IntoIterator<Item = String>) {
+    pub(super) fn keep(
+        &mut self,
+        candidate: &Candidate<'_>,
+        why: impl IntoIterator<Item = String>,
+    ) {
         if let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) {
             self.against.entry((*machine, *sha1)).or_default().extend(why);
         }
@@ -142,7 +146,7 @@ fn judge(alone: &Ruleset, denies: bool, candidate: &Candidate<'_>, came: &mut Ca
 
 /// Applies `set` and `absent`. What follows from a field follows it: the severity's rank, and the
 /// machine and the hash that a call would name.
-fn prepare<'a>(candidate: &mut Candidate<'a>, set: &'a [(Field, Set)]) {
+pub(super) fn prepare<'a>(candidate: &mut Candidate<'a>, set: &'a [(Field, Set)]) {
     for (field, value) in set {
         let value = match value {
             Set::Absent => Value::Absent,
@@ -177,7 +181,7 @@ fn prepare<'a>(candidate: &mut Candidate<'a>, set: &'a [(Field, Set)]) {
     }
 }
 
-fn compare(expect: &Expect, denies: bool, came: &Came) -> Result<(), String> {
+pub(super) fn compare(expect: &Expect, denies: bool, came: &Came) -> Result<(), String> {
     let mut wrong = String::new();
     let targets: BTreeSet<(MachineId, Sha1)> = expect.targets.iter().copied().collect();
     if targets != came.targets {
@@ -229,7 +233,7 @@ fn compare(expect: &Expect, denies: bool, came: &Came) -> Result<(), String> {
 }
 
 /// Both sides of a test that failed.
-fn mismatch(expect: &Expect, denies: bool, came: Came) -> Mismatch {
+pub(super) fn mismatch(expect: &Expect, denies: bool, came: Came) -> Mismatch {
     let because = match &expect.no_match {
         Some(NoMatch::Because(name)) => Some(name.clone()),
         Some(NoMatch::Any) | None => None,

@@ -37,12 +37,22 @@ pub enum HoldWhy {
     Withdrawn { rule: String },
     /// It came while its file was recalled.
     Recalled,
+    /// It would count for this correlation, of which as much is kept as may be.
+    Correlation { rule: String, bound: String },
 }
 
 impl HoldWhy {
     /// All that [`HoldWhy::as_str`] says, in the order of the alphabet.
-    pub const WORDS: [&str; 7] =
-        ["approval", "breaker", "protection", "recalled", "returns", "unknown", "withdrawn"];
+    pub const WORDS: [&str; 8] = [
+        "approval",
+        "breaker",
+        "correlation",
+        "protection",
+        "recalled",
+        "returns",
+        "unknown",
+        "withdrawn",
+    ];
 
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -53,6 +63,7 @@ impl HoldWhy {
             HoldWhy::Protection { .. } => "protection",
             HoldWhy::Withdrawn { .. } => "withdrawn",
             HoldWhy::Recalled => "recalled",
+            HoldWhy::Correlation { .. } => "correlation",
         }
     }
 
@@ -84,6 +95,9 @@ impl fmt::Display for HoldWhy {
                 write!(f, "protection unknown: rule {rule} does not know {fields}{told}")
             }
             HoldWhy::Recalled => f.write_str("its file was recalled when it came"),
+            HoldWhy::Correlation { rule, bound } => {
+                write!(f, "correlation {rule} has {bound} already, and can't count it")
+            }
             HoldWhy::Withdrawn { rule } => write!(f, "rule {rule} does not act any more"),
         }
     }

@@ -1,4 +1,4 @@
-//! What a rule leads to: it acts, or it denies what others would do.
+//! What a rule leads to: it acts, it denies what others would do, or it counts.
 
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ impl OnUnknown {
 pub enum Response {
     Quarantine(Quarantine),
     Deny(Deny),
+    /// None of its own: what it matches counts for correlations.
+    Count,
 }
 
 /// `action: StopAndQuarantineFile`.
@@ -100,14 +102,15 @@ impl Rule {
         match &self.response {
             Response::Quarantine(quarantine) => quarantine.unknown == OnUnknown::Enrich,
             Response::Deny(deny) => deny.holds_unknown,
+            Response::Count => false,
         }
     }
 
-    /// `None` where it denies.
+    /// `None` where it denies, or only counts.
     pub fn quarantine(&self) -> Option<&Quarantine> {
         match &self.response {
             Response::Quarantine(quarantine) => Some(quarantine),
-            Response::Deny(_) => None,
+            Response::Deny(_) | Response::Count => None,
         }
     }
 }

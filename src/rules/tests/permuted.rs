@@ -1,5 +1,7 @@
 //! The order of the files, and their names, make no difference to what a set says.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -56,13 +58,17 @@ fn loaded(order: &[usize]) -> Ruleset {
         // With a test of each it would load so.
         let enforces = text.contains("mode: enforce");
         let text = text.replace("mode: enforce", "mode: observe");
-        let (file, problems) =
-            file::read(&Source::new(format!("{place}.yml"), text), &lists, &formats);
+        let (file, problems) = file::read(
+            &Source::new(format!("{place}.yml"), text),
+            &lists,
+            &formats,
+            &HashSet::new(),
+        );
         let mut file = file.unwrap_or_else(|| panic!("{problems:?}"));
         if let (Response::Quarantine(response), true) = (&mut file.rule.response, enforces) {
             response.mode = Mode::Enforce;
         }
-        (file.rule, file.detection)
+        file.detection().expect("a detection")
     };
     let rules = order.iter().enumerate().map(read).collect();
     Ruleset::compile(rules, String::new()).unwrap()

@@ -170,7 +170,7 @@ fn a_key_that_is_not_carried_out_is_refused() {
         (
             "status: stable",
             "correlation: {}",
-            "r.yml:3:1: error: \"correlation\" documents of Sigma are not in this version",
+            "r.yml:3:1: error: a rule has a detection or a correlation; write the correlation",
         ),
         ("status: stable", "title: again", "r.yml:3:1: error: this key stands twice"),
         ("title: T", "title: \"T\\e[2J\"", "r.yml:1:8: error: the title has control characters"),
