@@ -5,6 +5,7 @@
 mod asked;
 mod asker;
 mod asking;
+mod counting;
 mod judge;
 mod nearest;
 mod read_up;

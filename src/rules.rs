@@ -229,11 +229,11 @@ fn check_sources(
     // Only a list of the formats' own tests would tell them otherwise.
     problems.iter_mut().for_each(|problem| problem.is_failed_test = false);
     let next_expiry = lists.next_expiry();
-    let counted = correlation::named(&sources);
+    let may_count = correlation::any(&sources);
     let mut checked = Checked { next_expiry, formats, problems, ..Checked::default() };
     let mut files = Vec::new();
     for source in &sources {
-        let (file, problems) = file::read(source, lists, &checked.formats, &counted);
+        let (file, problems) = file::read(source, lists, &checked.formats, may_count);
         let errors = problems.iter().any(|problem| problem.severity == Severity::Error);
         checked.problems.extend(problem::few(source, problems));
         if let Some(file) = file {

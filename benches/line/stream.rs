@@ -193,6 +193,7 @@ fn delivery(offset: i64, rows: Vec<(TenantName, Row)>, judge: &Arc<Judged>) -> J
         ruleset: String::new(),
         receipts: Vec::new(),
         joins: Some(Joins { rows, judge: judge.clone() }),
+        counting: None,
     }
 }
 

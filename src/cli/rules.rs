@@ -180,8 +180,8 @@ pub(super) fn trials(trials: &[Trial], problems: &[Problem], dir: &Path) -> Stri
     text
 }
 
-/// How a rule shows: its mode, or that it denies or only counts; what it does with the unknown; and its window,
-/// which one that denies does not have.
+/// How a rule shows: its mode, or that it denies or only counts; what it does with the unknown; and
+/// its window, which only one that acts has.
 fn shown(rule: &Listed) -> (&'static str, &'static str, Option<Duration>) {
     match &rule.response {
         Response::Quarantine(acts) if rule.correlation.is_some() => {

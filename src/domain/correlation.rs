@@ -68,17 +68,29 @@ pub struct Counts {
     pub counts: Vec<Count>,
 }
 
-/// A candidate that came before, or just now, and that a correlation has matched.
+/// What correlations have matched of one alert that came before, or just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct Matched {
     pub tenant: TenantName,
     pub source: SourceName,
     pub coordinates: Coordinates,
     pub alert: String,
+    pub events: Vec<Event>,
+}
+
+/// One candidate of it, for one correlation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Id of the correlation.
+    pub rule: String,
+    /// Ids of the base rules that matched it.
+    pub bases: Vec<String>,
     pub machine: MachineId,
     pub sha1: Sha1,
     pub evidence: Option<Wall>,
     pub candidate: Arc<str>,
+    /// What kept it from being counted, so that a person has to look at it.
+    pub full: Option<String>,
 }
 
 /// One event of a group, as windows see it.

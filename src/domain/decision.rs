@@ -10,9 +10,14 @@ use super::action::{Approvals, Class, Coordinates, HoldWhy};
 use super::alert::{Alert, Ask};
 use super::breaker::{Breaker, Load, Rate};
 use super::candidate::Kept;
+use super::correlation::Counts;
 use super::ids::{ActionId, EffectKey, SourceName, TenantName};
 use super::join::{Row, Waits};
 use super::time::Wall;
+
+mod counting;
+
+pub use counting::Counting;
 
 /// What becomes of a candidate, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +181,8 @@ pub struct Judged {
     pub machine: String,
     pub sha1: String,
     pub outcome: Outcome,
+    /// What correlations count of it.
+    pub counts: Option<Box<Counts>>,
 }
 
 #[derive(Clone, Debug)]
@@ -277,6 +284,8 @@ pub struct JudgedDelivery {
     pub receipts: Vec<Receipt>,
     /// For a format of rows.
     pub joins: Option<Joins>,
+    /// For what correlations count.
+    pub counting: Option<Arc<dyn Counting>>,
 }
 
 impl JudgedDelivery {
@@ -290,8 +299,16 @@ impl JudgedDelivery {
         receipts: Vec<Receipt>,
     ) -> Self {
         let ruleset = ruleset.to_owned();
-        let (replay, follows, joins) = (None, None, None);
-        Self { source, coordinates, received, replay, follows, ruleset, receipts, joins }
+        let (replay, follows, joins, counting) = (None, None, None, None);
+        Self { source, coordinates, received, replay, follows, ruleset, receipts, joins, counting }
+    }
+
+    /// Whether correlations count something of it.
+    pub fn is_counted(&self) -> bool {
+        self.receipts.iter().any(|receipt| match &receipt.content {
+            Content::Judged(judged) => judged.iter().any(|one| one.counts.is_some()),
+            _ => false,
+        })
     }
 }
 
@@ -325,6 +342,11 @@ pub trait Judge: Send + Sync {
 
     /// Content hash of its rule set.
     fn ruleset(&self) -> &str;
+
+    /// Who judges what correlations match of it; `None` where there are none.
+    fn counting(&self) -> Option<&dyn Counting> {
+        None
+    }
 }
 
 /// Where an alert came from.

@@ -191,7 +191,7 @@ fn incomplete(
     keep_row: bool,
 ) -> Receipt {
     let outcome = Outcome::Settled(Decision::Incomplete { what });
-    let judged = Judged { machine: String::new(), sha1: String::new(), outcome };
+    let judged = Judged { machine: String::new(), sha1: String::new(), outcome, counts: None };
     Receipt {
         tenant: Some(from.tenant.clone()),
         alert_id: alert.to_owned(),

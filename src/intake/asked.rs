@@ -229,6 +229,6 @@ impl Judging {
     pub(super) fn lacking(&self, alert_id: String, what: String, from: &From<'_>) -> Receipt {
         let (machine, sha1) = Default::default();
         let outcome = Outcome::Settled(Decision::Incomplete { what });
-        self.settled(alert_id, vec![Judged { machine, sha1, outcome }], from)
+        self.settled(alert_id, vec![Judged { machine, sha1, outcome, counts: None }], from)
     }
 }

@@ -115,18 +115,19 @@ impl Asker {
     }
 
     fn judge(&self, waiting: Waiting, answers: &BTreeMap<Ask, Told>) -> JudgedDelivery {
-        let judging = Judging {
+        let judging = Arc::new(Judging {
             shared: self.shared.clone(),
             in_force: self.rules.load_full(),
             predict: Predict::Nothing,
             // What was asked for once is not asked for again.
             asks: waiting.asked.candidates.is_empty(),
-        };
+        });
         let Waiting { tenant, source, coordinates, asked, .. } = waiting;
         let at = self.shared.clock.now().wall;
         let from = From { tenant: &tenant, source: &source, coordinates: &coordinates, at };
         let receipts = judging.answered(asked, answers, &from);
-        JudgedDelivery::of(source, coordinates, at, judging.ruleset(), receipts)
+        let judged = JudgedDelivery::of(source, coordinates, at, judging.ruleset(), receipts);
+        JudgedDelivery { counting: judging.counts_by(), ..judged }
     }
 }
 

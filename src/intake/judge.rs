@@ -11,8 +11,8 @@ use crate::domain::alert::Alert;
 use crate::domain::breaker::{Breaker, Rate};
 use crate::domain::candidate::{Candidate, Field};
 use crate::domain::decision::{
-    Content, Decision, Draft, From, Intent, JoinBounds, Joins, Judge, Judged, JudgedDelivery,
-    Outcome, Prepared, Receipt,
+    Content, Counting, Decision, Draft, From, Intent, JoinBounds, Joins, Judge, Judged,
+    JudgedDelivery, Outcome, Prepared, Receipt,
 };
 use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
 use crate::domain::rule::Judgement;
@@ -44,6 +44,7 @@ impl Judging {
             ruleset: self.in_force.ruleset.hash().to_owned(),
             receipts: Vec::new(),
             joins: None,
+            counting: self.counts_by(),
         };
         if let Some(flaw) = &delivery.flaw {
             judged.receipts.push(self.unreadable(delivery, flaw.to_string(), &delivery.body));
@@ -185,7 +186,8 @@ impl Judging {
         let mut of = Vec::with_capacity(alert.candidates.len());
         for candidate in &alert.candidates {
             let (outcome, asks) = self.judge_candidate(tenant, candidate, &too_old, now, predict);
-            let one = judged(candidate, outcome);
+            let counts = self.counts(candidate, alert.created, now);
+            let one = Judged { counts, ..judged(candidate, outcome) };
             match asks.is_empty() {
                 true => {
                     decided.push(one);
@@ -248,7 +250,7 @@ impl Judging {
             Judgement::Enrich { fields, otherwise } => (*otherwise, fields),
             judged => (judged, Vec::new()),
         };
-        let outcome = self.outcome(tenant, candidate, judged, too_old, now, predict);
+        let outcome = self.outcome(judged, tenant, candidate, too_old, now, predict);
         let is_open =
             matches!(outcome, Outcome::Draft(_) | Outcome::Settled(Decision::Observe { .. }));
         if !self.asks || !is_open {
@@ -257,11 +259,12 @@ impl Judging {
         (outcome, asks)
     }
 
-    fn outcome(
+    /// What a judgement comes to, given what can be acted on.
+    pub(super) fn outcome(
         &self,
+        judged: Judgement<'_>,
         tenant: &TenantName,
         candidate: &Candidate<'_>,
-        judged: Judgement<'_>,
         too_old: &Option<Decision>,
         now: Wall,
         predict: Predict,
@@ -284,7 +287,7 @@ impl Judging {
             Judgement::Act(wanted) => Ok((wanted, Intent::Act)),
             Judgement::Hold { why, wanted } => Ok((wanted, Intent::Hold(why))),
             Judgement::Enrich { otherwise, .. } => {
-                return self.outcome(tenant, candidate, *otherwise, too_old, now, predict);
+                return self.outcome(*otherwise, tenant, candidate, too_old, now, predict);
             }
         };
         let (machine, sha1) = match (&candidate.machine, &candidate.sha1) {
@@ -362,12 +365,17 @@ impl Judge for Judging {
     fn ruleset(&self) -> &str {
         self.in_force.ruleset.hash()
     }
+
+    fn counting(&self) -> Option<&dyn Counting> {
+        self.counts_any().then_some(self)
+    }
 }
 
-fn judged(candidate: &Candidate<'_>, outcome: Outcome) -> Judged {
+pub(super) fn judged(candidate: &Candidate<'_>, outcome: Outcome) -> Judged {
     Judged {
         machine: candidate.machine.as_ref().map(MachineId::to_string).unwrap_or_default(),
         sha1: candidate.sha1.as_ref().map(Sha1::to_string).unwrap_or_default(),
         outcome,
+        counts: None,
     }
 }

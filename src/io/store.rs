@@ -28,6 +28,8 @@ mod lookups;
 
 mod partials;
 
+mod correlations;
+
 mod receipts;
 
 mod view;

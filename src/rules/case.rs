@@ -298,6 +298,11 @@ fn read_no_match(
         Node::Text(name) if selections.is_none_or(|names| names.contains(&name.as_str())) => {
             Some(NoMatch::Because(name.clone()))
         }
+        Node::Text(_) if selections.is_some_and(<[_]>::is_empty) => {
+            let why = "a correlation has no selections; write no_match: true";
+            notes.error(&node.place, why);
+            None
+        }
         Node::Text(name) => {
             let meant = condition::meant(name, selections.into_iter().flatten().copied());
             notes.error(&node.place, format!("there is no selection {name}{meant}"));

@@ -1,6 +1,5 @@
 //! The `correlation` section: which rules' matches count together, and how many are enough.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -50,33 +49,13 @@ impl Section {
     }
 }
 
-/// The names and ids that the correlations of these files name, however wrong the rest of them is.
-pub(super) fn named(sources: &[Source]) -> HashSet<String> {
-    let mut named = HashSet::new();
-    for source in sources.iter().filter(|source| source.text.contains("correlation")) {
-        let Ok(At { value: Node::Map(root), .. }) = yaml::parse(source) else { continue };
-        let Some(Node::Map(section)) = find(&root, "correlation").map(|node| &node.value) else {
-            continue;
-        };
-        match find(section, "rules").map(|node| &node.value) {
-            Some(Node::List(items)) => {
-                named.extend(items.iter().filter_map(|item| text(&item.value)));
-            }
-            Some(node) => named.extend(text(node)),
-            None => {}
-        }
-    }
-    // Ids are compared without regard to case.
-    let ids: Vec<String> = named.iter().map(|name| name.to_lowercase()).collect();
-    named.extend(ids);
-    named
-}
-
-fn text(node: &Node) -> Option<String> {
-    match node {
-        Node::Text(text) => Some(text.clone()),
-        _ => None,
-    }
+/// Whether one of these files is a correlation, however wrong it is: then a rule without a response
+/// may be one that it counts.
+pub(super) fn any(sources: &[Source]) -> bool {
+    sources.iter().filter(|source| source.text.contains("correlation")).any(|source| {
+        let root = yaml::parse(source).map(|root| root.value);
+        matches!(root, Ok(Node::Map(entries)) if find(&entries, "correlation").is_some())
+    })
 }
 
 /// Reads the section. `None` comes with an error.

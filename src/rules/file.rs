@@ -1,8 +1,7 @@
-//! One rule file: Sigma's own keys, `response` and `tests`, and a `detection`, or a `correlation` of
-//! other rules. Every key is checked; one that this version does not carry out is refused, never
+//! One rule file: Sigma's own keys, `response` and `tests`, with a `detection`, or a `correlation`
+//! of other rules. Every key is checked; one that this version does not carry out is refused, never
 //! parsed and ignored.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use rsigma_parser::{Detections, LogSource, SigmaRule};
@@ -89,18 +88,18 @@ const NOT_YET: [&str; 2] = ["filter", "action"];
 const LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
 
 /// Reads a rule file and says everything that is wrong with it. `None` comes with an error.
-/// `counted` are the names and ids of rules that correlations count.
+/// `may_count` says that there are correlations, so that it need not act by itself.
 pub(super) fn read(
     source: &Source,
     lists: &Lists,
     formats: &Formats,
-    counted: &HashSet<String>,
+    may_count: bool,
 ) -> (Option<RuleFile>, Vec<Problem>) {
     let root = match yaml::parse(source) {
         Ok(root) => root,
         Err(problems) => return (None, problems),
     };
-    let mut notes = Notes { counted: counted.clone(), ..Notes::new(source, lists, formats) };
+    let mut notes = Notes { may_count, ..Notes::new(source, lists, formats) };
     let file = read_root(&mut notes, &root);
     (file, notes.problems)
 }
@@ -110,9 +109,10 @@ fn read_root(notes: &mut Notes<'_>, root: &At<Node>) -> Option<RuleFile> {
     if is_no_rule(notes, root, entries) {
         return None;
     }
-    refuse_keys(notes, entries);
     notes.denies = response::denies(entries);
     notes.asks = notes.denies || response::enriches(entries);
+    notes.correlates = find(entries, "correlation").is_some();
+    refuse_keys(notes, entries);
     check_described(notes, entries);
     let level = find(entries, "level").and_then(|node| notes.one_of(node, "level", &LEVELS));
     // All sections are read before any gives up, so that one run tells all.
@@ -175,7 +175,7 @@ fn read_detection(
     }
     let node = notes.required(root, entries, "the rule", "detection");
     let detections = node.and_then(|node| detection::read(notes, node));
-    let response = read_response(notes, root, entries, of.map(|(_, id)| id.as_str()));
+    let response = read_response(notes, root, entries);
     let names = detection::names(node);
     let cases =
         read_tests(notes, root, entries, |notes, node| case::read(notes, node, names.as_deref()));
@@ -186,7 +186,7 @@ fn read_detection(
 
 /// Tells of keys that stand at the wrong place, or that no rule has.
 fn refuse_keys(notes: &mut Notes<'_>, entries: &Entries) {
-    let correlates = find(entries, "correlation").is_some();
+    let correlates = notes.correlates;
     for (key, _) in entries {
         let name = key.value.as_str();
         if response::KEYS.contains(&name) {
@@ -198,25 +198,18 @@ fn refuse_keys(notes: &mut Notes<'_>, entries: &Entries) {
         } else if correlates && name == "logsource" {
             notes.error(&key.place, "a correlation has no logsource: its rules have; remove it");
         } else if !KEYS.contains(&name) {
-            notes.unknown_key(key, "a rule", &KEYS);
+            let of_others = ["detection", "logsource"];
+            let known = KEYS.iter().filter(|key| !(correlates && of_others.contains(key)));
+            let known = known.copied();
+            notes.unknown_key(key, "a rule", &known.collect::<Vec<_>>());
         }
     }
 }
 
-/// The response of a rule with a detection. It may be left out where a correlation counts the rule.
-fn read_response(
-    notes: &mut Notes<'_>,
-    root: &At<Node>,
-    entries: &Entries,
-    id: Option<&str>,
-) -> Option<Response> {
-    let text = |key| match find(entries, key).map(|node| &node.value) {
-        Some(Node::Text(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let names = [text("name"), text("id"), id];
-    let counted = names.into_iter().flatten().any(|name| notes.counted.contains(name));
-    if counted && find(entries, "response").is_none() && !is_misspelt(entries, "response") {
+/// The response of a rule with a detection. It may be left out where a correlation counts the rule:
+/// whether one does is known once all files are read.
+fn read_response(notes: &mut Notes<'_>, root: &At<Node>, entries: &Entries) -> Option<Response> {
+    if notes.may_count && find(entries, "response").is_none() && !is_misspelt(entries, "response") {
         return Some(Response::Count);
     }
     let node = notes.required(root, entries, "the rule", "response")?;

@@ -27,7 +27,27 @@ pub(super) fn link(
             Err(found) => problems.extend(found),
         }
     }
+    let correlations = files.iter().filter(|(_, file)| matches!(file.body, Body::Correlation(..)));
+    // Else the one that is not named may be the one that was meant.
+    if complete && linked.len() == correlations.count() {
+        problems.extend(idle(files, &linked));
+    }
     linked
+}
+
+/// Rules that neither act nor count.
+fn idle(files: &Files<'_>, linked: &[Correlated]) -> Vec<Problem> {
+    let counts = |id: &String| linked.iter().any(|one| one.counts.rules.contains(id));
+    let idle = files
+        .iter()
+        .filter(|(_, file)| file.rule.response == Response::Count && !counts(&file.rule.id));
+    let told = idle.map(|(source, file)| {
+        let why = "the rule has no response, and no correlation names it, so it does nothing";
+        let how = "write one, such as action: StopAndQuarantineFile, or name it in a correlation";
+        let place = Some(file.places.title.clone());
+        Problem::new(Severity::Error, source, place, format!("{why}; {how}"))
+    });
+    told.collect()
 }
 
 fn correlated(file: &RuleFile, section: &Section, rules: Vec<String>) -> Correlated {

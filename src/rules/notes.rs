@@ -21,8 +21,10 @@ pub(super) struct Notes<'s> {
     pub denies: bool,
     /// Whether Defender is asked for what the rule does not know.
     pub asks: bool,
-    /// Names and ids of rules that correlations count.
-    pub counted: HashSet<String>,
+    /// Whether it counts what others match.
+    pub correlates: bool,
+    /// Whether there are correlations, which may count the rule.
+    pub may_count: bool,
     pub problems: Vec<Problem>,
     /// Entries of lists, by list and place, that some leaf of the rule took, and what was wrong
     /// with them for others.
@@ -38,7 +40,8 @@ impl<'s> Notes<'s> {
             formats,
             denies: false,
             asks: false,
-            counted: HashSet::new(),
+            correlates: false,
+            may_count: false,
             problems: Vec::new(),
             taken: HashSet::new(),
             left: Vec::new(),
@@ -211,7 +214,6 @@ fn example(what: &str) -> &'static str {
         "breakers" => ", such as {machines_per_file: 25/1h, actions: 200/1h}",
         "correlation" => " that begins with type: value_count",
         "an alert of a test" => ", such as {alert: samples/defender-malware.json}",
-        "rules" => ", such as [quarantine_malware]",
         "group-by" => ", such as [file.sha1]",
         "tests" => ": begin each test with - name:",
         "a test" => " with name, alert and expect",

@@ -73,12 +73,18 @@ pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Response> {
             "retry" => notes.error(&key.place, "retry is not in this version; remove it"),
             known if KEYS.contains(&known) => {}
             _ if denies => notes.unknown_key(key, "response", &DENY_KEYS),
-            _ => notes.unknown_key(key, "response", &KEYS),
+            _ => {
+                let known = KEYS.iter().filter(|key| !notes.correlates || **key != "unknown");
+                let known: Vec<&str> = known.copied().collect();
+                notes.unknown_key(key, "response", &known);
+            }
         }
     }
     match find(entries, "action") {
         Some(action) => {
-            notes.one_of(action, "action", &["StopAndQuarantineFile", "deny"]);
+            let known = ["StopAndQuarantineFile", "deny"];
+            let known = if notes.correlates { &known[..1] } else { &known };
+            notes.one_of(action, "action", known);
         }
         None => {
             let why = "response has no action; write action: StopAndQuarantineFile, or deny";

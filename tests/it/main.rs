@@ -12,6 +12,7 @@ mod campaign;
 mod compose;
 mod configuration;
 mod corpus;
+mod correlations;
 mod dependencies;
 mod enrich;
 mod hygiene;

@@ -65,6 +65,9 @@ fn refusals(of: &str, text: &str) -> Vec<String> {
     let problems = match of {
         "rule" => {
             std::fs::write(dir.path().join("r.yml"), text).unwrap();
+            if text.contains("correlation") {
+                std::fs::write(dir.path().join("t.yml"), full::QUARANTINE).unwrap();
+            }
             rules::check(dir.path(), Wall(0)).problems
         }
         _ => {
@@ -234,7 +237,7 @@ fn mappings<'s>(schema: &'s Value, found: &mut Vec<&'s Value>) {
 #[test]
 fn every_key_and_word_of_the_schemas_is_the_readers_and_the_reverse() {
     for (of, files) in [
-        ("rule", &[full::QUARANTINE, full::DENY][..]),
+        ("rule", &[full::QUARANTINE, full::DENY, full::CORRELATION][..]),
         ("format", &[full::FORMAT]),
         ("config", &[full::CONFIG]),
     ] {
@@ -349,6 +352,7 @@ fn a_rule_that_is_made_of_a_sample_is_valid() {
 #[test]
 fn what_is_broken_is_not_valid() {
     let (rule, deny, format, config) = (full::QUARANTINE, full::DENY, full::FORMAT, full::CONFIG);
+    let correlation = full::CORRELATION;
     for (of, text, right, wrong) in [
         ("rule", rule, "title: T\n", ""),
         ("rule", rule, "title: T\n", "title: T\ntitel: T\n"),
@@ -388,6 +392,23 @@ fn what_is_broken_is_not_valid() {
         ("rule", deny, "      protected: [", "      act: ["),
         ("rule", deny, "unknown: hold}", "unknown: skip}"),
         ("rule", deny, "unknown: hold}", "mode: observe}"),
+        ("rule", correlation, "type: value_count", "type: value_sum"),
+        ("rule", correlation, "  rules: [t]\n", ""),
+        ("rule", correlation, "  rules: [t]", "  rules: []"),
+        ("rule", correlation, "  group-by: [file.sha1]", "  group-by: [file.sha]"),
+        ("rule", correlation, "  group-by: [file.sha1]", "  group-by: []"),
+        ("rule", correlation, "timespan: 1h", "timespan: 1"),
+        ("rule", correlation, "timespan: 1h", "timespan: 1x"),
+        ("rule", correlation, "field: machine.id, ", ""),
+        ("rule", correlation, "gte: 3", "lte: 3"),
+        ("rule", correlation, "gte: 3", "gte: 0"),
+        ("rule", correlation, "value_count", "event_count"),
+        ("rule", correlation, "value_count", "temporal"),
+        ("rule", correlation, "  timespan", "  aliases: {}\n  timespan"),
+        ("rule", correlation, "  mode: approve", "  unknown: hold"),
+        ("rule", correlation, "level: high", "logsource: {product: windows}"),
+        ("rule", correlation, "    alerts:", "    alert:"),
+        ("rule", correlation, "      - alert: samples", "      - alert: /samples"),
         ("format", format, "  id: $.id\n", ""),
         ("format", format, "  id: $.id", "  id: id"),
         ("format", format, "  title: ", "  titel: "),

@@ -10,10 +10,10 @@ use super::db::Db;
 use super::fault::Fault;
 use super::offsets::{Positions, Turn};
 use super::view::{self, drafts};
-use super::{actions, breakers, effects, lookups, partials, receipts};
+use super::{actions, breakers, correlations, effects, lookups, partials, receipts};
 use crate::domain::action::{Coordinates, StateName};
 use crate::domain::breaker::{Breaker, Gauge, Place};
-use crate::domain::decision::{Answered, Content, Fate, Judge, JudgedDelivery};
+use crate::domain::decision::{Answered, Content, Counting, Fate, Judge, JudgedDelivery};
 use crate::domain::dedupe::{self, Decided, Effect};
 use crate::domain::gather::Gathered;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
@@ -47,7 +47,8 @@ pub(super) fn mature(db: &mut Db, now: Wall, judge: &dyn Judge) -> Result<Vec<Ta
         let (source, coordinates) = (kept.source.clone(), kept.coordinates.clone());
         let receipts = std::mem::take(receipts);
         let delivery = JudgedDelivery::of(source, coordinates, now, judge.ruleset(), receipts);
-        match db.savepoint(|db| alone(db, &delivery, slice::from_ref(&gathered))) {
+        let counting = judge.counting();
+        match db.savepoint(|db| alone(db, &delivery, slice::from_ref(&gathered), counting)) {
             Ok(one) => taken.push(one),
             Err(fault) if db.transaction_is_lost() || fault.is_io() => return Err(fault),
             Err(fault) => taken.push(Taken::Failed(fault.told(db.place()))),
@@ -62,7 +63,7 @@ pub(super) fn looked_up(db: &mut Db, receipt: i64, of: &JudgedDelivery) -> Resul
         if !lookups::end(&db.connection, receipt)? {
             return Ok(Taken::Replayed(Answered::default()));
         }
-        match alone(db, of, &[])? {
+        match alone(db, of, &[], of.counting.as_deref())? {
             done @ Taken::Done { .. } => Ok(done),
             // Rolled back, so that it waits on.
             Taken::Failed(why) => Err(why.into()),
@@ -72,9 +73,14 @@ pub(super) fn looked_up(db: &mut Db, receipt: i64, of: &JudgedDelivery) -> Resul
 }
 
 /// One delivery that no source has just brought, in a piece of its own.
-fn alone(db: &Db, delivery: &JudgedDelivery, gathered: &[Gathered]) -> Result<Taken, Fault> {
+fn alone(
+    db: &Db,
+    delivery: &JudgedDelivery,
+    gathered: &[Gathered],
+    counting: Option<&dyn Counting>,
+) -> Result<Taken, Fault> {
     let mut piece = Piece::default();
-    let taken = piece.decide(&db.connection, db.queue_max, delivery, gathered)?;
+    let taken = piece.judged(&db.connection, db.queue_max, delivery, gathered, counting)?;
     piece.write_counters(&db.connection)?;
     piece.held.write(&db.connection)?;
     Ok(taken)
@@ -129,8 +135,9 @@ impl<'d> Piece<'d> {
             self.positions.take(delivery);
             return Ok(Taken::Replayed(answer));
         }
+        let counting = delivery.counting.as_deref();
         let mut taken = match &delivery.joins {
-            None => self.decide(db, queue_max, delivery, &[])?,
+            None => self.judged(db, queue_max, delivery, &[], counting)?,
             Some(joins) => {
                 let mut gathered = partials::gather(db, &mut self.held, delivery, joins)?;
                 let mut receipts = delivery.receipts.clone();
@@ -138,7 +145,7 @@ impl<'d> Piece<'d> {
                 let (source, coordinates) = (delivery.source.clone(), delivery.coordinates.clone());
                 let (at, ruleset) = (delivery.received, &delivery.ruleset);
                 let joined = JudgedDelivery::of(source, coordinates, at, ruleset, receipts);
-                self.decide(db, queue_max, &joined, &gathered)?
+                self.judged(db, queue_max, &joined, &gathered, counting)?
             }
         };
         if let Taken::Done { answer, .. } = &mut taken {
@@ -147,6 +154,56 @@ impl<'d> Piece<'d> {
             }
             self.positions.take(delivery);
         }
+        Ok(taken)
+    }
+
+    /// Takes what has been judged, and what correlations make of it.
+    fn judged(
+        &mut self,
+        db: &Connection,
+        queue_max: u64,
+        delivery: &JudgedDelivery,
+        gathered: &[Gathered],
+        counting: Option<&dyn Counting>,
+    ) -> Result<Taken, Fault> {
+        let Some(counting) = counting.filter(|_| delivery.is_counted()) else {
+            return self.decide(db, queue_max, delivery, gathered);
+        };
+        db.execute_batch("SAVEPOINT counted")?;
+        let taken = self.counted(db, queue_max, delivery, gathered, counting)?;
+        // What is not taken comes again, and must not be known by then.
+        match taken {
+            Taken::Done { .. } => db.execute_batch("RELEASE counted")?,
+            _ => db.execute_batch("ROLLBACK TO counted; RELEASE counted")?,
+        }
+        Ok(taken)
+    }
+
+    fn counted(
+        &mut self,
+        db: &Connection,
+        queue_max: u64,
+        delivery: &JudgedDelivery,
+        gathered: &[Gathered],
+        counting: &dyn Counting,
+    ) -> Result<Taken, Fault> {
+        let counted = correlations::count(db, delivery, counting)?;
+        let own = JudgedDelivery { receipts: counted.receipts, ..delivery.clone() };
+        let mut taken = self.decide(db, queue_max, &own, gathered)?;
+        let Taken::Done { answer, effects } = &mut taken else { return Ok(taken) };
+        // Other alerts are not heard from their sources now.
+        let by_source = std::mem::replace(&mut self.by_source, false);
+        for matched in &counted.matched {
+            match self.decide(db, queue_max, matched, &[])? {
+                Taken::Done { answer: more, effects: owned } => {
+                    answer.alerts.extend(more.alerts);
+                    effects.extend(owned);
+                }
+                Taken::Failed(why) => return Err(why.into()),
+                _ => return Err(Fault::invalid("what a correlation matched is not prepared")),
+            }
+        }
+        self.by_source = by_source;
         Ok(taken)
     }
 

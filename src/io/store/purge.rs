@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
-use super::{breakers, partials};
+use super::{breakers, correlations, partials};
 use crate::domain::decision::Fate;
 use crate::domain::time::Wall;
 use crate::io::Retention;
@@ -25,6 +25,7 @@ pub(super) fn purge(db: &Connection, retention: &Retention, now: Wall) -> Result
     gone += delete(db, replays, now)?;
     gone += delete(db, effects, now)?;
     gone += breakers::forget(db, now)?;
+    gone += correlations::purge(db, now)?;
     gone += partials::purge(db, now - retention.partials)?;
     let kept = retention.actions.max(limits::ENDED_ACTIONS_KEPT_MIN);
     Ok(gone + ended_actions(db, now - kept)?)

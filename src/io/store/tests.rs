@@ -7,6 +7,8 @@ mod partials;
 
 mod lookups;
 
+mod correlations;
+
 mod offsets;
 
 mod relay;
@@ -126,12 +128,14 @@ fn judged(draft: Draft) -> Judged {
         machine: draft.key.machine.to_string(),
         sha1: draft.key.sha1.to_string(),
         outcome: Outcome::Draft(Box::new(draft)),
+        counts: None,
     }
 }
 
 fn no_match() -> Judged {
     let decision = Decision::NoMatch { why: "rule-1: client".to_owned() };
-    Judged { machine: String::new(), sha1: String::new(), outcome: Outcome::Settled(decision) }
+    let outcome = Outcome::Settled(decision);
+    Judged { machine: String::new(), sha1: String::new(), outcome, counts: None }
 }
 
 fn alert(judged: Vec<Judged>) -> Receipt {
@@ -168,6 +172,7 @@ fn webhook(receipts: Vec<Receipt>) -> JudgedDelivery {
         ruleset: "hash-of-rules".to_owned(),
         receipts,
         joins: None,
+        counting: None,
     }
 }
 

@@ -103,12 +103,17 @@ fn a_base_rule_may_be_named_by_its_id_and_act_by_itself() {
 
 #[test]
 fn a_rule_without_response_that_no_correlation_names_does_nothing_and_is_refused() {
+    let acts = RIGHT.replace("title: T", "title: T\nname: t").replace("id: 5d6a", "id: 6d6a");
+    let of_other = SPREADS.replace("[seen_malware]", "[t]");
+    let files = [("b.yml", BASE), ("c.yml", of_other.as_str()), ("d.yml", acts.as_str())];
+    let Err(problems) = load_from(&files, &|_| Some(SAMPLE.to_owned())) else { panic!("loads") };
+    let missing = "b.yml:1:8: error: the rule has no response, and no correlation names it";
+    assert!(problems.0[0].title().starts_with(missing), "{problems}");
+    // Where a name is wrong, it is the name that is told.
     let found = both(BASE, &SPREADS.replace("[seen_malware]", "[seen_malwares]"));
-    let missing = "b.yml:1:1: error: the rule has no response; it says what to do";
-    assert!(found[0].starts_with(missing), "{found:#?}");
-    // It may be the one that was not read, so that it is not said to be missing.
-    assert_eq!(found.len(), 1, "{found:#?}");
-    assert!(problems(BASE)[0].contains("the rule has no response"));
+    let wrong = "c.yml:5:11: error: there is no rule \"seen_malwares\"; did you mean seen_malware?";
+    assert_eq!(found, [wrong]);
+    assert!(super::problems(BASE)[0].contains("the rule has no response; it says what to do"));
 }
 
 #[test]
@@ -149,7 +154,7 @@ fn what_is_wrong_is_said_where_it_stands() {
     wrong("machine.id, gte", "file.sha1, gte", "c.yml:8:14: error: all events of a group have");
     wrong("StopAndQuarantineFile", "deny", "c.yml:11:3: error: a correlation can't deny");
     wrong("  mode: enforce", "  unknown: skip", "c.yml:13:3: error: a correlation has no unknown");
-    wrong("[seen_malware]", "[Spreads]", "b.yml:1:1: error: the rule has no response");
+    wrong("[seen_malware]", "[Spreads]", "c.yml:5:11: error: there is no rule \"Spreads\"");
     wrong("    alerts:", "    alert:", "c.yml:16:5: error: a correlation's test has no alert:");
     let itself = "[seen_malware, 7d6a1f0e-3c52-4c3b-9d0a-6f0f6b7d5a11]";
     wrong("[seen_malware]", itself, "c.yml:5:25: error: a correlation can't count itself");

@@ -1,7 +1,5 @@
 //! The order of the files, and their names, make no difference to what a set says.
 
-use std::collections::HashSet;
-
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -58,12 +56,8 @@ fn loaded(order: &[usize]) -> Ruleset {
         // With a test of each it would load so.
         let enforces = text.contains("mode: enforce");
         let text = text.replace("mode: enforce", "mode: observe");
-        let (file, problems) = file::read(
-            &Source::new(format!("{place}.yml"), text),
-            &lists,
-            &formats,
-            &HashSet::new(),
-        );
+        let (file, problems) =
+            file::read(&Source::new(format!("{place}.yml"), text), &lists, &formats, false);
         let mut file = file.unwrap_or_else(|| panic!("{problems:?}"));
         if let (Response::Quarantine(response), true) = (&mut file.rule.response, enforces) {
             response.mode = Mode::Enforce;

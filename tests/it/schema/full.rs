@@ -64,6 +64,50 @@ tests:
       hold: []
 ";
 
+/// Of the rule `t`.
+pub const CORRELATION: &str = "\
+title: C
+id: 5d6a1f0e-3c52-4c3b-9d0a-6f0f6b7d5a13
+name: c
+status: stable
+description: x
+author: x
+license: x
+date: 2026-11-24
+modified: 2026-11-25
+references: [x]
+related: [{id: 5d6a1f0e-3c52-4c3b-9d0a-6f0f6b7d5a12, type: derived}]
+taxonomy: x
+scope: [x]
+tags: [attack.execution]
+fields: [file.sha1]
+falsepositives: [x]
+level: high
+correlation:
+  type: value_count
+  rules: [t]
+  group-by: [file.sha1]
+  timespan: 1h
+  condition: {field: machine.id, gte: 3}
+response:
+  action: StopAndQuarantineFile
+  comment: due to {{alert.id}}
+  mode: approve
+  window: 24h
+  priority: normal
+  approvals: {count: 2, four_eyes: true}
+  breakers: {machines_per_file: 25/1h, actions: 200/1h}
+tests:
+  - name: one is not enough
+    alerts:
+      - alert: samples/a.json
+        format: defender-alert
+        set: {machine.os: Windows11}
+        absent: [machine.group]
+    expect: {no_match: true, act: [], hold: []}
+sigma-version: 2
+";
+
 pub const FORMAT: &str = "\
 format: full
 description: x

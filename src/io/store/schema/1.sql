@@ -190,6 +190,37 @@ CREATE TABLE asking (
     PRIMARY KEY (tenant, source)
 ) STRICT, WITHOUT ROWID;
 
+-- What correlations count: one row for each candidate, base rule and group. `ruleset` is the one by
+-- which it was last found to count; `matched` says that it was acted on, or judged to be.
+CREATE TABLE events (
+    sequence    INTEGER PRIMARY KEY,
+    tenant      TEXT NOT NULL,
+    rule        TEXT NOT NULL,
+    grp         TEXT NOT NULL,
+    alert       TEXT NOT NULL,
+    machine     BLOB NOT NULL,
+    sha1        BLOB NOT NULL,
+    base        TEXT NOT NULL,
+    time        INTEGER NOT NULL,
+    value       TEXT NOT NULL,
+    matched     INTEGER NOT NULL,
+    until       INTEGER NOT NULL,
+    evidence    INTEGER,
+    source      TEXT NOT NULL,
+    coordinates TEXT NOT NULL,
+    received    INTEGER NOT NULL,
+    ruleset     TEXT NOT NULL,
+    candidate   TEXT NOT NULL,
+    UNIQUE (tenant, rule, grp, alert, machine, sha1, base)
+) STRICT;
+CREATE INDEX events_time ON events (tenant, rule, grp, time);
+CREATE INDEX events_until ON events (until);
+-- How many of them each tenant has.
+CREATE TABLE counted (
+    tenant TEXT PRIMARY KEY,
+    events INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Counted in the intake transaction, apart from each other: received = Σ fates, and what waits in
 -- `partials` and `lookups`.
 CREATE TABLE counters (

@@ -6,7 +6,7 @@ use crate::domain::decision::Asked;
 use crate::io::store::lookups;
 use crate::limits::{LOOKUPS_WAITING, LOOKUPS_WAITING_BYTES};
 
-fn asks(id: &str) -> Receipt {
+pub(super) fn asks(id: &str) -> Receipt {
     let asked = Asked {
         alert: id.to_owned(),
         asks: vec![Ask::Alert(id.to_owned())],

@@ -23,7 +23,8 @@ impl Judge for ActsOnAll {
             let incomplete = |what: &str| {
                 let decision = Decision::Incomplete { what: what.to_owned() };
                 let (machine, sha1) = Default::default();
-                Judged { machine, sha1, outcome: Outcome::Settled(decision) }
+                let outcome = Outcome::Settled(decision);
+                Judged { machine, sha1, outcome, counts: None }
             };
             match (&lacks, machine, sha1) {
                 (Some(what), ..) => incomplete(what),
@@ -100,7 +101,7 @@ fn machine_row(alert: &str, machine: u8) -> Row {
     of(alert, Part::Machine { machine: Ok(MachineId::from_bytes([machine; 20])), fields })
 }
 
-fn file_row(alert: &str, machine: Option<u8>, file: u8) -> Row {
+pub(super) fn file_row(alert: &str, machine: Option<u8>, file: u8) -> Row {
     let machine = match machine {
         Some(number) => Stated::Is(MachineId::from_bytes([number; 20])),
         None => Stated::Nothing,

@@ -12,6 +12,7 @@ fn protects(key: EffectKey) -> Judged {
         machine: key.machine.to_string(),
         sha1: key.sha1.to_string(),
         outcome: Outcome::Protected { key, by: vec!["deny".to_owned()] },
+        counts: None,
     }
 }
 

@@ -1,0 +1,106 @@
+//! What candidates count as for correlations, and what becomes of those that these match.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Predict;
+use super::judge::{Judging, judged};
+use crate::domain::alert::Alert;
+use crate::domain::candidate::{Candidate, Field, Fields, Value};
+use crate::domain::correlation::{Correlation, Count, Counts, Event, Matched, time_of};
+use crate::domain::decision::{Counting, Decision, From, Intent, Judged, Outcome, Receipt};
+use crate::domain::time::Wall;
+
+impl Judging {
+    pub(super) fn counts_any(&self) -> bool {
+        !self.in_force.ruleset.correlations().is_empty()
+    }
+
+    pub(super) fn counts_by(self: &Arc<Self>) -> Option<Arc<dyn Counting>> {
+        self.counts_any().then(|| self.clone() as Arc<dyn Counting>)
+    }
+
+    /// What correlations count of a candidate that says what it is and when it was.
+    pub(super) fn counts(
+        &self,
+        candidate: &Candidate<'_>,
+        created: Option<Wall>,
+        now: Wall,
+    ) -> Option<Box<Counts>> {
+        if !self.counts_any() {
+            return None;
+        }
+        let machine = *candidate.machine.as_ref().ok()?;
+        let sha1 = *candidate.sha1.as_ref().ok()?;
+        let time = time_of(candidate.evidence, created, now)?;
+        let counts = self.in_force.ruleset.counts(&candidate.fields);
+        let kept = || serde_json::to_string(&candidate.fields).expect("texts, numbers and lists");
+        (!counts.is_empty()).then(|| {
+            let (evidence, candidate) = (candidate.evidence, Arc::from(kept()));
+            Box::new(Counts { machine, sha1, time, evidence, candidate, counts })
+        })
+    }
+
+    fn judge_event(&self, alert: &str, event: &Event, from: &From<'_>) -> Judged {
+        let fields = Fields::from_snapshot(&event.candidate, from.at);
+        let reads = fields.is_some();
+        let candidate = Candidate {
+            machine: Ok(event.machine),
+            sha1: Ok(event.sha1),
+            evidence: event.evidence,
+            fields: fields.unwrap_or_default(),
+        };
+        if !reads {
+            let what = "what was kept of it does not read".to_owned();
+            return judged(&candidate, Outcome::Settled(Decision::Incomplete { what }));
+        }
+        let created = match candidate.fields.get(Field::AlertCreated) {
+            Value::Text(text) => Wall::parse(text),
+            _ => None,
+        };
+        let (tenant_id, candidates, asks, known) = Default::default();
+        let id = Cow::Borrowed(alert);
+        let alert = Alert { id, tenant_id, created, candidates, asks, known };
+        let too_old = self.too_old(&alert, from.at);
+        let (rules, ceiling) = (&self.in_force.ruleset, self.shared.settings.ceiling);
+        let (full, fields) = (event.full.as_deref(), &candidate.fields);
+        let wanted = rules.judge_correlated(&event.rule, &event.bases, full, fields, ceiling);
+        let (tenant, at) = (from.tenant, from.at);
+        let outcome = self.outcome(wanted, tenant, &candidate, &too_old, at, Predict::Nothing);
+        judged(&candidate, outcome)
+    }
+}
+
+impl Counting for Judging {
+    fn correlation(&self, rule: &str) -> Option<&Correlation> {
+        self.in_force.ruleset.correlation(rule).map(|one| &one.counts)
+    }
+
+    /// As long as what it was could be acted on together with an event of the same window.
+    fn kept_until(&self, of: &Correlation, time: Wall) -> Wall {
+        time + self.shared.settings.alert_age_max + of.timespan
+    }
+
+    fn recount(&self, rule: &str, base: &str, candidate: &str, received: Wall) -> Option<Count> {
+        let fields = Fields::from_snapshot(candidate, received)?;
+        self.in_force.ruleset.count(rule, base, &fields)
+    }
+
+    fn correlated(&self, matched: &Matched, at: Wall) -> Receipt {
+        let Matched { tenant, source, coordinates, alert, events } = matched;
+        let from = From { tenant, source, coordinates, at };
+        let judged = events.iter().map(|event| self.judge_event(alert, event, &from));
+        let mut judged: Vec<Judged> = judged.collect();
+        // What one correlation holds must not keep another from acting.
+        judged.sort_by_key(|one| match &one.outcome {
+            Outcome::Draft(draft) if draft.intent == Intent::Act => 0,
+            Outcome::Draft(_) => 1,
+            _ => 2,
+        });
+        self.settled(alert.clone(), judged, &from)
+    }
+
+    fn counted_by(&self) -> &str {
+        self.in_force.ruleset.hash()
+    }
+}

@@ -1,0 +1,120 @@
+//! The same file on three machines, told by three alerts, through a kill and a restart.
+
+use lazaret::domain::decision::Fate;
+use serde_json::{Value, json};
+
+use crate::world::{Setting, World, alert_of, assert_balance};
+
+/// Counts what the rule of the world matches.
+const SPREADS: &str = r#"
+title: Quarantine a file that spreads
+id: 5f4d8d0a-5d0e-4f39-8b0c-6a3f2c7b9e11
+correlation:
+  type: value_count
+  rules: [active]
+  group-by: [file.sha1]
+  timespan: 1h
+  condition: {field: machine.id, gte: 3}
+response:
+  action: StopAndQuarantineFile
+  comment: "It spreads: alert {{alert.id}}"
+  mode: enforce
+tests:
+  - name: on three machines
+    alerts:
+      - {alert: samples/alert.json}
+      - {alert: samples/alert.json, set: {machine.id: 000000000000000000000000000000000000000a}}
+      - {alert: samples/alert.json, set: {machine.id: 000000000000000000000000000000000000000b}}
+    expect:
+      act:
+        - {machine: "0000000000000000000000000000000000000001", sha1: "1000000000000000000000000000000000000001"}
+        - {machine: 000000000000000000000000000000000000000a, sha1: "1000000000000000000000000000000000000001"}
+        - {machine: 000000000000000000000000000000000000000b, sha1: "1000000000000000000000000000000000000001"}
+  - name: on one machine
+    alerts: [{alert: samples/alert.json}, {alert: samples/alert.json, set: {alert.id: a-2}}]
+    expect: {no_match: true}
+"#;
+
+/// The world's own rule does nothing any more but count.
+fn correlate(world: &World) {
+    let rules = world.dir.path().join("rules");
+    let text = std::fs::read_to_string(rules.join("rule.yml")).unwrap();
+    let (from, to) = (text.find("response:").unwrap(), text.find("tests:").unwrap());
+    let counts = format!("name: active\n{}{}", &text[..from], &text[to..]);
+    std::fs::write(rules.join("rule.yml"), counts).unwrap();
+    std::fs::write(rules.join("spreads.yml"), SPREADS.trim_start()).unwrap();
+}
+
+/// The call for alert number `n` of file number `file`.
+fn call_of(n: usize, file: usize) -> (String, String) {
+    let target = format!("/api/machines/{n:040x}/StopAndQuarantineFile");
+    let comment = format!("It spreads: alert da{n:018}_1");
+    (target, json!({ "Comment": comment, "Sha1": format!("1{file:039x}") }).to_string())
+}
+
+async fn post(world: &World, n: usize, file: usize) -> Value {
+    let (status, answer) = world.post(&format!("m-{n}"), &alert_of(n, file)).await.unwrap();
+    assert_eq!(status, 202, "{answer}");
+    serde_json::from_str(&answer).unwrap()
+}
+
+fn reason(answer: &Value) -> String {
+    answer["alerts"][0]["candidates"][0]["why"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_file_on_three_machines_is_quarantined_on_each_also_after_a_kill() {
+    let mut world = World::new(Setting::default()).await;
+    correlate(&world);
+    world.start().await;
+    let first = post(&world, 1, 7).await;
+    assert!(reason(&first).ends_with(": 1 of 3 machine.id within 1h"), "{first}");
+    let second = post(&world, 2, 7).await;
+    assert!(reason(&second).ends_with(": 2 of 3 machine.id within 1h"), "{second}");
+    // Another file does not join them.
+    post(&world, 4, 8).await;
+    assert!(world.calls().is_empty());
+    world.kill();
+    world.start().await;
+    let third = post(&world, 3, 7).await;
+    assert_eq!(third["alerts"].as_array().unwrap().len(), 4, "{third}");
+    let wanted = [1, 2, 3].map(|n| call_of(n, 7));
+    world.until("three calls", async |world| world.calls().len() == 3).await;
+    let calls = world.calls();
+    assert!(wanted.iter().all(|call| calls.get(call) == Some(&1)), "{calls:?}");
+    // Told again, under another message, it is what is known.
+    let (_, again) = world.post("m-again", &alert_of(3, 7)).await.unwrap();
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again["alerts"].as_array().unwrap().len(), 1, "{again}");
+    let summary = world.report().await.summary;
+    assert_balance(&summary);
+    let acted = summary.fates.iter().filter(|of| of.fate == Fate::Acted).map(|of| of.count);
+    assert_eq!(acted.sum::<u64>(), 3);
+    world.stop();
+    assert_eq!(world.calls().len(), 3);
+}
+
+#[test]
+fn the_rules_of_the_documentation_load_and_pass_their_tests() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/correlations.md")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("samples")).unwrap();
+    let sample = "samples/defender-malware.json";
+    std::fs::copy(root.join("rules").join(sample), dir.path().join(sample)).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+    for (n, block) in blocks.enumerate() {
+        std::fs::write(dir.path().join(format!("{n}.yml")), block).unwrap();
+    }
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lazaret"));
+    let tested = command.args(["rules", "test"]).arg(dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&tested.stdout).into_owned();
+    assert!(said.contains("3 passed, 0 failed, 0 errors"), "{said}");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lazaret"));
+    let listed = command.args(["rules", "list"]).arg(dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(
+        said.contains("\n  correlation: value_count\n") && said.contains("  count  "),
+        "{said}"
+    );
+}
