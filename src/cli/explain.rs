@@ -9,7 +9,9 @@ use super::place;
 use super::style::{Style, beside, clean};
 use super::{Failure, Outcome, runtime};
 use crate::domain::candidate::{Field, Fields, Incomplete, Value};
-use crate::domain::rule::{Explained, Judgement, Mode, Part, Ruleset, Seen, Step, nearest};
+use crate::domain::rule::{
+    Explained, Judgement, Mode, Part, Response, Ruleset, Seen, Step, nearest,
+};
 use crate::domain::time::Wall;
 use crate::formats;
 use crate::io::Clock as _;
@@ -149,7 +151,7 @@ impl Page<'_> {
         let explained = self.rules.explain(fields);
         let nearest = nearest(&explained);
         let judgement = self.rules.judge(fields, Mode::Enforce);
-        let denies = |one: &Explained<'_>| one.rule.quarantine().is_none();
+        let denies = |one: &Explained<'_>| one.rule.denies();
         let nothing = matches!(judgement, Judgement::NoMatch { .. });
         let is_shown = |one: &Explained<'_>| match self.only {
             // Nobody asks a deny rule of what nothing would act on.
@@ -161,7 +163,11 @@ impl Page<'_> {
         let mut text = String::new();
         for one in &explained {
             let mark = self.mark(one.seen);
-            let deny = if denies(one) { "deny: " } else { "" };
+            let deny = match one.rule.response {
+                Response::Deny(_) => "deny: ",
+                Response::Count => "count: ",
+                Response::Quarantine(_) => "",
+            };
             text.push_str(&beside(
                 &format!("  {mark}  "),
                 11,
@@ -170,6 +176,11 @@ impl Page<'_> {
             if is_shown(one) {
                 one.steps.iter().for_each(|step| text.push_str(&self.step(step)));
             }
+        }
+        for count in self.rules.counts(fields) {
+            let (rule, base) = (self.name(&count.rule), self.name(&count.base));
+            let counts = format!("It counts for {rule}, since {base} matches.");
+            text.push_str(&beside("", 0, &clean(&counts)));
         }
         text.push_str(&beside("", 0, &clean(&self.sentence(&judgement, nearest, lacks))));
         text

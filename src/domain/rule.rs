@@ -137,9 +137,8 @@ impl Ruleset {
     /// Compiles rules whose ids differ. `hash` names their content, see [`Ruleset::hash`].
     pub fn compile(rules: Vec<(Rule, SigmaRule)>, hash: String) -> Result<Self, Vec<NotCompiled>> {
         let mut rules = rules;
-        let denies = |rule: &Rule| matches!(rule.response, Response::Deny(_));
-        rules.sort_by(|(a, _), (b, _)| (denies(a), &a.id).cmp(&(denies(b), &b.id)));
-        let (acting, denying) = rules.split_at(rules.partition_point(|(rule, _)| !denies(rule)));
+        rules.sort_by(|(a, _), (b, _)| (a.denies(), &a.id).cmp(&(b.denies(), &b.id)));
+        let (acting, denying) = rules.split_at(rules.partition_point(|(rule, _)| !rule.denies()));
         let not = |rule: &Rule, why: rsigma_eval::EvalError| NotCompiled {
             rule: rule.id.clone(),
             why: why.to_string(),

@@ -83,7 +83,7 @@ fn bases(
                 let why = format!("{} is a correlation too", quoted(&name.value));
                 refuse(format!("{why}; name the rules with a detection that it counts"));
             }
-            [(_, base)] if matches!(base.rule.response, Response::Deny(_)) => {
+            [(_, base)] if base.rule.denies() => {
                 let why = format!("{} denies, and what it covers is not acted on", name.value);
                 refuse(format!("{why}; name a rule that finds what to act on"));
             }
@@ -116,10 +116,10 @@ fn named<'f>(name: &At<String>, files: &'f Files<'f>) -> Vec<&'f (&'f Source, Ru
 
 fn meant(name: &At<String>, files: &Files<'_>) -> String {
     let countable = || {
-        files.iter().map(|(_, file)| file).filter(|file| {
-            let acts = !matches!(file.rule.response, Response::Deny(_));
-            acts && matches!(file.body, Body::Detection(..))
-        })
+        files
+            .iter()
+            .map(|(_, file)| file)
+            .filter(|file| !file.rule.denies() && matches!(file.body, Body::Detection(..)))
     };
     if let Some(titled) = countable().find(|file| file.rule.title == name.value) {
         return format!("; it is a title: write the rule's id, {}", titled.rule.id);

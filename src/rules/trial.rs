@@ -11,7 +11,7 @@ use crate::domain::action::HoldWhy;
 use crate::domain::alert::severity_rank;
 use crate::domain::candidate::{Candidate, Field, Incomplete, Value};
 use crate::domain::ids::{MachineId, Sha1};
-use crate::domain::rule::{Judgement, Mode, Protection, Ruleset};
+use crate::domain::rule::{Judgement, Mode, Protection, Rule, Ruleset};
 use crate::domain::time::Wall;
 use crate::formats::{self, Format, Formats, Reader};
 
@@ -96,7 +96,7 @@ pub(super) fn run(
         Some(_) => "",
         None => "; where it is no defender-alert, format: NAME says which format it has",
     };
-    let denies = alone.rules().iter().all(|rule| rule.quarantine().is_none());
+    let denies = alone.rules().iter().all(Rule::denies);
     let mut came = Came::default();
     let mut files = 0;
     for cut in &cuts {

@@ -118,3 +118,66 @@ fn the_rules_of_the_documentation_load_and_pass_their_tests() {
         "{said}"
     );
 }
+
+/// The directory and file of a rule that protects the first machine.
+const PROTECTS: (&str, &str) = (
+    "protects.yml",
+    r#"
+title: Protect the first machine
+id: 5f4d8d0a-5d0e-4f39-8b0c-6a3f2c7b9e12
+logsource: {product: microsoft_defender}
+detection:
+  first: {machine.id: "0000000000000000000000000000000000000001"}
+  condition: first
+response: {action: deny}
+"#,
+);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_is_judged_by_the_rules_of_now() {
+    let mut world = World::new(Setting::default()).await;
+    correlate(&world);
+    world.start().await;
+    for n in [1, 2] {
+        post(&world, n, 7).await;
+    }
+    // One of the two is protected by now.
+    let rules = world.dir.path().join("rules");
+    std::fs::write(rules.join(PROTECTS.0), PROTECTS.1.trim_start()).unwrap();
+    world.stop();
+    world.start().await;
+    let third = post(&world, 3, 7).await;
+    let fates = third["alerts"].as_array().unwrap().iter().map(|alert| &alert["fate"]);
+    let mut fates: Vec<String> = fates.map(ToString::to_string).collect();
+    fates.sort();
+    assert_eq!(fates, ["\"acted\"", "\"acted\"", "\"no_match\"", "\"protected\""], "{third}");
+    world.until("two calls", async |world| world.calls().len() == 2).await;
+    // A base rule that looks for something else drops what it counted.
+    for n in [11, 12] {
+        post(&world, n, 8).await;
+    }
+    let text = std::fs::read_to_string(rules.join("rule.yml")).unwrap();
+    let other = text.replace("detection_status: Detected}", "detection_status: Prevented}");
+    assert_ne!(text, other);
+    let (untested, _) = other.split_once("tests:").unwrap();
+    std::fs::write(rules.join("rule.yml"), untested).unwrap();
+    let spreads = std::fs::read_to_string(rules.join("spreads.yml")).unwrap();
+    let (untested, _) = spreads.split_once("tests:").unwrap();
+    let observed = untested.replace("mode: enforce", "mode: approve").replace("gte: 3", "gte: 1");
+    std::fs::write(rules.join("spreads.yml"), observed).unwrap();
+    world.stop();
+    world.start().await;
+    let body = alert_of(13, 8).replace("Detected", "Prevented");
+    let (_, answer) = world.post("m-13", &body).await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let told: Vec<&str> = answer["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["alert"].as_str().unwrap())
+        .collect();
+    let own = format!("da{:018}_1", 13);
+    assert_eq!(told, [&own, &own], "the two before count no more: {answer}");
+    assert_balance(&world.report().await.summary);
+    assert_eq!(world.calls().len(), 2);
+}

@@ -3,7 +3,7 @@
 use rsigma_eval::explain::explain_rule;
 
 use super::unknown::{self, Counted};
-use super::{Judgement, Match, Merged, Mode, Response, Rule, Ruleset, merge};
+use super::{Judgement, Match, Merged, Mode, Rule, Ruleset, merge};
 use crate::domain::action::HoldWhy;
 use crate::domain::candidate::Fields;
 use crate::domain::correlation::{Correlation, Count};
@@ -93,9 +93,8 @@ impl Ruleset {
     /// Whether that rule of this set, which does not deny, matches for certain.
     pub(super) fn matches(&self, rule: &str, fields: &Fields<'_>) -> bool {
         let Some(&place) = self.places.get(rule) else { return false };
-        let denies = matches!(self.rules[place].response, Response::Deny(_));
         let counted = unknown::count(&explain_rule(self.compiled(place), fields));
-        !denies && matches!(counted, Counted::Matches)
+        !self.rules[place].denies() && matches!(counted, Counted::Matches)
     }
 }
 

@@ -106,6 +106,10 @@ impl Rule {
         }
     }
 
+    pub fn denies(&self) -> bool {
+        matches!(self.response, Response::Deny(_))
+    }
+
     /// `None` where it denies, or only counts.
     pub fn quarantine(&self) -> Option<&Quarantine> {
         match &self.response {

@@ -4,6 +4,8 @@ use super::*;
 use crate::domain::breaker::RuleBreakers;
 use crate::domain::candidate::Value;
 
+mod correlated;
+
 mod deny;
 
 mod enrich;
