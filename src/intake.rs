@@ -354,7 +354,7 @@ impl Shared {
         let acts = answer.alerts.iter().flat_map(|alert| &alert.candidates).any(|candidate| {
             matches!(candidate.decision, Decision::Act { .. } | Decision::Duplicate { .. })
         });
-        if acts {
+        if acts || answer.acts_elsewhere {
             // Which tenant it was does not matter: a relay that finds nothing sleeps again.
             (self.nudge)();
         }

@@ -385,6 +385,9 @@ pub struct Replay {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answered {
     pub alerts: Vec<AlertAnswer>,
+    /// Whether something acts beside these, of which this sender is not told.
+    #[serde(skip)]
+    pub acts_elsewhere: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

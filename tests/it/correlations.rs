@@ -1,6 +1,10 @@
 //! The same file on three machines, told by three alerts, through a kill and a restart.
 
+use std::time::Duration;
+
 use lazaret::domain::decision::Fate;
+use lazaret::io::Clock as _;
+use lazaret::io::clock::SystemClock;
 use serde_json::{Value, json};
 
 use crate::world::{Setting, World, alert_of, assert_balance};
@@ -92,6 +96,33 @@ async fn the_same_file_on_three_machines_is_quarantined_on_each_also_after_a_kil
     assert_eq!(acted.sum::<u64>(), 3);
     world.stop();
     assert_eq!(world.calls().len(), 3);
+}
+
+/// Alert number `n`, created so many minutes ago.
+fn aged(n: usize, file: usize, minutes: u64) -> String {
+    let mut alert: Value = serde_json::from_str(&alert_of(n, file)).unwrap();
+    let at = SystemClock::new().now().wall - Duration::from_secs(60 * minutes);
+    alert["alertCreationTime"] = at.to_string().into();
+    alert["evidence"][0]["evidenceCreationTime"] = at.to_string().into();
+    alert.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_to_act_on_counts_for_its_neighbours() {
+    let mut world = World::new(Setting::default()).await;
+    correlate(&world);
+    world.start().await;
+    // The limit is a day; the window is an hour.
+    for (n, minutes) in [(1, 24 * 60 + 20), (2, 24 * 60 - 10), (3, 24 * 60 - 20)] {
+        world.post(&format!("m-{n}"), &aged(n, 7, minutes)).await.unwrap();
+    }
+    world.until("two calls", async |world| world.calls().len() == 2).await;
+    let calls = world.calls();
+    assert!([2, 3].iter().all(|n| calls.contains_key(&call_of(*n, 7))), "{calls:?}");
+    let summary = world.report().await.summary;
+    assert_balance(&summary);
+    let old = summary.fates.iter().filter(|of| of.fate == Fate::TooOld).map(|of| of.count);
+    assert_eq!(old.sum::<u64>(), 1);
 }
 
 #[test]

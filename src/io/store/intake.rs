@@ -196,7 +196,11 @@ impl<'d> Piece<'d> {
         for matched in &counted.matched {
             match self.decide(db, queue_max, matched, &[])? {
                 Taken::Done { answer: more, effects: owned } => {
-                    answer.alerts.extend(more.alerts);
+                    // Whoever brought them is told, not another of the tenant's sources.
+                    match matched.source == delivery.source {
+                        true => answer.alerts.extend(more.alerts),
+                        false => answer.acts_elsewhere = true,
+                    }
                     effects.extend(owned);
                 }
                 Taken::Failed(why) => return Err(why.into()),

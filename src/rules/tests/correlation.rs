@@ -139,6 +139,27 @@ fn a_test_fails_with_how_far_it_counted() {
 }
 
 #[test]
+fn an_alert_that_is_told_again_later_counts_when_it_was_first_told() {
+    let cut = SPREADS.find("tests:").unwrap();
+    let of = |second: &str| {
+        let two = SPREADS[..cut].replace("gte: 3", "gte: 2").replace("enforce", "observe");
+        let machine = "machine.id: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        format!(
+            "{two}tests:
+  - name: again
+    alerts:
+      - {{alert: samples/a.json, set: {{alert.created: 2026-05-01T12:00:00Z}}}}
+      - {{alert: samples/a.json, set: {{{second}alert.created: 2026-05-01T14:00:00Z}}}}
+      - {{alert: samples/a.json, set: {{{machine}, alert.created: 2026-05-01T14:00:00Z}}}}
+    expect: {{no_match: true}}
+"
+        )
+    };
+    assert_eq!(both(BASE, &of("")), [""; 0]);
+    assert_eq!(both(BASE, &of("alert.id: a-2, ")).len(), 1, "another alert is another event");
+}
+
+#[test]
 fn what_is_wrong_is_said_where_it_stands() {
     wrong("value_count", "value_sum", "c.yml:4:9: error: type value_sum is not in this version");
     wrong("value_count", "value_cuont", "c.yml:4:9: error: type is \"value_cuont\"");

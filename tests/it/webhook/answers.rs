@@ -14,6 +14,7 @@ fn answered() -> Answered {
     let reason = "no rule".into();
     Answered {
         alerts: vec![AlertAnswer { alert, fate: Fate::NoMatch, reason, candidates: vec![] }],
+        acts_elsewhere: false,
     }
 }
 
