@@ -22,8 +22,10 @@ fn with(mode: Mode) -> Ruleset {
     let protects = json!({
         "server": {"machine.group": "servers"}, "condition": "server",
     });
-    set(vec![(base, counts), (denying("deny", true), protects)])
-        .with_correlations(vec![spreads(mode)])
+    // It matches the same, and is not named.
+    let other = Rule { response: Response::Count, ..rule("other") };
+    let all = vec![(base, counts.clone()), (other, counts), (denying("deny", true), protects)];
+    set(all).with_correlations(vec![spreads(mode)])
 }
 
 fn candidate() -> Fields<'static> {
@@ -68,6 +70,7 @@ fn only_what_matches_for_certain_counts_and_a_rule_that_counts_never_acts() {
     }
     assert_eq!(rules.count("gone", "base", &candidate()), None);
     assert_eq!(rules.count("spreads", "deny", &candidate()), None);
+    assert_eq!(rules.count("spreads", "other", &candidate()), None);
     // What could count is worth asking Defender for.
     let mut thin = candidate();
     thin.set(Field::FileName, Value::Absent);
