@@ -15,8 +15,11 @@ use super::ids::{ActionId, EffectKey, SourceName, TenantName};
 use super::join::{Row, Waits};
 use super::time::Wall;
 
+mod answered;
+
 mod counting;
 
+pub use answered::{AlertAnswer, Answered, CandidateAnswer};
 pub use counting::Counting;
 
 /// What becomes of a candidate, with its reason.
@@ -379,35 +382,4 @@ pub struct Replay {
     /// their rows side by side. Else, as `sha256:` and hex, the hash of the signed id or bytes.
     pub id: String,
     pub keep_until: Wall,
-}
-
-/// What a delivery's sender is told: each alert's fate, each candidate's decision and reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answered {
-    pub alerts: Vec<AlertAnswer>,
-    /// Whether something acts beside these, of which this sender is not told.
-    #[serde(skip)]
-    pub acts_elsewhere: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertAnswer {
-    #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub alert: String,
-    pub fate: Fate,
-    /// Why, where no candidate says it.
-    #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub reason: String,
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub candidates: Vec<CandidateAnswer>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CandidateAnswer {
-    #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub machine: String,
-    #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub sha1: String,
-    #[serde(flatten)]
-    pub decision: Decision,
 }

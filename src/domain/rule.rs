@@ -116,8 +116,8 @@ pub struct NotCompiled {
 /// condition than for one. Deny rules are asked only about what another rule matches. Never
 /// changes; a reload makes a new one.
 pub struct Ruleset {
-    /// Compiled detections of those that act or count, in the order of `rules`; the twin of one that
-    /// asks Defender.
+    /// Compiled detections of those that act or count, in the order of `rules`; the twin of one
+    /// that asks Defender.
     engine: Engine,
     /// Those that have a twin, by place.
     asking: HashMap<usize, CompiledRule>,

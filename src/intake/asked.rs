@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Predict;
-use super::judge::Judging;
+use super::judge::{Judging, judged};
 use crate::domain::action::Coordinates;
 use crate::domain::alert::{Alert, Ask, Unreadable};
 use crate::domain::candidate::{Candidate, Field, Kept, Subject};
@@ -18,33 +18,38 @@ use crate::io::Delivery;
 use crate::limits::{ENRICH_WAIT, LOOKUP_BEFORE_TOO_OLD, LOOKUP_TEXT_BYTES};
 
 /// Candidates of one alert that Defender is asked about first.
+#[derive(Default)]
 pub(super) struct Later {
     asks: BTreeSet<Ask>,
     candidates: Vec<Kept>,
     /// What becomes of them if not.
     otherwise: Vec<Judged>,
-    created: Wall,
+    created: Option<Wall>,
 }
 
 impl Later {
-    pub fn new(created: Wall) -> Self {
-        let (asks, candidates, otherwise) = Default::default();
-        Self { asks, candidates, otherwise, created }
-    }
-
     pub fn is_empty(&self) -> bool {
         self.candidates.is_empty()
     }
 
-    /// Adds one that names its machine and its file, with the fields that decide.
-    pub fn add(&mut self, candidate: &Candidate<'_>, asks: &[Field], otherwise: Judged) {
+    /// Adds one that names its machine and its file, with the fields that decide, and the
+    /// correlation that has matched it.
+    pub fn add(
+        &mut self,
+        candidate: &Candidate<'_>,
+        asks: &[Field],
+        otherwise: Judged,
+        by: Option<(String, Vec<String>)>,
+    ) {
         let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) else { return };
         self.asks.extend(asks.iter().filter_map(|field| match field.told_of()? {
             Subject::Machine => Some(Ask::Machine(*machine)),
             Subject::File => Some(Ask::File(*sha1)),
         }));
-        let kept = Kept::new(*machine, *sha1, candidate.evidence, &candidate.fields);
+        let mut kept = Kept::new(*machine, *sha1, candidate.evidence, &candidate.fields);
+        kept.by = by;
         self.candidates.push(kept);
+        self.created = self.created.or(candidate.fields.created());
         self.otherwise.push(otherwise);
     }
 }
@@ -61,7 +66,7 @@ impl Judging {
     ) -> Option<Receipt> {
         if alert.asks.is_empty()
             || text.len() > LOOKUP_TEXT_BYTES
-            || self.too_old(alert, from.at).is_some()
+            || self.too_old(alert.created, from.at).is_some()
         {
             return None;
         }
@@ -105,6 +110,7 @@ impl Judging {
                 why.asked("too many alerts wait for Defender's answers");
             }
         }
+        let created = created.unwrap_or(from.at).min(from.at);
         let too_old = created + self.shared.settings.alert_age_max - LOOKUP_BEFORE_TOO_OLD;
         let asked = Asked {
             alert: alert_id.to_owned(),
@@ -182,24 +188,21 @@ impl Judging {
                 Err(why) => whys.push(format!("{ask}: {why}")),
             }
         }
-        let kept = asked.candidates.iter().map(|kept| kept.read(from.at));
-        let Some(mut candidates) = kept.collect::<Option<Vec<_>>>() else {
-            let what = "what was kept of it does not read".to_owned();
-            return vec![self.lacking(asked.alert.clone(), what, from)];
-        };
-        for candidate in &mut candidates {
-            let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) else { continue };
-            for ask in [Ask::Machine(*machine), Ask::File(*sha1)] {
-                if let Some(known) = facts.get(&ask) {
+        let mut decided = Vec::with_capacity(asked.candidates.len());
+        for kept in &asked.candidates {
+            let Some(mut candidate) = kept.read(from.at) else {
+                let what = "what was kept of it does not read".to_owned();
+                return vec![self.lacking(asked.alert.clone(), what, from)];
+            };
+            if let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) {
+                let told = [Ask::Machine(*machine), Ask::File(*sha1)];
+                for known in told.iter().filter_map(|ask| facts.get(ask)) {
                     candidate.fields.fill(known.clone());
                 }
             }
+            decided.push(self.judge_enriched(kept, &candidate, from));
         }
-        let created = candidates.iter().find_map(|one| one.fields.created());
-        let id = asked.alert.clone().into();
-        let (tenant_id, asks, known) = (None, Vec::new(), None);
-        let alert = Alert { id, tenant_id, created, candidates, asks, known };
-        let mut receipts = self.receipts(alert, from, Predict::Nothing);
+        let mut receipts = vec![self.settled(asked.alert.clone(), decided, from)];
         let why = whys.join("; ");
         for draft in receipts.iter_mut().flat_map(Receipt::drafts_mut) {
             if let Intent::Hold(hold) = &mut draft.intent {
@@ -207,6 +210,21 @@ impl Judging {
             }
         }
         receipts
+    }
+
+    fn judge_enriched(&self, kept: &Kept, candidate: &Candidate<'_>, from: &From<'_>) -> Judged {
+        let (rules, ceiling) = (&self.in_force.ruleset, self.shared.settings.ceiling);
+        let (fields, created) = (&candidate.fields, candidate.fields.created());
+        let wanted = match &kept.by {
+            None => rules.judge(fields, ceiling),
+            Some((rule, bases)) => rules.judge_correlated(rule, bases, None, fields, ceiling),
+        };
+        let too_old = self.too_old(created, from.at);
+        let (outcome, _) = self.opened(wanted, candidate, &too_old, from, Predict::Nothing);
+        // What a correlation has matched is counted.
+        let is_new = kept.by.is_none();
+        let counts = is_new.then(|| self.counts(candidate, created, from.at)).flatten();
+        Judged { counts, ..judged(candidate, outcome) }
     }
 
     /// Keeps an alert that came by webhook with what it leads to.

@@ -1,14 +1,13 @@
 //! What candidates count as for correlations, and what becomes of those that these match.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Predict;
+use super::asked::Later;
 use super::judge::{Judging, judged};
-use crate::domain::alert::Alert;
-use crate::domain::candidate::{Candidate, Field, Fields, Value};
+use crate::domain::candidate::{Candidate, Field, Fields};
 use crate::domain::correlation::{Correlation, Count, Counts, Event, Matched, time_of};
-use crate::domain::decision::{Counting, Decision, From, Intent, Judged, Outcome, Receipt};
+use crate::domain::decision::{Counting, Decision, From, Intent, Outcome, Receipt};
 use crate::domain::time::Wall;
 
 impl Judging {
@@ -41,33 +40,23 @@ impl Judging {
         })
     }
 
-    fn judge_event(&self, alert: &str, event: &Event, from: &From<'_>) -> Judged {
-        let fields = Fields::from_snapshot(&event.candidate, from.at);
-        let reads = fields.is_some();
-        let candidate = Candidate {
-            machine: Ok(event.machine),
-            sha1: Ok(event.sha1),
-            evidence: event.evidence,
-            fields: fields.unwrap_or_default(),
-        };
-        if !reads {
-            let what = "what was kept of it does not read".to_owned();
-            return judged(&candidate, Outcome::Settled(Decision::Incomplete { what }));
-        }
-        let created = match candidate.fields.get(Field::AlertCreated) {
-            Value::Text(text) => Wall::parse(text),
-            _ => None,
-        };
-        let (tenant_id, candidates, asks, known) = Default::default();
-        let id = Cow::Borrowed(alert);
-        let alert = Alert { id, tenant_id, created, candidates, asks, known };
-        let too_old = self.too_old(&alert, from.at);
+    /// What becomes of an event that is matched, and the fields that Defender is asked for first.
+    fn judge_event(
+        &self,
+        candidate: &Candidate<'_>,
+        event: &Event,
+        from: &From<'_>,
+    ) -> (Outcome, Vec<Field>) {
+        let too_old = self.too_old(candidate.fields.created(), from.at);
         let (rules, ceiling) = (&self.in_force.ruleset, self.shared.settings.ceiling);
         let (full, fields) = (event.full.as_deref(), &candidate.fields);
         let wanted = rules.judge_correlated(&event.rule, &event.bases, full, fields, ceiling);
-        let (tenant, at) = (from.tenant, from.at);
-        let outcome = self.outcome(wanted, tenant, &candidate, &too_old, at, Predict::Nothing);
-        judged(&candidate, outcome)
+        let (outcome, mut asks) = self.opened(wanted, candidate, &too_old, from, Predict::Nothing);
+        // What could not be counted waits for a person anyway.
+        if full.is_some() {
+            asks.clear();
+        }
+        (outcome, asks)
     }
 }
 
@@ -86,18 +75,42 @@ impl Counting for Judging {
         self.in_force.ruleset.count(rule, base, &fields)
     }
 
-    fn correlated(&self, matched: &Matched, at: Wall) -> Receipt {
+    fn correlated(&self, matched: &Matched, at: Wall) -> Vec<Receipt> {
         let Matched { tenant, source, coordinates, alert, events } = matched;
         let from = From { tenant, source, coordinates, at };
-        let judged = events.iter().map(|event| self.judge_event(alert, event, &from));
-        let mut judged: Vec<Judged> = judged.collect();
+        let (mut decided, mut later) = (Vec::new(), Later::default());
+        for event in events {
+            let fields = Fields::from_snapshot(&event.candidate, at);
+            let reads = fields.is_some();
+            let candidate = Candidate {
+                machine: Ok(event.machine),
+                sha1: Ok(event.sha1),
+                evidence: event.evidence,
+                fields: fields.unwrap_or_default(),
+            };
+            if !reads {
+                let what = "what was kept of it does not read".to_owned();
+                let outcome = Outcome::Settled(Decision::Incomplete { what });
+                decided.push(judged(&candidate, outcome));
+                continue;
+            }
+            let (outcome, asks) = self.judge_event(&candidate, event, &from);
+            let one = judged(&candidate, outcome);
+            match asks.is_empty() {
+                true => decided.push(one),
+                false => {
+                    let by = Some((event.rule.clone(), event.bases.clone()));
+                    later.add(&candidate, &asks, one, by);
+                }
+            }
+        }
         // What one correlation holds must not keep another from acting.
-        judged.sort_by_key(|one| match &one.outcome {
+        decided.sort_by_key(|one| match &one.outcome {
             Outcome::Draft(draft) if draft.intent == Intent::Act => 0,
             Outcome::Draft(_) => 1,
             _ => 2,
         });
-        self.settled(alert.clone(), judged, &from)
+        self.both(alert, decided, later, &from)
     }
 
     fn counted_by(&self) -> &str {

@@ -180,12 +180,14 @@ impl Judging {
         let mut alert = alert;
         let &From { tenant, source, at: now, .. } = from;
         formats::came_by(&mut alert, tenant.as_str(), source.as_str(), now);
-        let too_old = self.too_old(&alert, now);
-        let mut later = Later::new(alert.created.unwrap_or(now));
+        let too_old = self.too_old(alert.created, now);
+        let ceiling = self.shared.settings.ceiling;
+        let mut later = Later::default();
         let mut decided = Vec::with_capacity(alert.candidates.len());
         let mut of = Vec::with_capacity(alert.candidates.len());
         for candidate in &alert.candidates {
-            let (outcome, asks) = self.judge_candidate(tenant, candidate, &too_old, now, predict);
+            let wanted = self.in_force.ruleset.judge(&candidate.fields, ceiling);
+            let (outcome, asks) = self.opened(wanted, candidate, &too_old, from, predict);
             let counts = self.counts(candidate, alert.created, now);
             let one = Judged { counts, ..judged(candidate, outcome) };
             match asks.is_empty() {
@@ -193,15 +195,26 @@ impl Judging {
                     decided.push(one);
                     of.push(candidate);
                 }
-                false => later.add(candidate, &asks, one),
+                false => later.add(candidate, &asks, one, None),
             }
         }
-        let waits = (!later.is_empty()).then(|| self.enriches(&alert.id, later, from));
+        let mut receipts = self.both(&alert.id, decided, later, from);
+        self.say_nearest(&mut receipts, &of, from);
+        receipts
+    }
+
+    /// The receipt of what is decided and, where there is any, that of what waits for Defender.
+    pub(super) fn both(
+        &self,
+        alert: &str,
+        decided: Vec<Judged>,
+        later: Later,
+        from: &From<'_>,
+    ) -> Vec<Receipt> {
+        let waits = (!later.is_empty()).then(|| self.enriches(alert, later, from));
         let mut receipts = Vec::with_capacity(1);
         if waits.is_none() || !decided.is_empty() {
-            let mut receipt = self.settled(alert.id.clone().into_owned(), decided, from);
-            self.say_nearest(&mut receipt, &of, from);
-            receipts.push(receipt);
+            receipts.push(self.settled(alert.to_owned(), decided, from));
         }
         receipts.extend(waits);
         receipts
@@ -220,8 +233,8 @@ impl Judging {
 
     /// What stands against acting on an alert of this age, if anything does. An alert that does
     /// not say when it was created could be a year old.
-    pub(super) fn too_old(&self, alert: &Alert<'_>, now: Wall) -> Option<Decision> {
-        let Some(created) = alert.created else {
+    pub(super) fn too_old(&self, created: Option<Wall>, now: Wall) -> Option<Decision> {
+        let Some(created) = created else {
             let what = "the alert names no creation time, so its age is unknown".to_owned();
             return Some(Decision::Incomplete { what });
         };
@@ -236,21 +249,20 @@ impl Judging {
         })
     }
 
-    /// What becomes of a candidate, and the fields that Defender is to be asked for first.
-    fn judge_candidate(
+    /// What a judgement comes to, and the fields that Defender is to be asked for first.
+    pub(super) fn opened(
         &self,
-        tenant: &TenantName,
+        wanted: Judgement<'_>,
         candidate: &Candidate<'_>,
         too_old: &Option<Decision>,
-        now: Wall,
+        from: &From<'_>,
         predict: Predict,
     ) -> (Outcome, Vec<Field>) {
-        let judged = self.in_force.ruleset.judge(&candidate.fields, self.shared.settings.ceiling);
-        let (judged, mut asks) = match judged {
+        let (judged, mut asks) = match wanted {
             Judgement::Enrich { fields, otherwise } => (*otherwise, fields),
             judged => (judged, Vec::new()),
         };
-        let outcome = self.outcome(judged, tenant, candidate, too_old, now, predict);
+        let outcome = self.outcome(judged, from.tenant, candidate, too_old, from.at, predict);
         let is_open =
             matches!(outcome, Outcome::Draft(_) | Outcome::Settled(Decision::Observe { .. }));
         if !self.asks || !is_open {

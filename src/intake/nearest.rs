@@ -12,11 +12,12 @@ impl Judging {
     /// most nobody reads why: it is looked for only where a row is kept, or a sender is answered.
     pub(super) fn say_nearest(
         &self,
-        receipt: &mut Receipt,
+        receipts: &mut [Receipt],
         candidates: &[&Candidate<'_>],
         from: &From<'_>,
     ) {
         let is_answered = matches!(from.coordinates, Coordinates::Webhook { .. });
+        let Some(receipt) = receipts.first_mut() else { return };
         let Content::Judged(judged) = &mut receipt.content else { return };
         let is_missed = |one: &Judged| match &one.outcome {
             Outcome::Settled(Decision::NoMatch { why }) => why == NO_RULE,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lazaret::domain::decision::Fate;
 use lazaret::io::Clock as _;
 use lazaret::io::clock::SystemClock;
+use lazaret::simulator::Machine;
 use serde_json::{Value, json};
 
 use crate::world::{Setting, World, alert_of, assert_balance};
@@ -211,4 +212,30 @@ async fn what_was_counted_is_judged_by_the_rules_of_now() {
     assert_eq!(told, [&own, &own], "the two before count no more: {answer}");
     assert_balance(&world.report().await.summary);
     assert_eq!(world.calls().len(), 2);
+}
+
+/// Deny rules ask Defender also about what a correlation has matched.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_matched_waits_for_what_a_deny_rule_asks_defender() {
+    let mut world = World::new(Setting::default()).await;
+    correlate(&world);
+    let dear = "title: Spare the crown jewels\nid: 1b6c2b2e-6d0e-4f57-9f0f-2a3b1c0d4e5f\nlogsource: \
+        {product: x}\ndetection:\n  dear: {machine.tags: crown-jewel}\n  condition: dear\nresponse: \
+        {action: deny}\n";
+    std::fs::write(world.dir.path().join("rules/dear.yml"), dear).unwrap();
+    let says = json!({"machineTags": ["crown-jewel"]}).as_object().unwrap().clone();
+    world.simulator.set_machine(&format!("{:040x}", 2), Machine { says, ..Machine::default() });
+    world.start().await;
+    for n in 1..=3 {
+        post(&world, n, 7).await;
+    }
+    world.until("two calls", async |world| world.calls().len() == 2).await;
+    let protected = async |world: &World| {
+        let fates = world.report().await.summary.fates;
+        fates.iter().any(|of| of.fate == Fate::Protected && of.count == 1)
+    };
+    world.until("the protection", protected).await;
+    let calls = world.calls();
+    assert!([1, 3].iter().all(|n| calls.contains_key(&call_of(*n, 7))), "{calls:?}");
+    assert_balance(&world.report().await.summary);
 }

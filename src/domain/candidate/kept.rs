@@ -15,6 +15,9 @@ pub struct Kept {
     evidence: Option<Wall>,
     /// The snapshot of its fields.
     fields: String,
+    /// The correlation that has matched it, and of its base rules those that did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<(String, Vec<String>)>,
 }
 
 impl Kept {
@@ -26,7 +29,7 @@ impl Kept {
     ) -> Self {
         let fields =
             serde_json::to_string(fields).expect("fields are texts, numbers and lists of texts");
-        Self { machine, sha1, evidence, fields }
+        Self { machine, sha1, evidence, fields, by: None }
     }
 
     /// With the age that its alert has `now`. `None` where it does not read.

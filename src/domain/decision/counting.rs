@@ -21,7 +21,7 @@ pub trait Counting: Send + Sync {
     fn recount(&self, rule: &str, base: &str, candidate: &str, received: Wall) -> Option<Count>;
 
     /// Another receipt of an alert, for what correlations have matched of it.
-    fn correlated(&self, matched: &Matched, at: Wall) -> Receipt;
+    fn correlated(&self, matched: &Matched, at: Wall) -> Vec<Receipt>;
 
     /// Content hash of the rule set.
     fn counted_by(&self) -> &str;

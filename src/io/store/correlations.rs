@@ -46,7 +46,7 @@ pub(super) fn count(
         }
     }
     let deliver = |matched: Matched| {
-        let receipts = vec![counting.correlated(&matched, delivery.received)];
+        let receipts = counting.correlated(&matched, delivery.received);
         let Matched { source, coordinates, .. } = matched;
         let by = counting.counted_by();
         JudgedDelivery::of(source, coordinates, delivery.received, by, receipts)

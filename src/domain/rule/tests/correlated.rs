@@ -99,8 +99,10 @@ fn protection_beats_what_is_matched_and_holds_it_where_it_is_unknown() {
     let by = Judgement::Protected { by: vec!["deny".to_owned()] };
     assert_eq!(judged(&rules, &fields, Mode::Enforce), by);
     fields.set(Field::MachineGroup, Value::Absent);
-    let held = judged(&rules, &fields, Mode::Enforce);
-    assert!(matches!(held, Judgement::Hold { why: HoldWhy::Protection { .. }, .. }), "{held:?}");
+    let asks = judged(&rules, &fields, Mode::Enforce);
+    let Judgement::Enrich { fields: asked, otherwise: held } = asks else { panic!("{asks:?}") };
+    assert_eq!(asked, [Field::MachineGroup]);
+    assert!(matches!(*held, Judgement::Hold { why: HoldWhy::Protection { .. }, .. }), "{held:?}");
 }
 
 #[test]

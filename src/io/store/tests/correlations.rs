@@ -50,7 +50,7 @@ impl Counting for Rules {
         (!self.gone.contains(&machine)).then_some(count)
     }
 
-    fn correlated(&self, matched: &Matched, at: Wall) -> Receipt {
+    fn correlated(&self, matched: &Matched, at: Wall) -> Vec<Receipt> {
         let judged = matched.events.iter().map(|event| {
             let (machine, sha1) = (event.machine, event.sha1);
             let key = EffectKey { tenant: matched.tenant.clone(), machine, sha1 };
@@ -69,7 +69,7 @@ impl Counting for Rules {
         });
         let judged = judged.collect();
         let (tenant, alert_id) = (Some(matched.tenant.clone()), matched.alert.clone());
-        Receipt { tenant, alert_id, raw: None, ..alert(judged) }
+        vec![Receipt { tenant, alert_id, raw: None, ..alert(judged) }]
     }
 
     fn counted_by(&self) -> &str {
