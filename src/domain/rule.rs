@@ -24,6 +24,8 @@ mod event;
 
 mod explain;
 
+mod lean;
+
 mod merge;
 
 mod miss;
@@ -116,11 +118,11 @@ pub struct NotCompiled {
 /// condition than for one. Deny rules are asked only about what another rule matches. Never
 /// changes; a reload makes a new one.
 pub struct Ruleset {
-    /// Compiled detections of those that act or count, in the order of `rules`; the twin of one
-    /// that asks Defender.
+    /// Compiled detections of those that act or count, in the order of `rules`: of some, what the
+    /// engine is asked in their place.
     engine: Engine,
-    /// Those that have a twin, by place.
-    asking: HashMap<usize, CompiledRule>,
+    /// Of these, the rules themselves, by place.
+    own: HashMap<usize, CompiledRule>,
     /// Of those that deny, in the order of `rules`, whose end they are.
     denying: Vec<CompiledRule>,
     /// Those that act or count, by id, then those that deny, by id.
@@ -144,16 +146,17 @@ impl Ruleset {
             why: why.to_string(),
         };
         let mut engine = Engine::new();
-        let twins: Vec<Option<SigmaRule>> = acting.iter().map(twin_of).collect();
-        let asked = acting.iter().zip(&twins).map(|((_, own), twin)| twin.as_ref().unwrap_or(own));
+        let others: Vec<Option<SigmaRule>> = acting.iter().map(asked_instead).collect();
+        let asked =
+            acting.iter().zip(&others).map(|((_, own), other)| other.as_ref().unwrap_or(own));
         let errors = engine.add_rules(asked);
         let mut failed: Vec<NotCompiled> =
             errors.into_iter().map(|(i, why)| not(&acting[i].0, why)).collect();
-        let mut asking = HashMap::new();
+        let mut own = HashMap::new();
         for (place, (rule, detection)) in acting.iter().enumerate() {
-            if twins[place].is_some() {
+            if others[place].is_some() {
                 match compile_rule(detection) {
-                    Ok(one) => drop(asking.insert(place, one)),
+                    Ok(one) => drop(own.insert(place, one)),
                     Err(why) => failed.push(not(rule, why)),
                 }
             }
@@ -175,7 +178,7 @@ impl Ruleset {
         let rules: Vec<Rule> = rules.into_iter().map(|(rule, _)| rule).collect();
         let places = rules.iter().enumerate().map(|(i, rule)| (rule.id.clone(), i)).collect();
         let correlations = Vec::new();
-        Ok(Self { engine, asking, denying: compiled, rules, places, asks, correlations, hash })
+        Ok(Self { engine, own, denying: compiled, rules, places, asks, correlations, hash })
     }
 
     /// Judges one candidate. `ceiling` is the configuration's mode.
@@ -223,14 +226,14 @@ impl Ruleset {
             let rule = &self.rules[place];
             let Some(response) = rule.quarantine() else { continue };
             let trace = explain_rule(self.compiled(place), fields);
-            let is_twin = self.asking.contains_key(&place);
+            let is_own = !self.own.contains_key(&place);
             let (unknown, asks) = match unknown::count(&trace) {
                 Counted::Matches => (None, Vec::new()),
-                Counted::Depends { fields, asks } if is_twin && !asks.is_empty() => {
+                Counted::Depends { fields, asks } if rule.asks() && !asks.is_empty() => {
                     (Some(fields), asks)
                 }
-                // The twin matched, and the rule does not.
-                _ if is_twin && !trace.matched => continue,
+                // What was asked in its place matched, and the rule does not.
+                _ if !is_own && !trace.matched => continue,
                 Counted::Depends { fields, .. } => (Some(fields), Vec::new()),
                 // The engine and its trace are one; if they ever are not, nothing acts.
                 Counted::Fails => (Some(Vec::new()), Vec::new()),
@@ -251,7 +254,7 @@ impl Ruleset {
 
     fn compiled(&self, place: usize) -> &CompiledRule {
         let acting = self.engine.rules();
-        let own = self.asking.get(&place).or_else(|| acting.get(place));
+        let own = self.own.get(&place).or_else(|| acting.get(place));
         own.unwrap_or_else(|| &self.denying[place - acting.len()])
     }
 
@@ -371,10 +374,11 @@ impl Ruleset {
     }
 }
 
-/// What the engine is asked instead of a rule that asks Defender.
-fn twin_of((rule, detection): &(Rule, SigmaRule)) -> Option<SigmaRule> {
+/// What the engine is asked in place of a rule, if anything.
+fn asked_instead((rule, detection): &(Rule, SigmaRule)) -> Option<SigmaRule> {
     let acts = rule.quarantine().is_some();
-    (acts && rule.asks()).then(|| twin::of(detection)).flatten()
+    let twin = (acts && rule.asks()).then(|| twin::of(detection)).flatten();
+    lean::of(twin.as_ref().unwrap_or(detection)).or(twin)
 }
 
 #[cfg(test)]

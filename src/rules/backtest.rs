@@ -5,6 +5,7 @@
 //! alerts' times: what would act is kept, small, and counted at the end.
 
 mod breakers;
+mod correlating;
 mod judging;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,6 +18,8 @@ use crate::domain::decision::Fate;
 use crate::domain::ids::{MachineId, Sha1};
 use crate::domain::rule::{Judgement, Mode, Ruleset};
 use crate::domain::time::Wall;
+
+use correlating::Event;
 
 pub use breakers::{Holds, Trip};
 pub use judging::{Joins, Judging, OfStream, Part, Range};
@@ -94,6 +97,17 @@ pub struct Judged<'r> {
     /// Of each rule that decided.
     breakers: HashMap<&'r str, Vec<(Breaker, Rate)>>,
     acts: Vec<Act<'r>>,
+    /// What correlations count.
+    events: Vec<Event<'r>>,
+}
+
+/// What comes of a candidate.
+#[derive(Clone)]
+enum Came<'r> {
+    /// It would act, if nothing stands against it at its turn.
+    Acts { effect: Effect, evidence: Wall, window: Duration, by: &'r str },
+    /// It ends so, by these rules.
+    Is(Fate, Vec<String>),
 }
 
 /// What would be done, if nothing stood against it that was done before.
@@ -109,8 +123,9 @@ struct Act<'r> {
 
 impl<'r> Judged<'r> {
     fn new(rules: &'r Ruleset) -> Self {
-        let (fates, of_rules) = Default::default();
-        Self { rules, fates, of_rules, breakers: HashMap::new(), acts: Vec::new() }
+        let (fates, of_rules, breakers) = Default::default();
+        let (acts, events) = Default::default();
+        Self { rules, fates, of_rules, breakers, acts, events }
     }
 
     fn count(&mut self, fate: Fate, number: usize) {
@@ -122,55 +137,63 @@ impl<'r> Judged<'r> {
     /// Judges an alert. `at` is when it was created; one that does not say leads to nothing.
     fn take(&mut self, alert: &Alert<'_>, tenant: usize, at: Option<Wall>, order: u64) {
         for candidate in &alert.candidates {
-            if let Some(fate) = self.judge(candidate, tenant, at, order) {
-                self.count(fate, 1);
+            self.judge(candidate, tenant, at, order);
+            self.count_events(alert, candidate, tenant, at, order);
+        }
+    }
+
+    fn judge(&mut self, candidate: &Candidate<'_>, tenant: usize, at: Option<Wall>, order: u64) {
+        let judged = self.rules.judge(&candidate.fields, Mode::Enforce);
+        let (Ok(machine), Ok(sha1), Some(at)) = (&candidate.machine, &candidate.sha1, at) else {
+            let came = match judged {
+                Judgement::NoMatch { .. } => Came::Is(Fate::NoMatch, Vec::new()),
+                Judgement::Protected { by } => Came::Is(Fate::Protected, by),
+                _ => Came::Is(Fate::Incomplete, Vec::new()),
+            };
+            return self.settle(came, Wall(0), order);
+        };
+        let effect = Effect { tenant, machine: *machine, sha1: *sha1 };
+        let came = self.came(judged, effect, candidate.evidence.unwrap_or(at));
+        self.settle(came, at, order);
+    }
+
+    /// What comes of a judgement.
+    fn came(&mut self, judged: Judgement<'r>, effect: Effect, evidence: Wall) -> Came<'r> {
+        match judged {
+            Judgement::NoMatch { .. } => Came::Is(Fate::NoMatch, Vec::new()),
+            Judgement::Protected { by } => Came::Is(Fate::Protected, by),
+            Judgement::Observe { .. } => Came::Is(Fate::Observed, Vec::new()),
+            Judgement::Hold { wanted, .. } => Came::Is(Fate::Held, vec![wanted.by.to_owned()]),
+            // What Defender would have told, nobody knows any more.
+            Judgement::Enrich { otherwise, .. } => match self.came(*otherwise, effect, evidence) {
+                Came::Is(Fate::Held, rules) => Came::Is(Fate::Waiting, rules),
+                came => came,
+            },
+            Judgement::Act(wanted) => {
+                let (by, window) = (wanted.by, wanted.window);
+                self.breakers.entry(by).or_insert(wanted.breakers);
+                Came::Acts { effect, evidence, window, by }
             }
         }
     }
 
-    /// `None` is what would act: only its turn tells.
-    fn judge(
-        &mut self,
-        candidate: &Candidate<'_>,
-        tenant: usize,
-        at: Option<Wall>,
-        order: u64,
-    ) -> Option<Fate> {
-        let judged = match self.rules.judge(&candidate.fields, Mode::Enforce) {
-            Judgement::NoMatch { .. } => return Some(Fate::NoMatch),
-            Judgement::Protected { by } => {
-                for rule in by {
-                    self.of_rules.entry(rule).or_default().protected += 1;
-                }
-                return Some(Fate::Protected);
+    fn settle(&mut self, came: Came<'r>, at: Wall, order: u64) {
+        let (fate, rules) = match came {
+            Came::Is(fate, rules) => (fate, rules),
+            // Only its turn tells.
+            Came::Acts { effect, evidence, window, by } => {
+                return self.acts.push(Act { at, order, effect, evidence, window, by });
             }
-            judged => judged,
         };
-        let (judged, asks) = match judged {
-            Judgement::Enrich { otherwise, .. } => (*otherwise, true),
-            judged => (judged, false),
-        };
-        let (Ok(machine), Ok(sha1), Some(at)) = (&candidate.machine, &candidate.sha1, at) else {
-            return Some(Fate::Incomplete);
-        };
-        let wanted = match judged {
-            Judgement::Act(wanted) => wanted,
-            // What Defender would have told, nobody knows any more.
-            Judgement::Hold { wanted, .. } if asks => {
-                self.of_rules.entry(wanted.by.to_owned()).or_default().asked += 1;
-                return Some(Fate::Waiting);
+        for rule in rules {
+            let of = self.of_rules.entry(rule).or_default();
+            match fate {
+                Fate::Held => of.held += 1,
+                Fate::Waiting => of.asked += 1,
+                _ => of.protected += 1,
             }
-            Judgement::Hold { wanted, .. } => {
-                self.of_rules.entry(wanted.by.to_owned()).or_default().held += 1;
-                return Some(Fate::Held);
-            }
-            _ => return Some(Fate::Observed),
-        };
-        let effect = Effect { tenant, machine: *machine, sha1: *sha1 };
-        let (evidence, window, by) = (candidate.evidence.unwrap_or(at), wanted.window, wanted.by);
-        self.breakers.entry(by).or_insert(wanted.breakers);
-        self.acts.push(Act { at, order, effect, evidence, window, by });
-        None
+        }
+        self.count(fate, 1);
     }
 
     /// Takes over what another thread has judged by the same rules.
@@ -186,10 +209,12 @@ impl<'r> Judged<'r> {
         }
         self.breakers.extend(other.breakers);
         self.acts.extend(other.acts);
+        self.events.extend(other.events);
     }
 
     /// What it comes to, in the order of the alerts' times.
     pub fn outcome(mut self, tenants: &Tenants) -> Outcome<'r> {
+        self.correlate();
         self.acts.sort_by_key(|act| (act.at, act.order));
         let mut outcome = Outcome { rules: self.of_rules, ..Outcome::default() };
         outcome.fates = self.fates;

@@ -340,3 +340,47 @@ async fn a_terminal_shows_how_far_it_is_and_nothing_else_does() {
     assert_eq!(page.replace("\r\n", "\n"), told, "no trace is left of it");
     assert_eq!(on_terminal("file"), "");
 }
+
+/// Alerts at these minutes, each of its own machine.
+fn at_minutes(minutes: &[(i64, u64, u64)]) -> Vec<Value> {
+    let one = |(minute, machine, file): &(i64, u64, u64)| {
+        let mut alert = alert(minute * 60, *machine, *file);
+        alert["evidence"][0]["evidenceCreationTime"] = time(minute * 60).into();
+        alert
+    };
+    minutes.iter().map(one).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn correlations_count_as_they_do_in_the_service_in_whatever_order_of_the_lines() {
+    let world = World::new(Setting::default()).await;
+    crate::correlations::correlate(&world);
+    // Within an hour of each other: machines 1, 2 and 3, and 2, 3 and 4; 5 is too late, and the
+    // other file on two machines only. The last is machine 3 again, with evidence that is newer.
+    let mut alerts = at_minutes(&[
+        (0, 1, 7),
+        (30, 2, 7),
+        (60, 3, 7),
+        (90, 4, 7),
+        (200, 5, 7),
+        (1, 1, 8),
+        (2, 2, 8),
+        (61, 3, 7),
+    ]);
+    let mut dice = Dice(11);
+    let mut said = None;
+    for _ in 0..3 {
+        let text = out(&backtest(&world, lines(&alerts), &[]));
+        assert!(
+            text.contains("8  no match\n") && text.contains("5 calls for 4 machines"),
+            "{text}"
+        );
+        let of_rule = text.lines().find(|line| line.contains("Quarantine a file")).unwrap();
+        assert!(of_rule.starts_with("5 "), "{text}");
+        assert_eq!(said.get_or_insert(text.clone()), &text);
+        dice.shuffle(&mut alerts);
+    }
+    let without = at_minutes(&[(0, 1, 7), (30, 2, 7), (61, 3, 7)]);
+    let text = out(&backtest(&world, lines(&without), &[]));
+    assert!(text.contains("0 calls"), "{text}");
+}

@@ -101,7 +101,7 @@ fn told_of(item: &DetectionItem) -> Option<Subject> {
 }
 
 /// What every candidate matches: a field is there or it is not.
-fn always() -> Detection {
+pub(super) fn always() -> Detection {
     let name = Some(Field::AlertId.name().to_owned());
     let exists = |is| DetectionItem {
         field: FieldSpec::new(name.clone(), vec![Modifier::Exists]),
