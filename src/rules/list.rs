@@ -140,7 +140,7 @@ impl Reading<'_> {
                 return;
             }
         }
-        if let Some(why) = odd(text) {
+        if let Some(why) = odd(text, self.source.name.ends_with(".csv")) {
             let place = Some(place.clone());
             self.problems.push(Problem::new(Severity::Warning, self.source, place, why));
         }
@@ -257,8 +257,9 @@ impl Reading<'_> {
 }
 
 /// What is most likely a slip, in an entry that some field may have nevertheless. An entry counts
-/// as it stands, so a slip protects nothing.
-fn odd(text: &str) -> Option<&'static str> {
+/// as it stands, so a slip protects nothing. A comma in a cell of a `.csv` is within quotes, and so
+/// meant.
+fn odd(text: &str, is_csv: bool) -> Option<&'static str> {
     let quoted = |mark| text.starts_with(mark) || text.ends_with(mark);
     let hex = text.len() > 24 && text.bytes().all(|b| b.is_ascii_hexdigit());
     Some(match text.len() {
@@ -269,7 +270,9 @@ fn odd(text: &str) -> Option<&'static str> {
         _ if quoted('"') || quoted('\'') => "the quotes are part of this entry; leave them out",
         _ if text.starts_with("- ") => "the - is part of this entry; leave it out",
         _ if text.contains(" //") => "a comment begins with #; this is part of the entry",
-        _ if text.contains([',', ';']) => "one entry a line: this is one, with its commas",
+        _ if text.contains(';') || (text.contains(',') && !is_csv) => {
+            "one entry a line: this is one, with its commas"
+        }
         _ => return None,
     })
 }

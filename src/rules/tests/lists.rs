@@ -274,4 +274,8 @@ fn an_entry_that_looks_like_a_slip_is_told_and_counts_as_it_stands() {
         let lists = lists.each_ref().map(|(name, text)| (*name, text.as_str()));
         assert_eq!(told(LISTED, &lists, LATE), [""; 0], "{right}");
     }
+    // A comma within the quotes of a .csv is meant.
+    let name = [("files.csv", "\"Acme, Inc.\",2999-01-01\n")];
+    assert_eq!(told(LISTED, &name, LATE), [""; 0]);
+    tells(LISTED, &[("files.csv", "a;2999-01-01")], "lists/files.csv:1:1: warning: one entry");
 }
