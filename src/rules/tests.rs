@@ -1,10 +1,8 @@
 use std::fs;
 
 use super::*;
-use crate::domain::action::HoldWhy;
-use crate::domain::candidate::{Candidate, Field, Fields, Value};
-use crate::domain::rule::{Judgement, Mode, Protection};
-use crate::formats::{self, Format};
+use crate::domain::candidate::{Field, Fields, Value};
+use crate::domain::rule::{Judgement, Mode};
 use crate::limits;
 
 mod correlation;
@@ -18,6 +16,8 @@ mod mapped;
 mod permuted;
 
 mod refused;
+
+mod shipped;
 
 mod values;
 
@@ -217,128 +217,4 @@ fn a_sample_without_a_file_tests_nothing() {
         panic!("has to fail")
     };
     assert!(problems.to_string().contains("the sample has no file"), "{problems}");
-}
-
-fn shipped(dir: &str) -> Checked {
-    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir), Wall(0))
-}
-
-#[test]
-fn the_shipped_rules_pass_their_tests_and_only_observe_or_deny() {
-    let checked = shipped("rules");
-    assert!(checked.problems.is_empty(), "{}", Problems(checked.problems));
-    assert_eq!(checked.rules.len(), 8);
-    for rule in &checked.rules {
-        let is_list = rule.file.contains("protect-listed");
-        assert!(rule.tests >= if is_list { 1 } else { 2 }, "{}", rule.file);
-        if let Response::Quarantine(response) = &rule.response {
-            assert_eq!(response.mode, Mode::Observe, "{}", rule.file);
-        }
-    }
-    assert!(checked.trials.iter().all(|trial| trial.outcome.is_ok()));
-}
-
-#[test]
-fn the_demonstration_acts_on_its_file_and_on_nothing_else() {
-    let checked = shipped("rules/demo");
-    assert!(checked.problems.is_empty(), "{}", Problems(checked.problems));
-    let ruleset = checked.ruleset.unwrap();
-    let json = include_str!("../../rules/demo/samples/demo-alert.json");
-    let alerts = formats::split(json.as_bytes()).unwrap();
-    let alert = Format::DefenderAlert.decode_cut(&alerts[0]).unwrap();
-    let mut acted = Vec::new();
-    for candidate in &alert.candidates {
-        if let Judgement::Act(wanted) = ruleset.judge(&candidate.fields, Mode::Enforce) {
-            let machine = candidate.machine.as_ref().unwrap().to_string();
-            let sha1 = candidate.sha1.as_ref().unwrap().to_string();
-            acted.push((machine, sha1, wanted.comment.render(&candidate.fields)));
-        }
-    }
-    assert_eq!(
-        acted,
-        [(
-            "1e5bc9d7e413ddd7902c2932e418702b84d0cc07".to_owned(),
-            "87662bc3d60e4200ceaf7aae249d1c343f4b83c9".to_owned(),
-            "Stop and quarantine file on machine due to alert 441688558380765161_2136280442"
-                .to_owned()
-        )]
-    );
-}
-
-/// What Graph calls things is what the rules call them, so that they need no second copy.
-#[test]
-fn the_shipped_rules_judge_a_graph_alert_as_one_of_the_other_api() {
-    let enforced = |rule: &str| rule.replace("mode: observe", "mode: enforce");
-    let rules = [
-        ("m.yml", &*enforced(include_str!("../../rules/quarantine-active-malware.yml"))),
-        ("r.yml", &*enforced(include_str!("../../rules/quarantine-ransomware.yml"))),
-        ("t.yml", &*enforced(include_str!("../../rules/quarantine-credential-theft-tools.yml"))),
-    ];
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
-    let sample = |path: &str| fs::read_to_string(root.join(path)).ok();
-    let ruleset = load_from(&rules, &sample).unwrap_or_else(|why| panic!("{why}")).ruleset;
-    let sample = include_str!("../formats/graph_alert/sample.json");
-    let judged = |json: &str| {
-        let alert = Format::GraphAlert.decode(json).unwrap();
-        let judge =
-            |candidate: &Candidate<'_>| match ruleset.judge(&candidate.fields, Mode::Enforce) {
-                Judgement::Act(wanted) => wanted.by.to_owned(),
-                Judgement::Hold { why: HoldWhy::Unknown { fields, .. }, .. } => fields.join(", "),
-                Judgement::NoMatch { .. } => "no match".to_owned(),
-                other => format!("{other:?}"),
-            };
-        alert.candidates.iter().map(judge).collect::<Vec<_>>()
-    };
-    let malware = "5d6a1f0e-3c52-4c3b-9d0a-6f0f6b7d5a11";
-    let ransomware = "8b0e9a57-2f64-4d8e-8a43-19c7d2e0b6f2";
-    let tools = "c2f7d3a4-51be-4f1c-b6a9-7e3d80942c65";
-    for (from, to, file) in [
-        ("\"high\"", "\"high\"", malware),
-        ("\"high\"", "\"medium\"", malware),
-        ("\"high\"", "\"low\"", "no match"),
-        ("\"high\"", "\"unknownFutureValue\"", "no match"),
-        ("\"Malware\"", "\"Ransomware\"", ransomware),
-        ("\"Malware\"", "\"CredentialAccess\"", "no match"),
-        ("\"classification\": \"unknown\"", "\"classification\": null", malware),
-        ("\"classification\": \"unknown\"", "\"classification\": \"falsePositive\"", "no match"),
-        (
-            "\"classification\": \"unknown\"",
-            "\"classification\": \"unknownFutureValue\"",
-            "alert.classification",
-        ),
-        ("\"new\"", "\"resolved\"", "no match"),
-        ("\"detected\"", "\"blocked\"", "no match"),
-        (r"C:\\Users\\msmith", r"C:\\Windows", "no match"),
-    ] {
-        assert!(sample.contains(from), "{from}");
-        assert_eq!(judged(&sample.replace(from, to)), [file, "no match"], "{to}");
-    }
-    let stolen = sample.replace("\"Malware\"", "\"CredentialAccess\"");
-    let stolen = stolen.replace("\"Dridex\"", "\"Mimikatz\"");
-    assert_eq!(judged(&stolen), [tools, "no match"]);
-}
-
-/// Deny rules must not hold everything: not what names a file and its place.
-#[test]
-fn the_shipped_rules_that_deny_let_the_samples_act_and_spare_what_is_not_theirs() {
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
-    let ruleset = shipped("rules").ruleset.unwrap();
-    for name in ["defender-malware", "defender-ransomware", "defender-credential-theft"] {
-        let json = fs::read_to_string(rules.join(format!("samples/{name}.json"))).unwrap();
-        let alerts = formats::split(json.as_bytes()).unwrap();
-        let alert = Format::DefenderAlert.decode_cut(&alerts[0]).unwrap();
-        for candidate in &alert.candidates {
-            let protected = ruleset.protection(&candidate.fields) != Protection::None;
-            let is_process =
-                *candidate.fields.get(Field::FileEntity) == Value::Text("Process".into());
-            assert_eq!(protected, is_process, "{name}: {:?}", candidate.fields);
-            // Everything that a payload may leave out, and a path that it gives.
-            let mut bare = Fields::default();
-            for field in [Field::AlertId, Field::MachineId, Field::FileSha1, Field::FilePath] {
-                bare.set(field, candidate.fields.get(field).clone());
-            }
-            let unknown = ruleset.protection(&bare);
-            assert!(!matches!(unknown, Protection::Unknown(_)), "{name}: {unknown:?}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Formats of files: what is wrong with them and where, what they mean for rules, and what ships.
 
 use super::*;
+use crate::domain::candidate::Field;
 use crate::formats::mapped::DERIVED;
 use crate::formats::{Format, Formats};
 
