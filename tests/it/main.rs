@@ -27,6 +27,7 @@ mod reload;
 mod rules;
 mod schema;
 mod senders;
+mod sigma;
 mod streams;
 mod tidy;
 mod webhook;
