@@ -259,20 +259,20 @@ mod tests {
     fn the_shipped_rules_show_as_a_table() {
         let shown = table(&shipped().rules, Path::new("./rules"));
         let lines: Vec<&str> = shown.lines().collect();
-        let id = &shipped().rules[0].id;
+        let id = &shipped().rules[1].id;
         let head = format!("{:36}  MODE     LEVEL     UNKNOWN  WINDOW  TESTS", "ID");
         assert_eq!(lines[0], head);
-        assert_eq!(lines[1], format!("{id}  deny     -         hold     -           6"));
-        assert_eq!(lines[2], "  Protect the programs of Defender itself");
-        let id = &shipped().rules[11].id;
-        assert_eq!(lines[34], format!("{id}  observe  high      hold     24h         7"));
-        assert_eq!(lines[35], "  Quarantine active malware files");
-        assert!(lines[36].ends_with("rules/quarantine-active-malware.yml"), "{}", lines[36]);
-        assert_eq!(lines[76..], ["25 rules in ./rules"]);
+        assert_eq!(lines[4], format!("{id}  deny     -         hold     -           6"));
+        assert_eq!(lines[5], "  Protect the programs of Defender itself");
+        let id = &shipped().rules[12].id;
+        assert_eq!(lines[37], format!("{id}  observe  high      hold     24h         7"));
+        assert_eq!(lines[38], "  Quarantine active malware files");
+        assert!(lines[39].ends_with("rules/quarantine-active-malware.yml"), "{}", lines[39]);
+        assert_eq!(lines[83..], ["27 rules in ./rules"]);
         let json: serde_json::Value = serde_json::from_str(&json(&shipped().rules)).unwrap();
         let of = |rule: usize| (json[rule]["action"].clone(), json[rule]["mode"].clone());
-        assert_eq!(of(0), ("deny".into(), serde_json::Value::Null));
-        assert_eq!(of(11), ("StopAndQuarantineFile".into(), "observe".into()));
+        assert_eq!(of(1), ("deny".into(), serde_json::Value::Null));
+        assert_eq!(of(12), ("StopAndQuarantineFile".into(), "observe".into()));
     }
 
     #[test]
@@ -326,7 +326,7 @@ mod tests {
         let of = shipped();
         assert_eq!(
             verdict(of.rules.len(), "rule", &of.trials, &of.problems, Path::new("r")),
-            "25 rules, 163 tests, 0 errors, 0 warnings in r\n"
+            "27 rules, 172 tests, 0 errors, 0 warnings in r\n"
         );
     }
 

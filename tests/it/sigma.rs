@@ -22,10 +22,15 @@ fn check(rules: &[PathBuf]) -> (bool, String) {
     let python = std::env::var_os("LAZARET_TEST_PYTHON")
         .map_or_else(|| root().join("target/clients/bin/python"), PathBuf::from);
     let home = tempfile::tempdir().unwrap();
+    // In one directory: of single files the tool does not see which ones a correlation counts.
+    let set = tempfile::tempdir().unwrap();
+    for path in rules {
+        fs::copy(path, set.path().join(path.file_name().unwrap())).unwrap();
+    }
     let output = Command::new(&python)
         .args(["-m", "sigma.cli.main", "check", "--fail-on-issues", "--validation-config"])
         .arg(root().join("tests/clients/sigma-check.yml"))
-        .args(rules)
+        .arg(set.path())
         // Nothing that it fetched before is there, and nothing can be fetched now.
         .env("HOME", home.path())
         .env("https_proxy", "http://127.0.0.1:9")
@@ -39,7 +44,7 @@ fn check(rules: &[PathBuf]) -> (bool, String) {
 
 #[test]
 fn sigmas_own_tool_takes_every_shipped_rule() {
-    for (dir, count) in [("rules", 25), ("rules/demo", 1)] {
+    for (dir, count) in [("rules", 27), ("rules/demo", 1)] {
         let rules = rules(dir);
         assert_eq!(rules.len(), count, "{dir}");
         let (takes, said) = check(&rules);
