@@ -159,7 +159,9 @@ fn foreign(word: &str, next: Option<&str>) -> Option<String> {
     Some(match word {
         "&" => "write and instead of &".to_owned(),
         "|" if next == Some("|") => "write or instead of ||".to_owned(),
-        "|" => "conditions have no | count() and the like in this version; remove it".to_owned(),
+        "|" => "a rule looks at one alert; to count, write a correlation in a file of its own, \
+                of type event_count or value_count (docs/correlations.md)"
+            .to_owned(),
         "!" => "write not instead of !".to_owned(),
         "," => "write and, or write or, instead of a comma".to_owned(),
         "(" | ")" => return None,
@@ -274,7 +276,8 @@ mod tests {
             (
                 "a | count() > 5",
                 2,
-                "conditions have no | count() and the like in this version; remove it",
+                "a rule looks at one alert; to count, write a correlation in a file of its own, of \
+                 type event_count or value_count (docs/correlations.md)",
             ),
         ] {
             assert!(parse_condition(text).is_err(), "{text}");

@@ -32,7 +32,8 @@ pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Detections>
     for (key, value) in entries {
         let meant = did_you_mean(&key.value, ["condition"]);
         if key.value == "timeframe" {
-            let why = "timeframe belongs to correlations, not in this version; remove it";
+            let why = "a rule looks at one alert; what happens within a time is a correlation, in \
+                       a file of its own, with timespan (docs/correlations.md)";
             notes.error(&key.place, why);
         } else if condition.is_none() && !meant.is_empty() && matches!(value.value, Node::Text(_)) {
             notes.error(&key.place, format!("detection has no key {}{meant}", quoted(&key.value)));

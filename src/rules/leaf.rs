@@ -103,6 +103,15 @@ fn exists(
         notes.error(&value.place, format!("{name}|exists is true or false, without quotes"));
         return None;
     };
+    let told = Field::parse(name).filter(|field| field.told_of().is_some());
+    if let (Some(field), false, false) = (told, expected, notes.denies) {
+        let why = match value::certain(field) {
+            Some(certain) => format!("; {certain}"),
+            None => String::new(),
+        };
+        let also = "is also true where nobody knows, and lets the rule act there";
+        notes.warning(&key.place, format!("{name}|exists: false {also}{why}"));
+    }
     let field = FieldSpec::new(Some(name.to_owned()), modifiers.to_vec());
     Some(DetectionItem { field, values: vec![SigmaValue::Bool(expected)] })
 }

@@ -149,7 +149,10 @@ fn wrong(key: &At<String>, field: Field, modifiers: &[Modifier], values: usize) 
     } else if one_of(&[Minute, Hour, Day, Week, Month, Year]) && kind(field) != Kind::Time {
         Some(format!("{name} is no time; ask alert.created or alert.updated"))
     } else if one_of(&[All]) && operators == 0 && values > 1 && !is_list {
-        let how = "remove |all, and one of them is enough";
+        let how = match one_of(&[Modifier::Neq]) {
+            true => "remove |all: neq of a list is none of them",
+            false => "remove |all, and one of them is enough",
+        };
         Some(format!("{name} has one value and can't be all of these; {how}"))
     } else {
         None

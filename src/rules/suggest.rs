@@ -6,11 +6,19 @@ use crate::domain::candidate::Field;
 const QUOTED_CHARS: usize = 60;
 
 /// Names of fields elsewhere, in small letters, and what is asked for here instead.
-const ELSEWHERE: [(&str, &str); 20] = [
+const ELSEWHERE: [(&str, &str); 28] = [
     ("image", "file.path (the directory) and file.name"),
     ("targetfilename", "file.path (the directory) and file.name"),
     ("folderpath", "file.path"),
-    ("originalfilename", "file.name"),
+    ("commandline", "nothing: an alert has no command line of a file; see alert.title"),
+    ("parentimage", "nothing: a rule judges the file itself, not what started it"),
+    ("originalfilename", "nothing: the name inside of a file is not known; file.name is on disk"),
+    ("user", "machine.users"),
+    ("signed", "file.signer, as in file.signer: '*' for signed by somebody"),
+    ("signature", "file.signer"),
+    ("signaturestatus", "file.signer: one that does not hold counts as none"),
+    ("company", "file.publisher"),
+    ("product", "nothing: see file.publisher and file.signer"),
     ("process.name", "file.name"),
     ("hashes", "file.sha1 or file.sha256"),
     ("file.hash.sha1", "file.sha1"),

@@ -18,6 +18,9 @@ use crate::formats::{self, Format, Formats, Reader};
 /// What `alert.tenant` and `alert.source` are in a test that does not set them.
 pub(super) const NAMED: &str = "test";
 
+/// Reasons that are told where a test fails over what is unknown.
+const WHYS: usize = 3;
+
 /// What came out of a sample.
 #[derive(Debug, Default)]
 pub(super) struct Came {
@@ -207,18 +210,28 @@ pub(super) fn compare(expect: &Expect, denies: bool, came: &Came) -> Result<(), 
             }
         }
     }
-    for (should, does, expected, came) in [
+    let mut differs = false;
+    for (should, does, expected, came_of) in [
         ("hold for", "holds for", &expect.hold, &came.hold),
         ("ask for", "asks for", &expect.enrich, &came.enrich),
     ] {
         let expected: BTreeSet<Field> = expected.iter().copied().collect();
-        if expected != *came {
+        if expected != *came_of {
+            differs = true;
             let list = |fields: &BTreeSet<Field>| {
                 fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
             };
             let and = if wrong.is_empty() { "" } else { "; " };
-            let (want, is) = (list(&expected), list(came));
+            let (want, is) = (list(&expected), list(came_of));
             let _ = write!(wrong, "{and}it should {should} [{want}] and {does} [{is}]");
+        }
+    }
+    if differs {
+        let whys: BTreeSet<&String> = came.against.values().flatten().collect();
+        for why in whys.into_iter().take(WHYS) {
+            if !wrong.contains(why.as_str()) {
+                let _ = write!(wrong, "; {why}");
+            }
         }
     }
     if wrong.is_empty()

@@ -37,12 +37,12 @@ pub(super) fn read(
         Node::Null => {
             let written = notes.source.text.get(value.place.clone()).unwrap_or_default();
             match written.trim().is_empty() {
-                true => format!("{name} has no value to match; write one, or {name}|exists: false"),
-                false => format!("null matches what is not known; use {name}|exists: false"),
+                true => format!("{name} has no value to match; write one, or {}", none_of(field)),
+                false => format!("null matches what is not known; {}", none_of(field)),
             }
         }
         Node::Text(text) if text.is_empty() => {
-            format!("no field is an empty text; use {name}|exists: false")
+            format!("no field is an empty text; {}", none_of(field))
         }
         Node::Text(text) if is_number => {
             format!("{name} is a number, and {} is none{}", quoted(text), as_number(field, text))
@@ -104,6 +104,28 @@ pub(super) fn seconds(text: &str) -> Option<i64> {
     parse_duration(text).and_then(|span| i64::try_from(span.as_secs()).ok())
 }
 
+/// Whether Defender tells that there is none.
+fn can_be_none(field: Field) -> bool {
+    [Field::FileSigner, Field::FilePublisher, Field::MachineTags].contains(&field)
+}
+
+/// How a condition says that there is none, for certain, where Defender can tell.
+pub(super) fn certain(field: Field) -> Option<String> {
+    let name = field.name();
+    can_be_none(field).then(|| {
+        format!("that there is none, for certain, is x: {{{name}: '*'}} and in the condition not x")
+    })
+}
+
+/// How to ask for a field that has no value.
+fn none_of(field: Field) -> String {
+    let (name, also) = (field.name(), "also true where nobody knows");
+    match certain(field) {
+        Some(certain) => format!("{certain}; {name}|exists: false is {also}"),
+        None => format!("use {name}|exists: false, which is {also}"),
+    }
+}
+
 /// As `file.pe` says it.
 pub(super) fn pe(is: bool) -> &'static str {
     if is { "True" } else { "False" }
@@ -128,8 +150,7 @@ fn read_text(
     let sigma = SigmaString::new(text);
     let any = |piece: &StringPart| *piece == StringPart::Special(SpecialChar::WildcardMulti);
     // Of these, a `not` around it says that there is none, for certain: `|exists` can't.
-    let tells = [Field::FileSigner, Field::FilePublisher, Field::MachineTags].contains(&field);
-    if sigma.parts.iter().all(any) && !tells {
+    if sigma.parts.iter().all(any) && !can_be_none(field) {
         let name = field.name();
         let why = format!("this matches every {name}; write {name}|exists: true, or say more");
         notes.error(&value.place, why);
