@@ -57,7 +57,7 @@ fn call_of(n: usize, file: usize) -> (String, String) {
     (target, json!({ "Comment": comment, "Sha1": format!("1{file:039x}") }).to_string())
 }
 
-async fn post(world: &World, n: usize, file: usize) -> Value {
+pub async fn post(world: &World, n: usize, file: usize) -> Value {
     let (status, answer) = world.post(&format!("m-{n}"), &alert_of(n, file)).await.unwrap();
     assert_eq!(status, 202, "{answer}");
     serde_json::from_str(&answer).unwrap()

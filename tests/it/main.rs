@@ -21,6 +21,7 @@ mod kafka;
 mod line;
 mod lookups;
 mod notify;
+mod promises;
 mod readme;
 mod recall;
 mod reload;

@@ -12,6 +12,8 @@ mod enrich;
 
 mod explain;
 
+mod promises;
+
 mod random;
 
 fn detection(id: &str, detection: &serde_json::Value) -> SigmaRule {

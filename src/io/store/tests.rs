@@ -9,6 +9,8 @@ mod lookups;
 
 mod correlations;
 
+mod promises;
+
 mod offsets;
 
 mod relay;

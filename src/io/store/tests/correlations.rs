@@ -19,14 +19,14 @@ const SPREADS: &str = "spreads";
 
 /// The same file on three machines within an hour.
 #[derive(Clone)]
-struct Rules {
+pub(super) struct Rules {
     of: Correlation,
-    hash: String,
+    pub(super) hash: String,
     /// Those whose base rule no longer matches.
-    gone: Vec<u8>,
+    pub(super) gone: Vec<u8>,
 }
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     let (rules, group_by) = (vec!["base".to_owned()], vec![Field::FileSha1]);
     let kind = Kind::Values(Field::MachineId);
     let of = Correlation { kind, rules, group_by, timespan: HOUR, at_least: 3 };
@@ -78,7 +78,7 @@ impl Counting for Rules {
 }
 
 /// A candidate that counts, `minutes` after the start.
-fn seen(machine: u8, file: u8, minutes: u32) -> Judged {
+pub(super) fn seen(machine: u8, file: u8, minutes: u32) -> Judged {
     let key = effect(machine, file);
     let candidate = format!("[{machine},{file}]");
     let counts = Counts {
@@ -92,23 +92,23 @@ fn seen(machine: u8, file: u8, minutes: u32) -> Judged {
     Judged { counts: Some(Box::new(counts)), ..no_match() }
 }
 
-fn alert_of(id: &str, judged: Vec<Judged>) -> Receipt {
+pub(super) fn alert_of(id: &str, judged: Vec<Judged>) -> Receipt {
     Receipt { alert_id: id.to_owned(), raw: None, ..alert(judged) }
 }
 
-fn counted_by(rules: Rules, delivery: JudgedDelivery) -> JudgedDelivery {
+pub(super) fn counted_by(rules: Rules, delivery: JudgedDelivery) -> JudgedDelivery {
     JudgedDelivery { counting: Some(Arc::new(rules)), ..delivery }
 }
 
-fn brings_one(id: &str, judged: Judged) -> JudgedDelivery {
+pub(super) fn brings_one(id: &str, judged: Judged) -> JudgedDelivery {
     counted_by(rules(), webhook(vec![alert_of(id, vec![judged])]))
 }
 
-fn told(taken: &Taken) -> Vec<(String, Fate)> {
+pub(super) fn told(taken: &Taken) -> Vec<(String, Fate)> {
     alerts(taken).iter().map(|alert| (alert.alert.clone(), alert.fate)).collect()
 }
 
-fn why(taken: &Taken) -> String {
+pub(super) fn why(taken: &Taken) -> String {
     match decision(taken) {
         Decision::NoMatch { why } => why,
         other => panic!("{other:?}"),
@@ -121,7 +121,7 @@ fn named(all: &[(&str, Fate)]) -> Vec<(String, Fate)> {
 
 impl World {
     /// Events kept, of them matched; the counters agree with the rows.
-    fn events(&self) -> (i64, i64) {
+    pub(super) fn events(&self) -> (i64, i64) {
         let number =
             |sql: &str| -> i64 { self.db.connection.query_row(sql, [], |row| row.get(0)).unwrap() };
         let kept = number("SELECT count(*) FROM events");
