@@ -76,6 +76,37 @@ async fn promise_a_copy_that_is_protected_protects_all_of_two_alerts() {
     assert_balance(&world.report().await.summary);
 }
 
+const NO_FALSE_ALARMS: &str = "title: Spare what was a false alarm
+id: 2b6c2b2e-6d0e-4f57-9f0f-2a3b1c0d4e5f
+logsource: {product: x}
+detection:
+  false_alarm: {alert.classification: FalsePositive}
+  condition: false_alarm
+response: {action: deny}
+";
+
+/// What is known by now counts: the alert was told again, and is a false alarm.
+#[tokio::test(flavor = "multi_thread")]
+async fn promise_an_alert_told_again_as_a_false_alarm_is_not_acted_on() {
+    let mut world = World::new(Setting::default()).await;
+    correlate(&world);
+    std::fs::write(world.dir.path().join("rules/false.yml"), NO_FALSE_ALARMS).unwrap();
+    world.start().await;
+    let classified = |n: usize, as_what: &str| {
+        let mut alert: Value = serde_json::from_str(&alert_of(n, 7)).unwrap();
+        alert["classification"] = as_what.into();
+        alert.to_string()
+    };
+    world.post("m-1", &classified(1, "TruePositive")).await.unwrap();
+    world.post("m-1b", &classified(1, "FalsePositive")).await.unwrap();
+    for n in [2, 3] {
+        world.post(&format!("m-{n}"), &classified(n, "TruePositive")).await.unwrap();
+    }
+    world.until("two calls", async |world| called(world, 2) && called(world, 3)).await;
+    quiet(&world, Duration::from_secs(3)).await;
+    assert!(!called(&world, 1), "its alert is a false alarm, and a deny rule says so");
+}
+
 const ASKS: &str = r#"title: Quarantine unsigned files
 id: 0b6c2b2e-6d0e-4f57-9f0f-2a3b1c0d4e5f
 logsource: {product: microsoft_defender}

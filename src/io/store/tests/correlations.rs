@@ -20,7 +20,7 @@ const SPREADS: &str = "spreads";
 /// The same file on three machines within an hour.
 #[derive(Clone)]
 pub(super) struct Rules {
-    of: Correlation,
+    pub(super) of: Correlation,
     pub(super) hash: String,
     /// Those whose base rule no longer matches.
     pub(super) gone: Vec<u8>,
@@ -35,7 +35,7 @@ pub(super) fn rules() -> Rules {
 
 impl Counting for Rules {
     fn correlation(&self, rule: &str) -> Option<&Correlation> {
-        (rule == SPREADS).then_some(&self.of)
+        rule.starts_with(SPREADS).then_some(&self.of)
     }
 
     fn kept_until(&self, of: &Correlation, time: Wall) -> Wall {

@@ -6,6 +6,7 @@ use super::correlations::{alert_of, brings_one, counted_by, rules, seen, told, w
 use super::*;
 use crate::domain::action::HoldWhy;
 use crate::domain::alert::Ask;
+use crate::domain::correlation::Count;
 use crate::domain::decision::Asked;
 use crate::io::store::lookups as rows;
 use crate::limits::{CORRELATION_TENANT_EVENTS, LOOKUPS_WAITING};
@@ -123,6 +124,58 @@ fn promise_one_alert_does_not_hold_the_writer() {
     let again = began.elapsed();
     eprintln!("1000 candidates, one correlation: first {first:?}, told again {again:?}");
     assert!(first.max(again) < Duration::from_secs(1), "first {first:?}, again {again:?}");
+}
+
+/// The same with ten correlations, told again each time under another message: nothing is new.
+#[test]
+fn promise_one_alert_told_again_does_not_hold_the_writer_for_ten_correlations() {
+    let mut world = World::new();
+    let many = || {
+        let one = |n: u32| {
+            let mut one = seen(1, 1, 0);
+            let counts = one.counts.as_mut().unwrap();
+            counts.sha1 = Sha1::from_bytes(std::array::from_fn(|at| n.to_be_bytes()[at % 4]));
+            let count = counts.counts[0].clone();
+            let of = |number| Count { rule: format!("spreads-{number}"), ..count.clone() };
+            counts.counts = (0..10).map(of).collect();
+            one
+        };
+        counted_by(rules(), webhook(vec![alert_of("a", (0..1000).map(one).collect())]))
+    };
+    world.take(many());
+    let began = Instant::now();
+    world.take(many());
+    let again = began.elapsed();
+    eprintln!("1000 candidates, ten correlations, told again: {again:?}");
+    assert!(again < Duration::from_secs(1), "{again:?}");
+}
+
+/// What one alert makes correlations match is found without looking at each pair of it.
+#[test]
+fn promise_what_one_alert_matches_does_not_hold_the_writer() {
+    let mut world = World::new();
+    let mut at_once = rules();
+    at_once.of.at_least = 1;
+    let one = |n: u32| {
+        let mut one = seen(1, 1, 0);
+        let counts = one.counts.as_mut().unwrap();
+        counts.sha1 = Sha1::from_bytes(std::array::from_fn(|at| n.to_be_bytes()[at % 4]));
+        let count = counts.counts[0].clone();
+        let group = n.to_string();
+        let of = |number| Count {
+            rule: format!("spreads-{number}"),
+            group: group.clone(),
+            ..count.clone()
+        };
+        counts.counts = (0..20).map(of).collect();
+        one
+    };
+    let delivery = webhook(vec![alert_of("a", (0..1000).map(one).collect())]);
+    let began = Instant::now();
+    world.take(counted_by(at_once, delivery));
+    let took = began.elapsed();
+    eprintln!("1000 candidates that each match 20 correlations: {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 /// A source must not make the writer slow: 256 alerts wait, each asks about 1000 files on 1000
