@@ -237,6 +237,15 @@ impl<'a> Fields<'a> {
         Some(fields)
     }
 
+    /// A field whose text the snapshot cuts, so that it would be absent when read again.
+    pub fn cut_by_snapshot(&self) -> Option<Field> {
+        let cut = |(field, value): (Field, &Value<'_>)| match value {
+            Value::Text(text) if snapshot::is_cut(field, bounded(field, text)) => Some(field),
+            _ => None,
+        };
+        self.present().find_map(cut)
+    }
+
     /// The fields that are not absent, in the order of [`Field::ALL`].
     pub fn present(&self) -> impl Iterator<Item = (Field, &Value<'a>)> {
         Field::ALL

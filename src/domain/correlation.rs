@@ -66,6 +66,18 @@ pub struct Counts {
     pub candidate: Arc<str>,
     /// Never empty.
     pub counts: Vec<Count>,
+    /// What became of each in the store, by the correlation's id.
+    pub kept: Vec<(String, Kept)>,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    TooOld,
+    /// There is no room, for this bound.
+    Full(String),
+    /// The number of its row.
+    Row(i64),
 }
 
 /// What correlations have matched of one alert that came before, or just now.

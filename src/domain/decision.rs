@@ -225,20 +225,6 @@ impl Receipt {
     }
 }
 
-impl Receipt {
-    /// What it would have done, to be changed.
-    pub fn drafts_mut(&mut self) -> impl Iterator<Item = &mut Draft> {
-        let judged = match &mut self.content {
-            Content::Judged(judged) => judged.as_mut_slice(),
-            _ => &mut [],
-        };
-        judged.iter_mut().filter_map(|one| match &mut one.outcome {
-            Outcome::Draft(draft) => Some(&mut **draft),
-            _ => None,
-        })
-    }
-}
-
 #[derive(Clone, Debug)]
 pub enum Content {
     /// `head` is the first bytes, lossily as text, for the row.
@@ -264,7 +250,7 @@ pub struct Asked {
     /// The alert's own text, and the name of its format.
     pub text: String,
     pub format: String,
-    /// Those that are known already, and lack what decides. Empty where the alert is to be read
+    /// One that is known already, and lacks what decides. Empty where the alert is to be read
     /// again.
     pub candidates: Vec<Kept>,
     /// What becomes of these where no more alerts may wait.
@@ -306,10 +292,11 @@ impl JudgedDelivery {
         Self { source, coordinates, received, replay, follows, ruleset, receipts, joins, counting }
     }
 
-    /// Whether correlations count something of it.
+    /// Whether correlations may count something of it, or have counted what it tells no more.
     pub fn is_counted(&self) -> bool {
         self.receipts.iter().any(|receipt| match &receipt.content {
-            Content::Judged(judged) => judged.iter().any(|one| one.counts.is_some()),
+            Content::Judged(_) => true,
+            Content::Asks(asked) => asked.otherwise.iter().any(|one| one.counts.is_some()),
             _ => false,
         })
     }

@@ -15,42 +15,66 @@ use crate::domain::lookup::Told;
 use crate::domain::time::Wall;
 use crate::formats;
 use crate::io::Delivery;
-use crate::limits::{ENRICH_WAIT, LOOKUP_BEFORE_TOO_OLD, LOOKUP_TEXT_BYTES};
+use crate::limits::{
+    ENRICH_CANDIDATES, ENRICH_TEXT_BYTES, ENRICH_WAIT, LOOKUP_ASKS, LOOKUP_BEFORE_TOO_OLD,
+    LOOKUP_TEXT_BYTES,
+};
 
-/// Candidates of one alert that Defender is asked about first.
+/// Candidates of one alert that Defender is asked about first, each by itself: what it tells of one
+/// keeps no other waiting.
 #[derive(Default)]
-pub(super) struct Later {
-    asks: BTreeSet<Ask>,
-    candidates: Vec<Kept>,
-    /// What becomes of them if not.
-    otherwise: Vec<Judged>,
+pub(super) struct Later(Vec<Waits>);
+
+/// One of them.
+struct Waits {
+    asks: Vec<Ask>,
+    kept: Kept,
+    /// What becomes of it if not.
+    otherwise: Judged,
     created: Option<Wall>,
 }
 
 impl Later {
-    pub fn is_empty(&self) -> bool {
-        self.candidates.is_empty()
-    }
-
     /// Adds one that names its machine and its file, with the fields that decide, and the
-    /// correlation that has matched it.
+    /// correlation that has matched it. Comes back, with the reason, where it can't wait.
     pub fn add(
         &mut self,
         candidate: &Candidate<'_>,
         asks: &[Field],
-        otherwise: Judged,
+        mut otherwise: Judged,
         by: Option<(String, Vec<String>)>,
-    ) {
-        let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) else { return };
-        self.asks.extend(asks.iter().filter_map(|field| match field.told_of()? {
-            Subject::Machine => Some(Ask::Machine(*machine)),
-            Subject::File => Some(Ask::File(*sha1)),
-        }));
-        let mut kept = Kept::new(*machine, *sha1, candidate.evidence, &candidate.fields);
-        kept.by = by;
-        self.candidates.push(kept);
-        self.created = self.created.or(candidate.fields.created());
-        self.otherwise.push(otherwise);
+    ) -> Option<Judged> {
+        let (Ok(machine), Ok(sha1)) = (&candidate.machine, &candidate.sha1) else {
+            return Some(otherwise);
+        };
+        let why = if self.0.len() >= ENRICH_CANDIDATES {
+            format!("Defender is asked about {ENRICH_CANDIDATES} files of an alert at most")
+        } else if let Some(field) = candidate.fields.cut_by_snapshot() {
+            format!("{} is too long to be kept until Defender has answered", field.name())
+        } else {
+            let mut kept = Kept::new(*machine, *sha1, candidate.evidence, &candidate.fields);
+            kept.by = by;
+            let ask = |subject| match subject {
+                Subject::Machine => Ask::Machine(*machine),
+                Subject::File => Ask::File(*sha1),
+            };
+            let asks: BTreeSet<Ask> =
+                asks.iter().filter_map(|field| field.told_of()).map(ask).collect();
+            let (asks, created) = (asks.into_iter().collect(), candidate.fields.created());
+            self.0.push(Waits { asks, kept, otherwise, created });
+            return None;
+        };
+        not_told(&mut otherwise, &why);
+        Some(otherwise)
+    }
+}
+
+/// Says in a hold why Defender has not told what is unknown.
+fn not_told(judged: &mut Judged, why: &str) {
+    if let Outcome::Draft(draft) = &mut judged.outcome
+        && let Intent::Hold(hold) = &mut draft.intent
+    {
+        hold.asked(why);
     }
 }
 
@@ -65,6 +89,7 @@ impl Judging {
         from: &From<'_>,
     ) -> Option<Receipt> {
         if alert.asks.is_empty()
+            || alert.asks.len() > LOOKUP_ASKS
             || text.len() > LOOKUP_TEXT_BYTES
             || self.too_old(alert.created, from.at).is_some()
         {
@@ -100,35 +125,36 @@ impl Judging {
         })
     }
 
-    /// The receipt of the candidates of an alert that Defender is asked about first.
-    pub(super) fn enriches(&self, alert_id: &str, later: Later, from: &From<'_>) -> Receipt {
-        let Later { asks, candidates, mut otherwise, created } = later;
-        for one in &mut otherwise {
-            if let Outcome::Draft(draft) = &mut one.outcome
-                && let Intent::Hold(why) = &mut draft.intent
-            {
-                why.asked("too many alerts wait for Defender's answers");
+    /// A receipt for each candidate of an alert that Defender is asked about first.
+    pub(super) fn enriches<'r>(
+        &'r self,
+        alert_id: &'r str,
+        later: Later,
+        from: &'r From<'_>,
+    ) -> impl Iterator<Item = Receipt> + 'r {
+        later.0.into_iter().map(move |one| {
+            let Waits { asks, kept, mut otherwise, created } = one;
+            not_told(&mut otherwise, "too many alerts wait for Defender's answers");
+            let created = created.unwrap_or(from.at).min(from.at);
+            let too_old = created + self.shared.settings.alert_age_max - LOOKUP_BEFORE_TOO_OLD;
+            let asked = Asked {
+                alert: alert_id.to_owned(),
+                asks,
+                text: String::new(),
+                format: String::new(),
+                candidates: vec![kept],
+                otherwise: vec![otherwise],
+                due: too_old.min(from.at + ENRICH_WAIT),
+            };
+            Receipt {
+                tenant: Some(from.tenant.clone()),
+                alert_id: alert_id.to_owned(),
+                content: Content::Asks(asked),
+                raw: None,
+                keep_row: true,
+                joined: None,
             }
-        }
-        let created = created.unwrap_or(from.at).min(from.at);
-        let too_old = created + self.shared.settings.alert_age_max - LOOKUP_BEFORE_TOO_OLD;
-        let asked = Asked {
-            alert: alert_id.to_owned(),
-            asks: asks.into_iter().collect(),
-            text: String::new(),
-            format: String::new(),
-            candidates,
-            otherwise,
-            due: too_old.min(from.at + ENRICH_WAIT),
-        };
-        Receipt {
-            tenant: Some(from.tenant.clone()),
-            alert_id: alert_id.to_owned(),
-            content: Content::Asks(asked),
-            raw: None,
-            keep_row: true,
-            joined: None,
-        }
+        })
     }
 
     /// Judges what waited, with what Defender has told. The first receipt was counted when it came.
@@ -202,14 +228,9 @@ impl Judging {
             }
             decided.push(self.judge_enriched(kept, &candidate, from));
         }
-        let mut receipts = vec![self.settled(asked.alert.clone(), decided, from)];
         let why = whys.join("; ");
-        for draft in receipts.iter_mut().flat_map(Receipt::drafts_mut) {
-            if let Intent::Hold(hold) = &mut draft.intent {
-                hold.asked(&why);
-            }
-        }
-        receipts
+        decided.iter_mut().for_each(|one| not_told(one, &why));
+        vec![self.settled(asked.alert.clone(), decided, from)]
     }
 
     fn judge_enriched(&self, kept: &Kept, candidate: &Candidate<'_>, from: &From<'_>) -> Judged {
@@ -232,13 +253,17 @@ impl Judging {
         if !matches!(from.coordinates, Coordinates::Webhook { .. }) || text.is_empty() {
             return;
         }
+        // One copy for each file of an alert, as long as these are not much.
+        let mut room = ENRICH_TEXT_BYTES;
         for receipt in receipts {
             let drafted = receipt.outcomes().any(|one| matches!(one, Outcome::Draft(_)));
             receipt.raw = drafted.then(|| Arc::from(text.as_bytes()));
             if let Content::Asks(asked) = &mut receipt.content
                 && asked.text.is_empty()
+                && text.len() <= room
             {
                 text.clone_into(&mut asked.text);
+                room -= text.len();
             }
         }
     }

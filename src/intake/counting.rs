@@ -8,6 +8,8 @@ use super::judge::{Judging, judged};
 use crate::domain::candidate::{Candidate, Field, Fields};
 use crate::domain::correlation::{Correlation, Count, Counts, Event, Matched, time_of};
 use crate::domain::decision::{Counting, Decision, From, Intent, Outcome, Receipt};
+use crate::domain::ids::{EffectKey, TenantName};
+use crate::domain::rule::Protection;
 use crate::domain::time::Wall;
 
 impl Judging {
@@ -36,8 +38,33 @@ impl Judging {
         let kept = || serde_json::to_string(&candidate.fields).expect("texts, numbers and lists");
         (!counts.is_empty()).then(|| {
             let (evidence, candidate) = (candidate.evidence, Arc::from(kept()));
-            Box::new(Counts { machine, sha1, time, evidence, candidate, counts })
+            let kept = Vec::new();
+            Box::new(Counts { machine, sha1, time, evidence, candidate, counts, kept })
         })
+    }
+
+    /// Of what counts and that no rule acts on, whether a deny rule covers it: then that covers
+    /// every copy of the file on its machine, whichever a correlation matches.
+    pub(super) fn spared(
+        &self,
+        outcome: Outcome,
+        tenant: &TenantName,
+        candidate: &Candidate<'_>,
+    ) -> Outcome {
+        let is_idle = matches!(outcome, Outcome::Settled(Decision::NoMatch { .. }));
+        match (is_idle, &candidate.machine, &candidate.sha1) {
+            (true, Ok(machine), Ok(sha1)) => {
+                match self.in_force.ruleset.protection(&candidate.fields) {
+                    Protection::By(by) => {
+                        let (machine, sha1) = (*machine, *sha1);
+                        let key = EffectKey { tenant: tenant.clone(), machine, sha1 };
+                        Outcome::Protected { key, by }
+                    }
+                    _ => outcome,
+                }
+            }
+            _ => outcome,
+        }
     }
 
     /// What becomes of an event that is matched, and the fields that Defender is asked for first.
@@ -96,13 +123,11 @@ impl Counting for Judging {
             }
             let (outcome, asks) = self.judge_event(&candidate, event, &from);
             let one = judged(&candidate, outcome);
-            match asks.is_empty() {
-                true => decided.push(one),
-                false => {
-                    let by = Some((event.rule.clone(), event.bases.clone()));
-                    later.add(&candidate, &asks, one, by);
-                }
-            }
+            let by = Some((event.rule.clone(), event.bases.clone()));
+            decided.extend(match asks.is_empty() {
+                true => Some(one),
+                false => later.add(&candidate, &asks, one, by),
+            });
         }
         // What one correlation holds must not keep another from acting.
         decided.sort_by_key(|one| match &one.outcome {

@@ -189,13 +189,18 @@ impl Judging {
             let wanted = self.in_force.ruleset.judge(&candidate.fields, ceiling);
             let (outcome, asks) = self.opened(wanted, candidate, &too_old, from, predict);
             let counts = self.counts(candidate, alert.created, now);
+            let outcome = match &counts {
+                Some(_) => self.spared(outcome, tenant, candidate),
+                None => outcome,
+            };
             let one = Judged { counts, ..judged(candidate, outcome) };
-            match asks.is_empty() {
-                true => {
-                    decided.push(one);
-                    of.push(candidate);
-                }
+            let now = match asks.is_empty() {
+                true => Some(one),
                 false => later.add(candidate, &asks, one, None),
+            };
+            if let Some(one) = now {
+                decided.push(one);
+                of.push(candidate);
             }
         }
         let mut receipts = self.both(&alert.id, decided, later, from);
@@ -203,7 +208,7 @@ impl Judging {
         receipts
     }
 
-    /// The receipt of what is decided and, where there is any, that of what waits for Defender.
+    /// The receipt of what is decided and, where there are any, those of what waits for Defender.
     pub(super) fn both(
         &self,
         alert: &str,
@@ -211,9 +216,9 @@ impl Judging {
         later: Later,
         from: &From<'_>,
     ) -> Vec<Receipt> {
-        let waits = (!later.is_empty()).then(|| self.enriches(alert, later, from));
+        let mut waits = self.enriches(alert, later, from).peekable();
         let mut receipts = Vec::with_capacity(1);
-        if waits.is_none() || !decided.is_empty() {
+        if waits.peek().is_none() || !decided.is_empty() {
             receipts.push(self.settled(alert.to_owned(), decided, from));
         }
         receipts.extend(waits);

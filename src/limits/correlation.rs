@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Events of one group that are kept; what comes beyond is held. A window of real trouble needs a
 /// few dozen, and each new event looks at all of them.
-pub const CORRELATION_GROUP_EVENTS: usize = 1000;
+pub const CORRELATION_GROUP_EVENTS: usize = 250;
 
 /// Events of one tenant, over all of its correlations: at some kilobytes each these are a few
 /// hundred megabytes. What comes beyond is held.

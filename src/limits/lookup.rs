@@ -29,6 +29,15 @@ pub const LOOKUP_FACTS_KEPT: Duration = Duration::from_secs(15 * 60);
 /// judged without.
 pub const ENRICH_WAIT: Duration = Duration::from_secs(15 * 60);
 
+/// Files of one alert about which Defender is asked; what it does not say of others is held.
+pub const ENRICH_CANDIDATES: usize = 50;
+
+/// Bytes of an alert's text that are kept for all of them together.
+pub const ENRICH_TEXT_BYTES: usize = 1024 * 1024;
+
+/// Questions that one alert may need before it is judged; one with more is judged as it is.
+pub const LOOKUP_ASKS: usize = 200;
+
 /// The first and the longest wait before a question is asked again.
 pub const LOOKUP_AGAIN: (Duration, Duration) =
     (Duration::from_secs(5), Duration::from_secs(15 * 60));

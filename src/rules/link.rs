@@ -6,7 +6,7 @@ use super::problem::{Problem, Severity, Source};
 use super::suggest::{did_you_mean, quoted};
 use super::yaml::At;
 use crate::domain::correlation::Correlation;
-use crate::domain::rule::{Correlated, Response};
+use crate::domain::rule::{Correlated, Mode, Response, Rule};
 
 type Files<'f> = [(&'f Source, RuleFile)];
 
@@ -22,7 +22,10 @@ pub(super) fn link(
         let Body::Correlation(section, _) = &file.body else { continue };
         let found = bases(source, file, section, files, complete);
         match found {
-            Ok(Some(rules)) => linked.push(correlated(file, section, rules)),
+            Ok(Some(rules)) => {
+                problems.extend(asks_first(source, file, files, &rules));
+                linked.push(correlated(file, section, rules));
+            }
             Ok(None) => {}
             Err(found) => problems.extend(found),
         }
@@ -33,6 +36,25 @@ pub(super) fn link(
         problems.extend(idle(files, &linked));
     }
     linked
+}
+
+/// What a base rule holds for a person's yes stays held, so the correlation could not act on it.
+fn asks_first(
+    source: &Source,
+    file: &RuleFile,
+    files: &Files<'_>,
+    bases: &[String],
+) -> Option<Problem> {
+    let mode = |rule: &Rule| rule.quarantine().map(|response| response.mode);
+    let asks = |(_, base): &&(&Source, RuleFile)| {
+        bases.contains(&base.rule.id) && mode(&base.rule) == Some(Mode::Approve)
+    };
+    let (_, base) = files.iter().find(asks).filter(|_| mode(&file.rule) == Some(Mode::Enforce))?;
+    let title = &base.rule.title;
+    let why = format!("the rule {title:?} holds the same files for a person, so this can't act");
+    let how = "write mode: approve here, or leave out the response there, or let it observe";
+    let place = Some(file.places.title.clone());
+    Some(Problem::new(Severity::Error, source, place, format!("{why}; {how}")))
 }
 
 /// Rules that neither act nor count.

@@ -152,30 +152,6 @@ async fn promise_one_files_question_holds_up_no_other_file_of_its_alert() {
     assert!(called(&world, 1), "Defender has told of the first file, and it waits for the second");
 }
 
-/// Act before hold, whatever the order: with a base rule that asks for a yes.
-#[tokio::test(flavor = "multi_thread")]
-async fn promise_a_correlation_that_acts_beats_its_base_rule_that_asks_for_a_yes() {
-    let mut world = World::new(Setting::default()).await;
-    let rule = world.dir.path().join("rules/rule.yml");
-    let text = std::fs::read_to_string(&rule).unwrap();
-    let spreads = {
-        correlate(&world);
-        std::fs::read_to_string(world.dir.path().join("rules/spreads.yml")).unwrap()
-    };
-    assert!(spreads.contains("mode: enforce"));
-    let approve = format!("name: active\n{}", text.replace("mode: enforce", "mode: approve"));
-    std::fs::write(&rule, approve).unwrap();
-    world.start().await;
-    let mut last = Value::Null;
-    for n in 1..=3 {
-        last = post(&world, n, 7).await;
-    }
-    quiet(&world, Duration::from_secs(4)).await;
-    let fates = world.report().await.summary.fates;
-    let held = fates.iter().find(|of| of.fate == Fate::Held).map_or(0, |of| of.count);
-    assert!((1..=3).all(|n| called(&world, n)), "{held} held, and none acts: {last:#}");
-}
-
 /// The reason of a hold tells of its own file, and is not as long as its alert has files.
 #[tokio::test(flavor = "multi_thread")]
 async fn promise_the_reason_of_a_hold_tells_of_its_own_file() {

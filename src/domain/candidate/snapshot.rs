@@ -41,7 +41,7 @@ impl<'de> Visitor<'de> for KeptVisitor {
 }
 
 /// Whether the snapshot may have cut this text. A character takes up to four bytes.
-fn is_cut(field: Field, text: &str) -> bool {
+pub(super) fn is_cut(field: Field, text: &str) -> bool {
     text.len() + 3 >= most(field)
 }
 

@@ -6,7 +6,7 @@ use super::unknown::{self, Counted};
 use super::{Judgement, Match, Merged, Mode, Rule, Ruleset, merge};
 use crate::domain::action::HoldWhy;
 use crate::domain::candidate::Fields;
-use crate::domain::correlation::{Correlation, Count};
+use crate::domain::correlation::{Correlation, Count, Kind};
 
 /// A rule that looks at several alerts together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,14 @@ impl Ruleset {
             let base = result.header.rule_id.as_deref().unwrap_or_default();
             let mut of = self.correlations.iter().filter(|one| one.names(base)).peekable();
             if of.peek().is_some() && self.matches(base, fields) {
-                counts.extend(of.filter_map(|one| one.counts.counts(&one.rule.id, base, fields)));
+                for one in of {
+                    let rule = &one.rule.id;
+                    // One file of one alert is one event, however many of the rules match it.
+                    let is_new = |counts: &[Count]| counts.iter().all(|known| known.rule != *rule);
+                    if one.counts.kind == Kind::Temporal || is_new(&counts) {
+                        counts.extend(one.counts.counts(rule, base, fields));
+                    }
+                }
             }
         }
         counts
@@ -54,7 +61,10 @@ impl Ruleset {
     /// What a kept candidate counts as by these rules; `None` where it does no more.
     pub fn count(&self, correlation: &str, base: &str, fields: &Fields<'_>) -> Option<Count> {
         let one = self.correlation(correlation).filter(|one| one.names(base))?;
-        self.matches(base, fields).then(|| one.counts.counts(correlation, base, fields))?
+        let is_base = |rule: &&String| rule.as_str() == base || one.counts.kind != Kind::Temporal;
+        let mut bases = one.counts.rules.iter().filter(is_base);
+        let base = bases.find(|rule| self.matches(rule, fields))?;
+        one.counts.counts(correlation, base, fields)
     }
 
     /// What is wanted of a candidate that a correlation has matched by these base rules. `full`

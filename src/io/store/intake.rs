@@ -188,7 +188,9 @@ impl<'d> Piece<'d> {
         counting: &dyn Counting,
     ) -> Result<Taken, Fault> {
         let counted = correlations::count(db, delivery, counting)?;
-        let own = JudgedDelivery { receipts: counted.receipts, ..delivery.clone() };
+        let JudgedDelivery { source, coordinates, received, ruleset, .. } = delivery;
+        let (source, coordinates) = (source.clone(), coordinates.clone());
+        let own = JudgedDelivery::of(source, coordinates, *received, ruleset, counted.receipts);
         let mut taken = self.decide(db, queue_max, &own, gathered)?;
         let Taken::Done { answer, effects } = &mut taken else { return Ok(taken) };
         // Other alerts are not heard from their sources now.

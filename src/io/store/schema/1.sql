@@ -215,6 +215,7 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_time ON events (tenant, rule, grp, time);
 CREATE INDEX events_until ON events (until);
+CREATE INDEX events_alert ON events (tenant, alert);
 -- How many of them each tenant has.
 CREATE TABLE counted (
     tenant TEXT PRIMARY KEY,

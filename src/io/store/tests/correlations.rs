@@ -85,6 +85,7 @@ pub(super) fn seen(machine: u8, file: u8, minutes: u32) -> Judged {
         machine: key.machine,
         sha1: key.sha1,
         time: wall() + minutes * MINUTE,
+        kept: Vec::new(),
         evidence: None,
         counts: rules().recount(SPREADS, "base", &candidate, wall()).into_iter().collect(),
         candidate: Arc::from(candidate),
@@ -252,7 +253,7 @@ fn at_its_bound_a_group_holds_what_it_can_not_count() {
     world.take(counted_by(rules(), webhook(batch.collect())));
     assert_eq!(world.events(), (i64::from(many), 0));
     let taken = world.take(brings_one("b", seen(2, 1, 0)));
-    assert_eq!(why(&taken), "rule spreads has 1000 events of one group already");
+    assert_eq!(why(&taken), "rule spreads has 250 events of one group already");
     assert_eq!(told(&taken)[1], ("b".to_owned(), Fate::Held));
     let Decision::Hold { why, .. } = &alerts(&taken)[1].candidates[0].decision else { panic!() };
     assert_eq!(why.as_str(), "correlation");
@@ -261,7 +262,8 @@ fn at_its_bound_a_group_holds_what_it_can_not_count() {
     let minutes = 26 * 60;
     let fresh = JudgedDelivery { received: later, ..brings_one("c", seen(3, 1, minutes)) };
     world.take(fresh);
-    assert_eq!(world.events(), (1, 0));
+    // Those that can share no window with it take no room, and go in time.
+    assert_eq!(world.events(), (251, 0));
 }
 
 #[test]
