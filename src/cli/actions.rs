@@ -382,6 +382,8 @@ mod tests {
             delivery: Coordinates::Webhook { source: "siem".to_owned(), id: None },
             candidates: serde_json::Value::Null,
             head: None,
+            ruleset: None,
+            raw: None,
         };
         let shown = receipt_listing(&[line.clone(), ReceiptLine { reason: String::new(), ..line }]);
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");

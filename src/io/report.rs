@@ -325,6 +325,11 @@ pub struct ReceiptLine {
     pub candidates: serde_json::Value,
     /// First bytes of what could not be read.
     pub head: Option<String>,
+    /// Content hash of the rule set that judged it; `None` while it waits.
+    pub ruleset: Option<String>,
+    /// Its own text, while it waits for what Defender is asked and one alert is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
 }
 
 #[cfg(test)]

@@ -49,8 +49,9 @@ pub(super) fn insert(
         _ => None,
     };
     let mut insert = db.prepare_cached(
-        "INSERT INTO receipts (at, source, tenant, alert, fate, reason, delivery, candidates, head)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO receipts
+             (at, source, tenant, alert, fate, reason, delivery, candidates, head, ruleset)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     insert.execute(params![
         delivery.received,
@@ -61,7 +62,8 @@ pub(super) fn insert(
         reason(alert),
         Json(&delivery.coordinates),
         json(&alert.candidates),
-        head
+        head,
+        delivery.ruleset,
     ])?;
     Ok(())
 }

@@ -179,8 +179,8 @@ fn settled(db: &Connection, filter: &ReceiptFilter) -> Result<Vec<ReceiptLine>, 
         conditions.and("source = ?", source);
     }
     let sql = format!(
-        "SELECT at, source, tenant, alert, fate, reason, delivery, candidates, head FROM receipts
-         {} ORDER BY sequence DESC",
+        "SELECT at, source, tenant, alert, fate, reason, delivery, candidates, head, ruleset
+         FROM receipts {} ORDER BY sequence DESC",
         conditions.sql()
     );
     conditions.select(db, &sql, filter.limit, |row| {
@@ -194,6 +194,8 @@ fn settled(db: &Connection, filter: &ReceiptFilter) -> Result<Vec<ReceiptLine>, 
             delivery: row.get::<_, Json<Coordinates>>(6)?.0,
             candidates: row.get::<_, Json<serde_json::Value>>(7)?.0,
             head: row.get(8)?,
+            ruleset: row.get(9)?,
+            raw: None,
         })
     })
 }

@@ -13,11 +13,12 @@ use crate::io::{ReceiptFilter, ReceiptLine};
 pub(super) fn receipts(db: &Connection, filter: &ReceiptFilter) -> Result<Vec<ReceiptLine>, Fault> {
     const FILTER: &str = "(?1 IS NULL OR alert = ?1) AND (?2 IS NULL OR source = ?2)";
     let rows = format!(
-        "SELECT opened, source, tenant, alert, coordinates, due FROM partials
+        "SELECT opened, source, tenant, alert, coordinates, due, NULL FROM partials
          WHERE due IS NOT NULL AND {FILTER} ORDER BY opened DESC LIMIT ?3"
     );
     let answers = format!(
-        "SELECT received, source, tenant, alert, coordinates, due FROM lookups
+        "SELECT received, source, tenant, alert, coordinates, due, iif(?1 IS NULL, NULL, text)
+         FROM lookups
          WHERE {FILTER} ORDER BY sequence DESC LIMIT ?3"
     );
     let limit = super::limit(filter.limit);
@@ -47,6 +48,8 @@ fn select(
             delivery: row.get::<_, Json<Coordinates>>(4)?.0,
             candidates: serde_json::Value::Array(Vec::new()),
             head: None,
+            ruleset: None,
+            raw: row.get(6)?,
         })
     })?;
     Ok(lines.collect::<Result<_, _>>()?)

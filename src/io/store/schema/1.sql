@@ -133,7 +133,8 @@ CREATE TABLE receipts (
     reason     TEXT NOT NULL,
     delivery   TEXT NOT NULL,
     candidates TEXT NOT NULL,
-    head       TEXT
+    head       TEXT,
+    ruleset    TEXT NOT NULL
 ) STRICT;
 CREATE INDEX receipts_alert ON receipts (alert);
 CREATE INDEX receipts_fate ON receipts (fate, at);

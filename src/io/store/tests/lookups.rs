@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::alert::Ask;
 use crate::domain::decision::Asked;
+use crate::io::ReceiptFilter;
 use crate::io::store::lookups;
 use crate::limits::{LOOKUPS_WAITING, LOOKUPS_WAITING_BYTES};
 
@@ -47,6 +48,13 @@ fn a_receipt_waits_until_its_answer_leads_to_something() {
     world.expect_sound();
     let waiting = lookups::waiting(&world.db.connection, wanted[0]).unwrap().unwrap();
     assert_eq!((waiting.asked.text.as_str(), waiting.received), ("{\"id\":\"da1\"}", wall()));
+    let receipts = |world: &mut World, alert: Option<&str>| {
+        let (alert_id, fate) = (alert.map(str::to_owned), Some(Fate::Waiting));
+        world.db.receipts(&ReceiptFilter { alert_id, fate, source: None, limit: 9 }).unwrap()
+    };
+    let one = receipts(&mut world, Some("da1")).remove(0);
+    assert_eq!((one.raw.as_deref(), one.ruleset), (Some("{\"id\":\"da1\"}"), None));
+    assert!(receipts(&mut world, None).iter().all(|line| line.raw.is_none()), "not of each");
     let judged = answered(acts(1, effect(1, 1)));
     assert_eq!(fate(&world.looked_up(wanted[0], &judged).unwrap()), Fate::Acted);
     // A second answer, such as after a crash in between, does nothing.

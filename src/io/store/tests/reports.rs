@@ -81,6 +81,10 @@ fn receipts_say_why_an_alert_did_not_act() {
     let fates: Vec<_> = find(Some("a-1"), None).iter().map(|line| line.fate).collect();
     assert_eq!(fates, [Fate::NoMatch, Fate::Duplicate, Fate::Acted]);
     assert_eq!(find(None, Some(Fate::NoMatch))[0].reason, "rule-1: client");
+    let judged = find(Some("a-1"), None).into_iter().chain(find(None, Some(Fate::Unreadable)));
+    for line in judged {
+        assert_eq!(line.ruleset.as_deref(), Some("hash-of-rules"), "{line:?}");
+    }
     assert!(find(None, Some(Fate::Duplicate))[0].reason.contains(&id(1).to_string()));
     let unreadable = &find(None, Some(Fate::Unreadable))[0];
     assert_eq!(
@@ -141,8 +145,10 @@ fn receipts_of_every_fate_go_in_the_end() {
     let mut world = World::new();
     world.take(brings(acts(1, effect(1, 1))));
     for fate in Fate::ALL {
-        let sql = "INSERT INTO receipts (at, source, alert, fate, reason, delivery, candidates)
-            SELECT at, source, alert, ?1, reason, delivery, candidates FROM receipts LIMIT 1";
+        let sql =
+            "INSERT INTO receipts (at, source, alert, fate, reason, delivery, candidates, ruleset)
+            SELECT at, source, alert, ?1, reason, delivery, candidates, ruleset
+            FROM receipts LIMIT 1";
         world.db.connection.execute(sql, [fate]).unwrap();
     }
     let retention =
