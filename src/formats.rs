@@ -34,11 +34,14 @@ mod facts;
 
 mod set;
 
+mod traced;
+
 pub use completed::completed;
 pub use facts::facts;
 pub use mapped::{Hosts, Mapped, ToldHosts};
 pub use set::{Formats, NoFormat, Reader};
 pub use split::{Cut, Refused, split};
+pub use traced::{Places, traced};
 
 /// One kind of payload that is built in, by its name in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

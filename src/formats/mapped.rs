@@ -30,6 +30,8 @@ pub use mapping::{HashName, Kind, Mapping, Part, Read, Time, Values, Words, kind
 pub use path::{NoPath, Path, Start};
 pub use told::{Explained, Told};
 
+pub(super) use path::push_name;
+
 use mapping::Said;
 use path::Node;
 use told::Tale;

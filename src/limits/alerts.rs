@@ -41,3 +41,6 @@ pub const MISS_RULES: usize = 16;
 
 /// Characters of a title, and of a value, in what is said then: it stands in a row for each.
 pub const MISS_TEXT_CHARS: usize = 64;
+
+/// Values of an alert that are changed one by one to see which fields come from them.
+pub const TRACED_VALUES: usize = 2000;

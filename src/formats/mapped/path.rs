@@ -112,7 +112,7 @@ fn second_root(text: &str) -> Option<usize> {
 }
 
 /// Goes on to a key, written as short as a path may.
-pub(super) fn push_name(place: &mut String, name: &str) {
+pub(in crate::formats) fn push_name(place: &mut String, name: &str) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
     let starts = !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
     if starts && name.chars().all(plain) {
