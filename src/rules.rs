@@ -76,6 +76,7 @@ pub use format::{CheckedFormats, ListedFormat};
 pub use mismatch::{Mismatch, Side};
 pub use problem::{Look, Problem, Problems, Severity};
 pub use starter::Starter;
+pub use suggest::did_you_mean;
 
 use file::{Body, RuleFile};
 use list::Lists;

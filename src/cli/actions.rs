@@ -191,7 +191,10 @@ pub fn shortened(text: &str, chars: usize) -> String {
 }
 
 /// What became of alerts: the reason of each stands in a row of its own.
-async fn receipts(config: &ConfigArg, filter: ReceiptFilter) -> Result<Vec<ReceiptLine>, Failure> {
+pub async fn receipts(
+    config: &ConfigArg,
+    filter: ReceiptFilter,
+) -> Result<Vec<ReceiptLine>, Failure> {
     let config = config.load()?;
     match client::find(&config, Role::View).await? {
         Service::Running(service) => {
@@ -303,7 +306,7 @@ fn stamped(when: &str, what: &str) -> String {
 }
 
 /// Where the delivery came from, in words.
-fn delivery_text(delivery: &Coordinates) -> String {
+pub fn delivery_text(delivery: &Coordinates) -> String {
     match delivery {
         Coordinates::Webhook { source, id: None } => format!("webhook {source}"),
         Coordinates::Webhook { source, id: Some(id) } => format!("webhook {source}, id {id}"),

@@ -77,10 +77,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// `; did you mean NAME?` for the nearest candidate, or nothing where none is near.
-pub(super) fn did_you_mean<'c>(
-    written: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> String {
+pub fn did_you_mean<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
     let lower = written.to_lowercase();
     // Of `alert.severity` only the last part tells names apart.
     let telling = lower.rsplit('.').next().unwrap_or(&lower).chars().count();

@@ -1,5 +1,7 @@
 //! Rules that change while the service runs: what they stop, and what a mistake in them does not.
 
+mod explain;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
