@@ -16,7 +16,8 @@ fn the_shipped_rules_pass_their_tests_and_only_observe_or_deny() {
     assert!(checked.problems.is_empty(), "{}", Problems(checked.problems));
     assert_eq!(checked.rules.len(), 27);
     for rule in &checked.rules {
-        let is_list = rule.file.contains("protect-listed");
+        // What a list has is for whoever edits it, and no test of a rule may need it.
+        let is_list = rule.file.contains("protect-listed") || rule.file.contains("publishers");
         assert!(rule.tests >= if is_list { 1 } else { 3 }, "{}", rule.file);
         if let Response::Quarantine(response) = &rule.response {
             assert_eq!(response.mode, Mode::Observe, "{}", rule.file);
@@ -267,4 +268,29 @@ fn the_shipped_rules_that_deny_need_nothing_that_nobody_can_tell() {
         tell(&mut bare, "Windows11", false);
         assert_eq!(ruleset.protection(&bare), Protection::None, "{format}");
     }
+}
+
+#[test]
+fn the_shipped_lists_protect_what_they_name() {
+    let ruleset = shipped("rules").ruleset.unwrap();
+    let protected = |name: &'static str, signer: Option<&'static str>, prevalence| {
+        let mut fields = Fields::default();
+        fields.set(Field::AlertFormat, Value::Text("generic".into()));
+        fields.set(Field::FileName, Value::Text(name.into()));
+        fields.set(Field::FilePath, Value::Text(r"C:\Users\Public".into()));
+        let signer = signer.map_or(Value::Empty, |signer| Value::Text(signer.into()));
+        fields.set(Field::FileSigner, signer);
+        fields.set(Field::FilePrevalence, Value::Number(prevalence));
+        tell(&mut fields, "Windows11", false);
+        ruleset.protection(&fields)
+    };
+    let by = |id: &str| Protection::By(vec![id.to_owned()]);
+    let publishers = by("7d6541ee-6fbb-4a11-9b10-01ca4135fc1c");
+    assert_eq!(protected("browser.exe", Some("Mozilla Corporation"), 5), publishers);
+    assert_eq!(protected("meeting.exe", Some("Zoom Communications, Inc."), 5), publishers);
+    assert_eq!(protected("meeting.exe", Some("Zoom Communications"), 5), Protection::None);
+    let tools = by("46249d2a-7f3f-40a3-852a-6d3fd593d43d");
+    assert_eq!(protected("NLTest.exe", None, 12_000), tools);
+    assert_eq!(protected("nltest.exe", None, 12), Protection::None);
+    assert_eq!(protected("other.exe", None, 12_000), Protection::None);
 }
