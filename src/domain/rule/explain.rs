@@ -113,7 +113,20 @@ fn asks(item: &ItemTrace) -> String {
         | MatcherKind::Timestamp
         | MatcherKind::Keyword => "fits",
     };
-    item.pattern.as_deref().map_or_else(|| verb.to_owned(), |pattern| format!("{verb} {pattern}"))
+    match item.pattern.as_deref() {
+        None => verb.to_owned(),
+        // What the engine makes of `*`.
+        Some("(?i)^.*$") => "is anything".to_owned(),
+        Some(pattern) if is_turned(item, pattern) => format!("is not {pattern}"),
+        Some(pattern) => format!("{verb} {pattern}"),
+    }
+}
+
+/// Whether the leaf has `neq`, which its trace does not say but by its verdict.
+fn is_turned(item: &ItemTrace, pattern: &str) -> bool {
+    let saw = item.actual.as_ref().and_then(|saw| saw.as_str());
+    item.matcher == MatcherKind::Exact
+        && saw.is_some_and(|saw| (saw.to_lowercase() == pattern.to_lowercase()) != item.matched)
 }
 
 impl fmt::Display for Seen {
