@@ -122,6 +122,8 @@ impl Kept {
 pub struct Checked {
     /// `None` where a problem is an error.
     pub ruleset: Option<Ruleset>,
+    /// The rules where nothing is wrong with them but that a test fails: for whoever looks why.
+    pub untested: Option<Ruleset>,
     /// The built-in ones, and those of files that have no error.
     pub formats: Formats,
     pub problems: Vec<Problem>,
@@ -199,7 +201,7 @@ pub fn check(dir: &Path, now: Wall) -> Checked {
     let formats = format::check(formats, &lists, Some(&sample));
     let mut checked = check_sources(sources, &lists, formats, Some(&sample));
     if unread.iter().any(|problem| problem.severity == Severity::Error) {
-        checked.ruleset = None;
+        (checked.ruleset, checked.untested) = (None, None);
     }
     if checked.rules.is_empty() && checked.problems.is_empty() && unread.is_empty() {
         let why = "there are no rules (*.yml) here, so nothing will ever act";
@@ -255,11 +257,19 @@ fn check_sources(
     let texts = lists.iter().map(|(name, list)| (name.to_owned(), list.source.clone()));
     let lists = texts.collect();
     checked.kept = Kept { rules: sources.clone(), lists, formats: format_sources };
-    if checked.problems.iter().all(|problem| problem.severity == Severity::Warning) {
+    let mut errors = checked.problems.iter().filter(|one| one.severity == Severity::Error);
+    let fails = errors.clone().count() > 0;
+    if errors.all(|problem| problem.is_failed_test) {
         let hash = checked.contents.hash(&sources);
         let rules = files.iter().filter_map(|(_, file)| file.detection());
         match Ruleset::compile(rules.collect(), hash) {
-            Ok(ruleset) => checked.ruleset = Some(ruleset.with_correlations(correlations)),
+            Ok(ruleset) => {
+                let ruleset = Some(ruleset.with_correlations(correlations));
+                match fails {
+                    true => checked.untested = ruleset,
+                    false => checked.ruleset = ruleset,
+                }
+            }
             Err(errors) => {
                 for error in errors {
                     let at = files.iter().find(|(_, file)| file.rule.id == error.rule);

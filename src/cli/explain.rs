@@ -17,7 +17,7 @@ use crate::domain::time::Wall;
 use crate::formats;
 use crate::io::Clock as _;
 use crate::io::clock::SystemClock;
-use crate::rules;
+use crate::rules::{self, Checked, Problems};
 use page::Page;
 use report::{Asked, From, OfAlert, Payload, Report, names};
 use stored::Asking;
@@ -78,11 +78,20 @@ const FORMAT: &str = "defender-alert";
 pub fn run(args: Args) -> Outcome {
     let dir = place::of_rules(args.rules.as_deref(), &args.config)?;
     let now = SystemClock::new().now().wall;
-    let loaded = rules::load(&dir, now).map_err(|why| Failure::wrong(why.to_string()))?;
-    args.rule.iter().try_for_each(|name| known(&loaded.ruleset, name))?;
+    let Checked { ruleset, untested, formats, problems, .. } = rules::check(&dir, now);
+    if untested.is_some() {
+        let dir = dir.display();
+        eprintln!(
+            "A test fails, so a service would not take these rules: lazaret rules test {dir}"
+        );
+    }
+    let Some(ruleset) = ruleset.or(untested) else {
+        return Err(Failure::wrong(Problems(problems).to_string()));
+    };
+    args.rule.iter().try_for_each(|name| known(&ruleset, name))?;
     let asking = Asking {
-        asked: Asked { rules: &loaded.ruleset, only: &args.rule },
-        formats: &loaded.formats,
+        asked: Asked { rules: &ruleset, only: &args.rule },
+        formats: &formats,
         format: args.format.as_deref(),
         config: &args.config,
         now,

@@ -322,3 +322,30 @@ fn expect_told(
     assert!(!found.is_empty() && is_within, "{told:?}: {found:?}");
     true
 }
+
+/// Most of all it is asked when a test fails.
+#[test]
+fn a_rule_whose_test_fails_is_explained_all_the_same() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("samples")).unwrap();
+    let name = "quarantine-active-malware.yml";
+    let rule = std::fs::read_to_string(shipped.join(name)).unwrap();
+    std::fs::copy(shipped.join(SAMPLE[1]), dir.path().join(SAMPLE[1])).unwrap();
+    let explain = |rule: &str| {
+        std::fs::write(dir.path().join(name), rule).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lazaret"));
+        command.current_dir(dir.path()).args(["rules", "explain", "--rules", "."]).args(SAMPLE);
+        command.output().unwrap()
+    };
+    let failing = rule.replacen("alert.category: Malware", "alert.category: Discovery", 1);
+    assert_ne!(rule, failing);
+    let output = explain(&failing);
+    let said = flat(&String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success() && said.contains("A test fails"), "{said}");
+    let told = flat(&String::from_utf8(output.stdout).unwrap());
+    assert!(told.contains("fail alert.category is discovery: \"Malware\""), "{told}");
+    // What is wrong otherwise is told alone.
+    let output = explain(&rule.replacen("alert.category", "alert.catgory", 1));
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+}
