@@ -1,6 +1,7 @@
 //! Which question comes when, and what its answer means.
 
 use super::*;
+use crate::domain::ids::Sha1;
 use crate::domain::time::Boot;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -214,4 +215,21 @@ fn an_answer_that_is_never_usable_ends_the_asking() {
     let plan = lookups.plan(now, &wanted);
     let why = Told::Nothing("Defender did not tell: too large".to_owned());
     assert_eq!(plan.done[0].1[&alert("a")], why);
+}
+
+/// What is asked about files leaves the budget of machines alone, and the reverse.
+#[test]
+fn files_have_a_budget_of_their_own() {
+    let limit = |calls| vec![Limit::new(calls, Duration::from_secs(60)).unwrap()];
+    let none =
+        Lookups { machines: Limiter::new(limit(1)), files: Limiter::new(limit(1)), ..lookups(1) };
+    let mut lookups = none;
+    let file = |n: u8| Ask::File(Sha1::from_bytes([n; 20]));
+    let machine = |n: u8| Ask::Machine(MachineId::from_bytes([n; 20]));
+    let facts = || Fetched::Is(Told::Facts("{}".to_owned()));
+    ask(&mut lookups, start(), &[wants(1, &[file(1)])], facts()).unwrap();
+    ask(&mut lookups, start(), &[wants(2, &[machine(1)])], facts()).unwrap();
+    for used in [file(2), machine(2)] {
+        assert!(lookups.plan(start(), &[wants(3, &[used])]).question.is_none());
+    }
 }
