@@ -6,6 +6,7 @@
 
 mod defender;
 mod plan;
+pub mod servers;
 mod store;
 mod world;
 

@@ -10,9 +10,12 @@ use crate::domain::dice::Dice;
 use crate::domain::ids::{ActionId, EffectKey, MachineActionId};
 use crate::domain::limiter::Limit;
 use crate::domain::time::Wall;
+use crate::simulation::servers::{Model, Server};
 
 pub struct Defender {
     limits: Vec<Limit>,
+    /// What it refuses calls by.
+    servers: Vec<Server>,
     /// Defender's wall clock is that much ahead, in microseconds.
     skew: i64,
     /// When calls were counted, refused ones too.
@@ -58,10 +61,11 @@ const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3600 * SECOND;
 
 impl Defender {
-    pub fn new(limits: Vec<Limit>, skew: i64) -> Self {
+    pub fn new(limits: Vec<Limit>, model: Model, skew: i64) -> Self {
         let full = |limit: &Limit| (f64::from(limit.calls.get()), 0);
         Self {
             buckets: limits.iter().map(full).collect(),
+            servers: limits.iter().map(|limit| Server::new(model, *limit)).collect(),
             limits,
             skew,
             counted: Vec::new(),
@@ -85,6 +89,11 @@ impl Defender {
         look_up: i64,
     ) -> Reply {
         self.count(time);
+        // Each counts, whatever the other says.
+        let over = self.servers.iter_mut().map(|server| server.count(time));
+        if over.fold(false, |any, over| any | over) {
+            return too_many(dice);
+        }
         if self.forbidden {
             return Reply::Answer(refused(403, "Forbidden"));
         }

@@ -1,5 +1,6 @@
 //! What a seed stands for: how many alerts, and which troubles.
 
+use super::servers::Model;
 use crate::domain::dice::Dice;
 
 const SECOND: i64 = 1_000_000;
@@ -7,6 +8,8 @@ const SECOND: i64 = 1_000_000;
 /// What a seed stands for.
 pub struct Plan {
     pub seed: u64,
+    /// How Defender counts calls.
+    pub model: Model,
     pub alerts: u64,
     pub crash_permille: u64,
     pub offline: bool,
@@ -24,6 +27,7 @@ impl Plan {
         let mut dice = Dice::new(seed ^ 0xace0_fba5e);
         Self {
             seed,
+            model: Model::ALL[dice.below(5) as usize],
             alerts: 30 + dice.below(90),
             crash_permille: [0, 2, 10][dice.below(3) as usize],
             offline: dice.chance(60),

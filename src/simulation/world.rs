@@ -113,7 +113,7 @@ pub struct World {
 impl World {
     pub fn new(plan: Plan) -> Self {
         let limits = quarantine_limits();
-        let mut defender = Defender::new(limits, plan.skew);
+        let mut defender = Defender::new(limits, plan.model, plan.skew);
         defender.offline = plan.offline;
         defender.hides = plan.hides;
         defender.dark = plan.dark;
