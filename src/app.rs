@@ -3,6 +3,7 @@
 
 pub mod settings;
 
+mod admin;
 mod audit;
 pub mod notify;
 mod reload;
@@ -153,7 +154,7 @@ impl App {
         let others = vec![
             audit::keep(&parts, tokens.clone(), &stop_others),
             reload::watch(config, &parts, reload_rules.clone(), &stop_others),
-            start::admin(config, &parts, admin, tokens, reporter.clone(), &relays, &stop_others),
+            admin::admin(config, &parts, admin, tokens, reporter.clone(), &relays, &stop_others),
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
             watch::start(config, &parts, &stop_others),
         ];

@@ -33,7 +33,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::domain::action::{
-    Begun, Call, Class, ClosedAttempt, Coordinates, Heads, NewAttempt, Resumed, StateName,
+    Begun, Call, Class, ClosedAttempt, Coordinates, Depth, Heads, NewAttempt, Resumed, StateName,
 };
 use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};
 use crate::domain::audit::Change;
@@ -54,7 +54,7 @@ pub use brakes::{
 pub use feed::{ChannelLine, Cursor, Fed, Feed, Noted, Record};
 pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{
-    ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, QueueLine,
+    ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, Place, QueueLine,
     ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, TripLine,
     WindowLine, paused,
 };
@@ -207,13 +207,13 @@ pub trait Store: Send + Sync {
         changes: Vec<Change>,
     ) -> BoxFuture<'static, Result<Vec<Change>, StoreError>>;
 
-    /// The first `limit` due actions of one class.
+    /// The first due actions of one class, and how many are due behind them.
     fn heads(
         &self,
         tenant: &TenantName,
         class: Class,
         now: Wall,
-        limit: usize,
+        depth: Depth,
     ) -> BoxFuture<'static, Result<Heads, StoreError>>;
 
     /// Queued and held actions of a tenant whose time is over, at most `limit`.

@@ -210,9 +210,8 @@ impl Line {
                     };
                     until_done(tenant, "pause the tenant", || store.pause(pause.clone())).await?;
                 }
-                Effect::Load { class } => {
-                    let limit = limits::HEADS_PER_CLASS;
-                    let load = || store.heads(tenant, class, clock.now().wall, limit);
+                Effect::Load { class, depth } => {
+                    let load = || store.heads(tenant, class, clock.now().wall, depth);
                     let heads = until_done(tenant, "read queued actions", load).await?;
                     self.events.push_back(Event::Loaded { class, heads });
                 }

@@ -6,6 +6,8 @@
 
 mod defender;
 mod plan;
+#[cfg(test)]
+mod saturated;
 pub mod servers;
 mod store;
 mod world;

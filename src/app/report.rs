@@ -166,11 +166,16 @@ fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
         in_doubt: snapshot.in_doubt,
         accepted: snapshot.followed,
         windows: windows.collect(),
+        share: f64::from(snapshot.share) / 10.0,
+        ends: Vec::new(),
         held,
         held_until,
         answers: status.answers().iter().map(|(kind, of)| (kind.to_string(), *of)).collect(),
     }
 }
+
+/// In percent: below, more than two refusals in a short time say that others call too.
+const SHARED: f64 = 80.0;
 
 /// Errors older than this are history.
 const RECENT_US: i64 = 60_000_000;
@@ -209,6 +214,14 @@ fn problems(report: &Report) -> Vec<String> {
     for relay in &report.relays {
         if let Some(why) = &relay.held {
             problems.push(format!("nothing is sent for tenant {}: {why}", relay.tenant));
+        }
+        if (0.1..SHARED).contains(&relay.share) {
+            problems.push(format!(
+                "tenant {}: Defender refused calls that its limits allow, so that {} % of the \
+                 budget is used: another program calls with the same application; give it one of \
+                 its own, or set budgets.quarantine to what is left for this one",
+                relay.tenant, relay.share
+            ));
         }
     }
     for channel in &report.channels {

@@ -18,7 +18,6 @@ use crate::domain::scope::Scope;
 use crate::domain::time::Clocks;
 use crate::domain::tracker::TrackerSettings;
 use crate::intake::{Asking, Intake, Nudge, ReadUpTo};
-use crate::io::admin::{self, Admin, Tokens};
 use crate::io::clock::SystemClock;
 use crate::io::defender::DefenderApi;
 use crate::io::issuer::EntraIssuer;
@@ -132,6 +131,7 @@ pub(super) fn relays(
         let settings = DispatcherSettings {
             tenant: name.clone(),
             quarantine: settings::limits(&tenant.budgets.quarantine),
+            reserve: tenant.reserve,
             machine_actions: settings::limits(&tenant.budgets.machine_actions),
             client_timeout: settings::CALL_TIMEOUT,
             tracker: TrackerSettings {
@@ -254,40 +254,6 @@ pub(super) fn kafka(
     // Set once: there is one start.
     let _ = parts.kafka.set(statuses);
     Ok(sources)
-}
-
-pub(super) fn admin(
-    config: &Config,
-    parts: &Parts,
-    listening: Listening,
-    tokens: Arc<Tokens>,
-    reporter: Reporter,
-    relays: &Relays,
-    stop: &CancellationToken,
-) -> JoinHandle<()> {
-    let (nudges, cancellers) = (relays.nudges.clone(), relays.cancellers.clone());
-    let resumed = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::resumed));
-    let (rules, rules_dir) = (parts.rules.clone(), super::rules_dir(config));
-    let admin = Admin {
-        store: parts.store.clone(),
-        clock: parts.clock.clone(),
-        metrics: parts.metrics.clone(),
-        tokens,
-        report: Arc::new(move || {
-            let reporter = reporter.clone();
-            Box::pin(async move { reporter.report().await })
-        }),
-        resumed,
-        guard: parts.guard.clone(),
-        no_rule: Arc::new(move |id| {
-            let is_none = rules.load().ruleset.mode(id).is_none();
-            is_none.then(|| super::no_rule(id, &rules_dir))
-        }),
-        recalls: parts.store.clone(),
-        recalled: Arc::new(move || cancellers.iter().for_each(crate::relay::Nudge::work)),
-        tenants: config.tenants.iter().map(|tenant| TenantName::new(&tenant.name)).collect(),
-    };
-    tokio::spawn(listening.serve(admin::router(admin), stop.clone()))
 }
 
 /// Deletes old rows, holds the dispatch where another process reads our consumer group, and says so

@@ -1,5 +1,7 @@
 //! `lazaret actions`: what was decided, what was sent, and how it ended.
 
+mod expected;
+
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::client::{self, ConfigArg, Service};
@@ -164,6 +166,9 @@ pub fn listing(lines: &[ActionLine]) -> String {
     if lines.is_empty() {
         return "no actions\n".into();
     }
+    if lines.iter().any(|line| line.place.is_some()) {
+        return expected::listing(lines);
+    }
     let mut rows = vec![["id", "state", "machine", "sha1", "alert"].map(String::from).to_vec()];
     rows.extend(lines.iter().map(|line| {
         vec![
@@ -246,6 +251,7 @@ fn page(style: Style, report: &ActionReport) -> String {
         ("created", line.created.to_string()),
         ("expires", report.expires.to_string()),
     ];
+    rows.extend(expected::told(line).map(|when| ("expected start", when)));
     if !report.released_by.is_empty() {
         rows.push(("released by", report.released_by.join(", ")));
     }

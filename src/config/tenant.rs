@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::values::{Date, NotYet, Secret, Span};
 use crate::domain::breaker::{Rate, TenantBreakers};
 use crate::domain::cloud::{Cloud, Region};
+use crate::domain::time::written_span;
 
 /// One Entra tenant with its Defender.
 #[derive(Debug, Deserialize)]
@@ -26,8 +27,9 @@ pub struct Tenant {
     pub credential: Credential,
     #[serde(default)]
     pub budgets: Budgets,
+    /// Calls of the longest window that are kept for what comes as urgent.
     #[serde(default)]
-    pub reserve: Option<NotYet>,
+    pub reserve: u32,
     /// What all its actions together may come to before a person is asked.
     #[serde(default)]
     pub breakers: Breakers,
@@ -169,6 +171,34 @@ impl Tenant {
                 ));
             }
         }
+        self.check_reserve()?;
+        self.check_tracker()
+    }
+
+    fn check_reserve(&self) -> Result<(), String> {
+        let longest = self.budgets.quarantine.iter().max_by_key(|budget| budget.per.0);
+        let calls = longest.map_or(0, |budget| budget.calls);
+        if self.reserve > calls / 2 {
+            return Err(format!(
+                "reserve: {} of {calls} calls leaves too few for the rest: keep half at most",
+                self.reserve
+            ));
+        }
         Ok(())
+    }
+
+    /// Following actions takes two calls a minute at most, and nothing else may take them.
+    fn check_tracker(&self) -> Result<(), String> {
+        let scarce =
+            |budget: &&Budget| f64::from(budget.calls) * 60.0 < 2.0 * budget.per.0.as_secs_f64();
+        match self.budgets.machine_actions.iter().find(scarce) {
+            Some(budget) => Err(format!(
+                "budgets.machine-actions: {} calls per {} are fewer than the two a minute that \
+                 following actions to their end takes",
+                budget.calls,
+                written_span(budget.per.0)
+            )),
+            None => Ok(()),
+        }
     }
 }

@@ -49,7 +49,6 @@ fn an_unknown_key_is_refused_with_its_place() {
 fn what_is_not_in_this_version_is_refused_as_such() {
     for (line, replacement) in [
         ("store: {sqlite: ./data}", "store: {sqlite: ./data, postgres: {url: {env: X}}}"),
-        ("    region: eu ", "    reserve: 5 "),
         ("client_id: 6", "managed_identity: true\n      client_id: 6"),
         ("client_id: 6", "certificate: x.pem\n      client_id: 6"),
         ("mechanism: PLAIN ", "mechanism: OAUTHBEARER "),
@@ -57,6 +56,21 @@ fn what_is_not_in_this_version_is_refused_as_such() {
         let said = refusal(&with(line, replacement));
         assert!(said.contains("not in this version"), "{replacement}: {said}");
     }
+}
+
+#[test]
+fn what_is_kept_leaves_enough_for_the_rest() {
+    let with_budget = |reserve: u32, actions: &str| {
+        let budgets = format!("    budgets: {{machine-actions: [{actions}]}}\n");
+        with("    region: eu ", &format!("{budgets}    reserve: {reserve}\n    region: eu "))
+    };
+    let enough = "{calls: 2, per: 60s}";
+    let config = Config::parse(&with_budget(750, enough), Path::new("lazaret.yaml")).unwrap();
+    assert_eq!(config.tenants[0].reserve, 750);
+    let said = refusal(&with_budget(751, enough));
+    assert!(said.contains("reserve: 751 of 1500 calls leaves too few"), "{said}");
+    let said = refusal(&with_budget(0, "{calls: 100, per: 1h}"));
+    assert!(said.contains("100 calls per 1h are fewer than the two a minute"), "{said}");
 }
 
 fn parsed(line: &str, replacement: &str) -> Config {

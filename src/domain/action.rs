@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ActionId, AttemptId, EffectKey, MachineActionId};
 use super::time::{Stamp, Wall};
+use crate::limits;
 
+mod head;
 mod hold;
 
+pub use head::{Depth, Head, Heads};
 pub use hold::{Approvals, HoldWhy};
 
 /// Which actions go first. Urgent is High and Critical severity, normal is Medium, bulk the rest;
@@ -31,6 +34,14 @@ impl Class {
             Class::Normal => "normal",
             Class::Bulk => "bulk",
         }
+    }
+
+    /// As which class an action goes that has been in the queue since `created`: it rises with its
+    /// age, so that nothing waits for ever behind what is higher.
+    pub fn aged(self, created: Wall, now: Wall) -> Self {
+        let rises = now.since(created).as_secs() / limits::AGES_AFTER.as_secs();
+        let rises = usize::try_from(rises).unwrap_or(usize::MAX);
+        Self::ALL[(self as usize).saturating_sub(rises)]
     }
 
     pub fn of_severity(rank: i64) -> Self {
@@ -315,29 +326,6 @@ pub enum Begun {
     NotQueued(StateName),
     /// The row's checksum does not verify; nothing was written.
     Corrupt,
-}
-
-/// A queued action, as the dispatcher holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    pub action: ActionId,
-    pub class: Class,
-    /// Order of arrival within the store.
-    pub sequence: i64,
-    pub not_before: Wall,
-    pub expires: Wall,
-    pub tries: u32,
-    pub busy_since: Option<Wall>,
-}
-
-/// The first due actions of one tenant and class, in order of arrival.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heads {
-    pub due: Vec<Head>,
-    /// More are due than were asked for.
-    pub more: bool,
-    /// When the next one becomes due, of those that are not.
-    pub next_due: Option<Wall>,
 }
 
 /// An action that is in flight, in doubt or accepted: what a start finds open.

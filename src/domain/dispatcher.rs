@@ -14,11 +14,13 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::action::{Begun, Call, Class, ClosedAttempt, Head, Heads, NewAttempt, State, StateName};
+use super::action::{
+    Begun, Call, Class, ClosedAttempt, Depth, Head, Heads, NewAttempt, State, StateName,
+};
 use super::answer::{Answer, ListQuery, Listing};
 use super::audit::{Actor, Change, What};
 use super::ids::{ActionId, TenantName};
-use super::limiter::{Limit, Permit, Slot, Used};
+use super::limiter::{Forecast, Limit, Pace, Permit, Slot, Used};
 use super::time::{Boot, Now, Stamp, Wall};
 use super::tracker::{Move, Tracker, TrackerSettings};
 use crate::limits;
@@ -30,6 +32,8 @@ pub struct DispatcherSettings {
     pub tenant: TenantName,
     /// Of `StopAndQuarantineFile`.
     pub quarantine: Vec<Limit>,
+    /// Calls of its longest window that are kept for what came as urgent.
+    pub reserve: u32,
     /// Of the list of machine actions.
     pub machine_actions: Vec<Limit>,
     /// The longest that a call takes from its first byte until the client gives up.
@@ -99,7 +103,7 @@ pub enum Effect {
     /// Pause this tenant, durably.
     Pause { reason: String },
     /// Read the first due actions of a class.
-    Load { class: Class },
+    Load { class: Class, depth: Depth },
     /// Read the actions whose time is over.
     Sweep,
     /// Write an attempt for that action and, if it is written, send it.
@@ -112,6 +116,7 @@ pub enum Effect {
 pub struct Dispatcher {
     settings: DispatcherSettings,
     quarantine: Endpoint,
+    pace: Pace,
     machine_actions: Endpoint,
     queue: Queue,
     tracker: Tracker,
@@ -142,9 +147,13 @@ struct Shut {
 }
 
 /// Where a dispatcher stands: for status and metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub used: Vec<Used>,
+    /// What of the budget is ours, in thousandths: less where others use the same application.
+    pub share: u32,
+    /// `None` while nothing is called.
+    pub forecast: Option<Forecast>,
     pub in_flight: usize,
     /// Until when no call is made and why, where Defender is the reason.
     pub held: Option<(Wall, String)>,
@@ -199,8 +208,12 @@ impl Dispatcher {
     pub fn snapshot(&self, now: Now) -> Snapshot {
         let (followed, in_doubt) = self.tracker.open();
         let held = self.quarantine.held(now.boot);
+        let limiter = &self.quarantine.limiter;
+        let forecast = || Forecast::new(limiter, &self.pace, now);
         Snapshot {
-            used: self.quarantine.limiter.used(now.boot),
+            used: limiter.used(now.boot),
+            share: limiter.share(now.boot),
+            forecast: self.shut.is_none().then(forecast),
             in_flight: self.calls.len(),
             held: held.map(|(until, why)| (now.wall + until.since(now.boot), why.to_owned())),
             shut: self.shut.as_ref().map(|shut| shut.why.clone()),
@@ -231,15 +244,17 @@ impl Dispatcher {
 
     fn dispatch(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while self.may_call(now) {
-            match self.queue.next(now.wall) {
+            let others = self.others_free_at(now).is_some_and(|at| at <= now.boot);
+            match self.queue.next(now.wall, others) {
                 Next::Nothing => return,
                 Next::Load(class) => {
                     self.loading = true;
-                    effects.push(Effect::Load { class });
+                    effects.push(Effect::Load { class, depth: self.depth() });
                 }
                 Next::Due(class) => {
                     let Ok((permit, slot)) = self.quarantine.limiter.take(now.boot) else { return };
                     let Some(head) = self.queue.take(class) else { return };
+                    self.pace.called(&self.quarantine.limiter, now.boot);
                     effects.push(Effect::Call { permit, action: head.action });
                     self.calls.insert(head.action, InFlight { head, slot });
                     if let Some(shut) = &mut self.shut {
@@ -254,6 +269,18 @@ impl Dispatcher {
         let shut = self.shut.as_ref().is_some_and(|shut| shut.probe_at > now.boot);
         let free = self.quarantine.limiter.free_at(now.boot).is_some_and(|at| at <= now.boot);
         !self.loading && !shut && free && self.calls.len() < self.in_flight_max()
+    }
+
+    /// When something that did not come as urgent may go, as far as the budget is concerned.
+    fn others_free_at(&self, now: Now) -> Option<Boot> {
+        self.pace.free_at(&self.quarantine.limiter, self.queue.due(), now.boot)
+    }
+
+    /// More behind the heads than the longest window has are not told apart.
+    fn depth(&self) -> Depth {
+        let calls = self.settings.quarantine.iter().map(|limit| limit.calls.get());
+        let counted = calls.max().unwrap_or_default().into();
+        Depth { heads: limits::HEADS_PER_CLASS, counted }
     }
 
     fn in_flight_max(&self) -> usize {
@@ -272,7 +299,7 @@ impl Dispatcher {
                 self.tracker.page(now, entries, read)
             }
             Listing::TooMany { retry_after, text } => {
-                self.machine_actions.too_many(now.boot, retry_after, &text);
+                self.machine_actions.too_many(now.boot, sent, retry_after, &text);
                 self.tracker.failed();
                 return;
             }
@@ -342,13 +369,24 @@ impl Dispatcher {
             .wake_at()
             .filter(|_| self.list.is_none())
             .and_then(|at| Some(at.max(self.machine_actions.limiter.free_at(now.boot)?)));
-        let dispatch = self.queue.wake_at(now.wall).and_then(|due| {
-            let idle = !self.loading && self.calls.len() < self.in_flight_max();
-            let free = self.quarantine.limiter.free_at(now.boot).filter(|_| idle)?;
-            let probe = self.shut.as_ref().map_or(free, |shut| shut.probe_at);
-            Some(now.boot_at(due).max(free).max(probe))
-        });
+        let dispatch = self.dispatch_at(now);
         [sweep, track, dispatch].into_iter().flatten().min()
+    }
+
+    fn dispatch_at(&self, now: Now) -> Option<Boot> {
+        if self.loading || self.calls.len() >= self.in_flight_max() {
+            return None;
+        }
+        let (urgent, others) = self.queue.wake_at(now.wall);
+        let free = self.quarantine.limiter.free_at(now.boot);
+        let urgent = urgent.zip(free);
+        let others = others.zip(self.others_free_at(now));
+        let (due, free) = urgent
+            .into_iter()
+            .chain(others)
+            .min_by_key(|(due, free)| now.boot_at(*due).max(*free))?;
+        let probe = self.shut.as_ref().map_or(free, |shut| shut.probe_at);
+        Some(now.boot_at(due).max(free).max(probe))
     }
 }
 

@@ -7,13 +7,20 @@
 //! than a window before, so it still had its slot. The 0.1 % is for clocks that run at different
 //! speeds, of which synchronised ones use half at most.
 
-use std::collections::VecDeque;
+mod forecast;
+mod log;
+mod pace;
+mod share;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::action::AttemptRow;
 use super::time::{Boot, Clocks, Now};
 use crate::limits;
+pub use forecast::{Forecast, Starts};
+use log::Log;
+pub use pace::Pace;
 
 /// At most so many calls in any window of that length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,38 +81,22 @@ pub struct Used {
     pub calls: u32,
 }
 
-/// The log of one endpoint of one tenant.
+/// The budget of one endpoint of one tenant.
 #[derive(Debug)]
 pub struct Limiter {
-    limits: Vec<Limit>,
-    in_flight: usize,
-    /// When each call was completed, ascending. No older than the longest window.
-    completed: VecDeque<Boot>,
-    held_until: Option<Boot>,
-    pacing: Option<Pacing>,
-}
-
-/// Calls are spread evenly until what an earlier run used has left every window.
-#[derive(Debug)]
-struct Pacing {
-    until: Boot,
-    every: Duration,
-    next: Boot,
+    log: Log,
 }
 
 impl Limiter {
     /// A log that remembers nothing of earlier runs: right only where there were none.
     pub fn new(limits: Vec<Limit>) -> Self {
-        Self { limits, in_flight: 0, completed: VecDeque::new(), held_until: None, pacing: None }
+        Self { log: Log::new(limits) }
     }
 
     /// A log whose earlier runs are forgotten: for the length of its longest window calls are
     /// spread evenly.
     pub fn paced(limits: Vec<Limit>, now: Boot) -> Self {
-        let every = limits.iter().map(|limit| limit.per / limit.calls.get()).max();
-        let until = now + limits.iter().map(|limit| limit.occupied()).max().unwrap_or_default();
-        let pacing = every.map(|every| Pacing { until, every, next: now });
-        Self { pacing, ..Self::new(limits) }
+        Self { log: Log::forgotten(limits, now) }
     }
 
     /// The log as the durable attempts tell it. One without an answer may have been counted up to
@@ -116,17 +107,17 @@ impl Limiter {
         };
         let wall_trusted = clocks.wall_trusted && !attempts.iter().any(behind);
         let clocks = Clocks { wall_trusted, ..clocks };
-        let mut limiter = Self::new(limits);
+        let mut log = Log::new(limits);
         for row in attempts {
             let completed = match row.closed {
                 Some((at, true)) => at.on_boot_clock(now, clocks),
                 Some((at, false)) => at.on_boot_clock(now, clocks) + limits::COUNTED_LATE,
                 None => row.send_by.on_boot_clock(now, clocks) + limits::COUNTED_LATE,
             };
-            limiter.insert(completed);
+            log.insert(completed);
         }
-        limiter.forget_old(now.boot);
-        limiter
+        log.forget_old(now.boot);
+        Self { log }
     }
 
     /// Takes a slot in every window, or says why there is none.
@@ -135,11 +126,7 @@ impl Limiter {
         if free_at > now {
             return Err(NotNow::Until(free_at));
         }
-        self.forget_old(now);
-        self.in_flight += 1;
-        if let Some(pacing) = &mut self.pacing {
-            pacing.next = now + pacing.every;
-        }
+        self.log.take(now);
         Ok((Permit { _private: () }, Slot { _private: () }))
     }
 
@@ -147,63 +134,45 @@ impl Limiter {
     /// can't count it later than that.
     pub fn release(&mut self, slot: Slot, at: Boot) {
         let Slot { _private: () } = slot;
-        self.in_flight -= 1;
-        self.insert(at);
+        self.log.release(at);
     }
 
     /// Nothing was sent, nor will be: the slot was never used.
     pub fn give_back(&mut self, slot: Slot) {
         let Slot { _private: () } = slot;
-        self.in_flight -= 1;
+        self.log.give_back();
     }
 
     /// No call before `until`. The latest of several holds counts.
     pub fn hold_until(&mut self, until: Boot) {
-        self.held_until = self.held_until.max(Some(until));
+        self.log.hold_until(until);
     }
 
     /// Until when calls are held, if they are.
     pub fn held(&self, now: Boot) -> Option<Boot> {
-        self.held_until.filter(|until| *until > now)
+        self.log.held(now)
     }
 
-    /// When the next slot is free if nothing is released before; `None` where only a release can
+    /// The server refused a call for their number although none was too many: others use the same
+    /// budget. What is ours of every limit is smaller from now on, and grows back.
+    pub fn shrink(&mut self, now: Boot) {
+        self.log.shrink(now);
+    }
+
+    /// What of every limit is ours, in thousandths.
+    pub fn share(&self, now: Boot) -> u32 {
+        self.log.share(now)
+    }
+
+    /// When to ask again for a slot if nothing is released before; `None` where only a release can
     /// help.
     pub fn free_at(&self, now: Boot) -> Option<Boot> {
-        let mut free_at = self.held_until.unwrap_or(now).max(now);
-        if let Some(pacing) = self.pacing.as_ref().filter(|pacing| now < pacing.until) {
-            free_at = free_at.max(pacing.next);
-        }
-        for limit in &self.limits {
-            // So many of the newest may still be in the window when the next call is sent.
-            let spare = (limit.calls.get() as usize - 1).checked_sub(self.in_flight)?;
-            if let Some(last) = self.completed.len().checked_sub(spare + 1) {
-                free_at = free_at.max(self.completed[last] + limit.occupied());
-            }
-        }
-        Some(free_at)
+        self.log.free_at(now, 0)
     }
 
     /// How full each window is, calls in flight included.
     pub fn used(&self, now: Boot) -> Vec<Used> {
-        let used = |limit: &Limit| {
-            let since = now - limit.occupied();
-            let old = self.completed.partition_point(|at| *at <= since);
-            let calls = self.in_flight + self.completed.len() - old;
-            Used { limit: *limit, calls: u32::try_from(calls).unwrap_or(u32::MAX) }
-        };
-        self.limits.iter().map(used).collect()
-    }
-
-    fn insert(&mut self, completed: Boot) {
-        let place = self.completed.partition_point(|at| *at <= completed);
-        self.completed.insert(place, completed);
-    }
-
-    fn forget_old(&mut self, now: Boot) {
-        let longest = self.limits.iter().map(|limit| limit.occupied()).max().unwrap_or_default();
-        let old = self.completed.partition_point(|at| *at + longest <= now);
-        self.completed.drain(..old);
+        self.log.used(now)
     }
 }
 

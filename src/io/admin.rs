@@ -3,6 +3,7 @@
 
 mod auth;
 mod brakes;
+mod expected;
 mod extract;
 mod failures;
 mod roles;
@@ -25,6 +26,7 @@ use super::{ActionFilter, Clock, ReceiptFilter, Report, Store, StoreError};
 use crate::domain::decision::Fate;
 use crate::domain::guard::Guard;
 use crate::domain::ids::TenantName;
+use crate::domain::limiter::Forecast;
 use crate::metrics::Metrics;
 
 use extract::{Path, Query};
@@ -37,6 +39,9 @@ pub use sign_in::note_refused;
 /// Makes the report of the moment: the composition root knows all the parts.
 pub type Reporter = Arc<dyn Fn() -> BoxFuture<'static, Result<Report, StoreError>> + Send + Sync>;
 
+/// Says where a tenant's budget stands; `None` while nothing of it is called.
+pub type Forecasts = Arc<dyn Fn(&TenantName) -> Option<Forecast> + Send + Sync>;
+
 /// Says how to go on where there is no rule of this id.
 pub type NoRule = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -48,6 +53,7 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     pub tokens: Arc<Tokens>,
     pub report: Reporter,
+    pub forecast: Forecasts,
     /// Tells the relays that a pause may be over.
     pub resumed: Arc<dyn Fn() + Send + Sync>,
     /// Judges again what a person releases.
@@ -135,7 +141,10 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn status(State(admin): State<Admin>) -> Response {
     match (admin.report)().await {
-        Ok(report) => Json(report).into_response(),
+        Ok(mut report) => {
+            admin.expect_ends(&mut report);
+            Json(report).into_response()
+        }
         Err(why) => failed(&why),
     }
 }
@@ -147,14 +156,20 @@ async fn actions(State(admin): State<Admin>, Query(query): Query<ActionFilter>) 
     }
     let limit = if query.limit == 0 { 50 } else { query.limit.min(ROWS_MAX) };
     match admin.store.actions(ActionFilter { limit, ..query }).await {
-        Ok(lines) => Json(lines).into_response(),
+        Ok(mut lines) => {
+            admin.expect(&mut lines);
+            Json(lines).into_response()
+        }
         Err(why) => failed(&why),
     }
 }
 
 async fn action(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     match admin.store.action(&id).await {
-        Ok(Some(report)) => Json(report).into_response(),
+        Ok(Some(mut report)) => {
+            admin.expect(std::slice::from_mut(&mut report.line));
+            Json(report).into_response()
+        }
         Ok(None) => refuse(StatusCode::NOT_FOUND, format!("no single action begins with {id:?}")),
         Err(why) => failed(&why),
     }

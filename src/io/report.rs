@@ -74,24 +74,18 @@ pub struct RelayLine {
     pub accepted: usize,
     /// Of the quarantine budget, each window.
     pub windows: Vec<WindowLine>,
+    /// What of that budget is used at most, in percent: less than all where Defender has refused
+    /// calls for their number, since others use the same application.
+    #[serde(default)]
+    pub share: f64,
+    /// When the last action of each class that is queued now is expected to start.
+    #[serde(default)]
+    pub ends: Vec<(Class, Wall)>,
     /// Why nothing is sent at the moment, and until when.
     pub held: Option<String>,
     pub held_until: Option<Wall>,
     /// Answers since the start, by kind.
     pub answers: Vec<(String, u64)>,
-}
-
-impl RelayLine {
-    /// How long it takes until so many more calls have been made, if nothing else comes between:
-    /// in each window so many are free now, and a whole window of them each time it passes.
-    pub fn done_in(&self, calls: u64) -> Duration {
-        let wait = |window: &WindowLine| {
-            let free = window.calls.saturating_sub(window.used) as u64;
-            let windows = calls.saturating_sub(free).div_ceil(window.calls.max(1) as u64);
-            Duration::from_secs_f64(window.per_seconds * windows as f64)
-        };
-        self.windows.iter().map(wait).max().unwrap_or_default()
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -263,6 +257,23 @@ pub struct ActionLine {
     pub changed: Wall,
     #[serde(flatten)]
     pub state: State,
+    /// Where it stands, while it is queued and no pause covers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// When it is expected to start, as far as that can be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Wall>,
+}
+
+/// The place of a queued action among those of its tenant. Actions that wait for a time count as if
+/// it had come, and that older ones rise with their age is not foreseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// How many of its kind go first: of the urgent ones, or of all others.
+    pub before: u64,
+    /// How many there are of each kind.
+    pub urgent: u64,
+    pub others: u64,
 }
 
 /// One action with its whole history.

@@ -36,6 +36,7 @@ mod view;
 mod waiting;
 
 mod pauses;
+mod places;
 
 mod release;
 
@@ -79,7 +80,9 @@ use super::{
     ReceiptFilter, ReceiptLine, Resume, Resumption, Retention, Standing, Store, StoreError,
     Summary, Taken, VoteLine,
 };
-use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
+use crate::domain::action::{
+    Begun, Class, ClosedAttempt, Depth, Heads, NewAttempt, Resumed, StateName,
+};
 use crate::domain::audit::Change;
 use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::guard::Guard;
@@ -210,10 +213,10 @@ impl Store for SqliteStore {
         tenant: &TenantName,
         class: Class,
         now: Wall,
-        limit: usize,
+        depth: Depth,
     ) -> BoxFuture<'static, Result<Heads, StoreError>> {
         let tenant = tenant.clone();
-        self.write(move |db| actions::heads(db, &tenant, class, now, limit))
+        self.write(move |db| actions::heads(db, &tenant, class, now, depth))
     }
 
     fn expired(

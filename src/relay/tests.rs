@@ -7,7 +7,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::action::{Begun, Call, Class, Head, Heads, NewAttempt, Resumed, StateName};
+use crate::domain::action::{
+    Begun, Call, Class, Depth, Head, Heads, NewAttempt, Resumed, StateName,
+};
 use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};
 use crate::domain::audit::What;
 use crate::domain::decision::{Judge, JudgedDelivery};
@@ -71,6 +73,7 @@ impl World {
             action: ActionId(Uuid::from_u128(n)),
             class: Class::Urgent,
             sequence: 0,
+            created: Wall(0),
             not_before: Wall(0),
             expires: Wall(i64::MAX),
             tries: 0,
@@ -83,6 +86,7 @@ impl World {
         let settings = DispatcherSettings {
             tenant: TenantName::new("contoso"),
             quarantine: vec![Limit::new(100, minute).unwrap()],
+            reserve: 0,
             machine_actions: vec![Limit::new(100, minute).unwrap()],
             client_timeout: minute,
             tracker: TrackerSettings { every: minute, wait: minute, page: 100 },
@@ -187,10 +191,11 @@ impl Store for World {
         _: &TenantName,
         class: Class,
         _: Wall,
-        limit: usize,
+        depth: Depth,
     ) -> BoxFuture<'static, Result<Heads, StoreError>> {
         let queued = self.queued.lock().unwrap();
-        let due = queued.iter().filter(|head| head.class == class).take(limit).cloned().collect();
+        let due =
+            queued.iter().filter(|head| head.class == class).take(depth.heads).cloned().collect();
         at_once(Ok(Heads { due, ..Heads::default() }))
     }
 

@@ -26,6 +26,7 @@ pub struct Row {
     pub comment: String,
     pub class: Class,
     pub sequence: i64,
+    pub created: Wall,
     pub expires: Wall,
     pub state: State,
     pub corrupt: bool,
@@ -118,17 +119,26 @@ impl Store {
         queued.sort_by_key(|(_, row)| row.sequence);
         for (id, row) in queued {
             let State::Queued { not_before, tries, busy_since } = row.state else { continue };
-            let Row { sequence, expires, .. } = *row;
+            let Row { sequence, created, expires, .. } = *row;
             if row.class != class || self.is_aside(row) {
                 continue;
             }
             if not_before > now {
                 heads.next_due = Some(heads.next_due.map_or(not_before, |at| at.min(not_before)));
             } else if heads.due.len() == limit {
-                heads.more = true;
+                heads.behind += 1;
             } else {
                 let action = *id;
-                let head = Head { action, class, sequence, not_before, expires, tries, busy_since };
+                let head = Head {
+                    action,
+                    class,
+                    sequence,
+                    created,
+                    not_before,
+                    expires,
+                    tries,
+                    busy_since,
+                };
                 heads.due.push(head);
             }
         }
@@ -210,21 +220,26 @@ impl Store {
         moved
     }
 
-    /// An action that should have gone before one of that class and sequence, if there is one.
+    /// An action that should have gone before that one, if there is one. What came as urgent goes
+    /// beside what has risen to it, which is spread over the hour.
     pub fn overlooked(
         &self,
-        (class, sequence): (Class, i64),
+        action: ActionId,
         now: Wall,
         in_hand: &BTreeSet<ActionId>,
     ) -> Option<ActionId> {
+        let rank = |row: &Row| (row.class.aged(row.created, now), row.sequence);
+        let gone = &self.actions[&action];
         let first = |id: &&ActionId| {
             let row = &self.actions[*id];
             let due = matches!(row.state, State::Queued { not_before, .. } if not_before <= now);
             let usable = row.known && !row.back && !row.corrupt && row.expires > now;
+            let beside = gone.class == Class::Urgent && row.class != Class::Urgent;
             due && usable
+                && !beside
                 && !self.is_aside(row)
                 && !in_hand.contains(id)
-                && (row.class, row.sequence) < (class, sequence)
+                && rank(row) < rank(gone)
         };
         self.open.iter().find(first).copied()
     }

@@ -279,6 +279,7 @@ impl World {
             comment: format!("alert {}", self.dice.below(50)),
             class: Class::ALL[self.dice.below(3) as usize],
             sequence: i64::try_from(self.sequence).expect("few"),
+            created: self.now().wall,
             expires: self.now().wall + Duration::from_secs(3600 * (1 + self.dice.below(48))),
             state: State::Queued { not_before: self.now().wall, tries: 0, busy_since: None },
             corrupt: self.dice.chance(10),

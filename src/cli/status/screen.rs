@@ -14,6 +14,9 @@ const ASIDE: usize = 12;
 /// Pauses that are shown with what ends them.
 const PAUSES: usize = 3;
 
+/// A wait that is not told more exactly.
+const SOON: Duration = Duration::from_secs(120);
+
 /// What goes on from actions that wait for a person.
 const HELD: &str = "lazaret actions list --held";
 
@@ -28,7 +31,8 @@ pub(super) fn running(style: Style, report: &Report) -> String {
         counted(report.rules, "rule"),
         &report.ruleset[..report.ruleset.len().min(12)],
     );
-    let screen = Screen { style, summary: &report.summary, relays: &report.relays };
+    let screen =
+        Screen { style, summary: &report.summary, relays: &report.relays, now: report.now };
     text.push_str(&screen.is_it_stopped(&report.mode, &report.problems));
     text.push_str(&screen.what_is_it_doing());
     text.push_str(&screen.who_waits());
@@ -53,7 +57,7 @@ pub(super) fn stopped(
     problems: &[String],
     now: Wall,
 ) -> String {
-    let screen = Screen { style, summary, relays: &[] };
+    let screen = Screen { style, summary, relays: &[], now };
     let mut text = screen.row("stopped?", &style.bad("yes, the service does not run"));
     text.push_str(&screen.go_on("lazaret run"));
     text.push_str(&screen.brakes("", problems));
@@ -70,6 +74,7 @@ struct Screen<'a> {
     summary: &'a Summary,
     /// None where the service is stopped.
     relays: &'a [RelayLine],
+    now: Wall,
 }
 
 impl Screen<'_> {
@@ -126,6 +131,17 @@ impl Screen<'_> {
         }
         text
     }
+    fn ago(&self, at: Wall) -> String {
+        rough_span(self.now.since(at))
+    }
+
+    fn ahead(&self, at: Wall) -> String {
+        match at.since(self.now) {
+            soon if soon < SOON => "within two minutes".to_owned(),
+            wait => format!("in about {}", rough_span(wait)),
+        }
+    }
+
     /// What has left, and how it ended.
     fn gone_out(&self) -> String {
         use StateName::*;
@@ -153,7 +169,14 @@ impl Screen<'_> {
         let mut text = self.row("doing?", &now);
         for queue in self.summary.queues.iter().filter(|queue| queue.depth > 0) {
             let line = format!("{} {}: {} queued", queue.tenant, queue.class.as_str(), queue.depth);
-            text.push_str(&self.more(&line));
+            let of_tenant = self.relays.iter().find(|relay| relay.tenant == queue.tenant);
+            let ends = of_tenant.and_then(|relay| {
+                relay.ends.iter().find(|(class, _)| *class == queue.class).map(|(_, at)| *at)
+            });
+            let oldest = queue.oldest.map(|at| format!(", the oldest for {}", self.ago(at)));
+            let ends = ends.map(|at| format!(", the last starts {}", self.ahead(at)));
+            let more = oldest.into_iter().chain(ends).collect::<String>();
+            text.push_str(&self.more(&(line + &more)));
         }
         for (tenant, count) in &self.summary.aside {
             text.push_str(&self.more(&format!("{tenant}: {count} queued and paused")));
@@ -166,16 +189,18 @@ impl Screen<'_> {
                 .iter()
                 .map(|w| format!("{} of {} per {}", w.used, w.calls, span(w.per_seconds)))
                 .collect();
-            let done = match (&relay.held, relay.done_in(queued)) {
+            let done = match (&relay.held, relay.ends.iter().map(|(_, at)| *at).max()) {
                 (Some(_), _) => "waits".to_owned(),
                 (None, _) if queued == 0 => "nothing to call".to_owned(),
-                (None, wait) if wait < Duration::from_secs(120) => {
-                    "done within two minutes".to_owned()
-                }
-                (None, wait) => format!("done in about {}", rough_span(wait)),
+                (None, Some(at)) => format!("all called {}", self.ahead(at)),
+                (None, None) => "calling".to_owned(),
+            };
+            let share = match relay.share {
+                share if (0.1..100.0).contains(&share) => format!(" ({share} % of it ours)"),
+                _ => String::new(),
             };
             text.push_str(&self.more(&format!(
-                "{}: {done}; budget used: {}",
+                "{}: {done}; budget used{share}: {}",
                 relay.tenant,
                 windows.join(", ")
             )));
@@ -282,116 +307,4 @@ fn span(seconds: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::breaker::Breaker;
-    use crate::domain::ids::{Sha1, TenantName};
-    use crate::domain::scope::Scope;
-    use crate::io::{StateCount, TripLine, WindowLine};
-
-    const RESUME: &str =
-        "lazaret resume --sha1 c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13 --reason TEXT";
-
-    fn report() -> Report {
-        let scope = Scope::Sha1(Sha1::parse("c41d7e9a05b3826ff0e1d7349ab56c28e07f9d13").unwrap());
-        let state = |state, count| StateCount { tenant: "contoso".to_owned(), state, count };
-        let summary = Summary {
-            states: vec![state(StateName::Held, 475), state(StateName::Succeeded, 25)],
-            pauses: vec![Pause {
-                scope: scope.clone(),
-                by: "token alice".to_owned(),
-                reason: "a false positive".to_owned(),
-                at: Wall(1),
-            }],
-            trips: vec![TripLine {
-                tenant: TenantName::new("contoso"),
-                breaker: Breaker::MachinesPerFile,
-                scope,
-                at: Wall(1),
-                why: format!("it was met on more machines than 25/1h; to go on: {RESUME}"),
-            }],
-            held: vec![("contoso".to_owned(), "breaker".to_owned(), 475)],
-            received: vec![("siem".to_owned(), 500)],
-            last_received: vec![("siem".to_owned(), Wall(1))],
-            ..Summary::default()
-        };
-        let window = |used, calls, per_seconds| WindowLine { used, calls, per_seconds };
-        let relays = vec![RelayLine {
-            tenant: "contoso".to_owned(),
-            windows: vec![window(0, 100, 60.0), window(25, 1500, 3600.0)],
-            ..RelayLine::default()
-        }];
-        Report {
-            version: "0.1.0".to_owned(),
-            node: "lazaret-1".to_owned(),
-            mode: "enforce".to_owned(),
-            rules: 3,
-            ruleset: "ab".repeat(32),
-            started: Wall(1),
-            now: Wall(60_000_001),
-            problems: summary.problems(),
-            summary,
-            relays,
-            kafka: Vec::new(),
-            channels: Vec::new(),
-            rules_refused: None,
-            store_trouble: None,
-        }
-    }
-
-    #[test]
-    fn every_question_is_answered_within_80_columns_and_names_a_command() {
-        let report = report();
-        let stopped =
-            stopped(Style::plain(), "enforce", &report.summary, &report.problems, report.now);
-        for screen in [running(Style::plain(), &report), stopped] {
-            for question in ["stopped?", "doing?", "waiting?", "wrong?", "silent?"] {
-                let row = screen.lines().position(|line| line.starts_with(question));
-                assert!(row.is_some(), "{question}\n{screen}");
-            }
-            assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
-            assert!(screen.contains("lazaret actions list --held"), "{screen}");
-            assert!(screen.contains("lazaret resume --sha1 c41d"), "{screen}");
-        }
-    }
-
-    #[test]
-    fn each_pause_has_its_command_and_nothing_is_said_twice() {
-        let mut report = report();
-        for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
-            let scope = Scope::Tenant(TenantName::new(name));
-            let (by, reason) = ("token alice".to_owned(), format!("reason {name}"));
-            report.summary.pauses.push(Pause { scope, by, reason, at: Wall(n as i64) });
-        }
-        report.problems = vec![format!("{BY_FILE} /srv/STOP is there; to go on: rm /srv/STOP")];
-        report.problems.extend(report.summary.problems());
-        for why in ["stopped by the file /srv/STOP", "paused", "tenant a is paused by token alice"]
-        {
-            report.problems.push(format!("nothing is sent for tenant contoso: {why}"));
-        }
-        let down = [vec![format!("{STOPPED}: start it")], report.problems.clone()].concat();
-        let stopped = stopped(Style::plain(), "enforce", &report.summary, &down, report.now);
-        for screen in [running(Style::plain(), &report), stopped] {
-            for once in [RESUME, "resume --tenant a", "resume --tenant b", "STOP is there", HELD] {
-                assert_eq!(screen.matches(once).count(), 1, "{once}\n{screen}");
-            }
-            for once in ["a false positive", "reason a", "reason b", "breaker machines_per_file"] {
-                assert_eq!(screen.matches(once).count(), 1, "{once}\n{screen}");
-            }
-            assert!(screen.contains("and 1 more") && !screen.contains("reason c"));
-            assert!(!screen.contains("start it") && !screen.contains("lazaret pause"), "{screen}");
-        }
-        report.summary.trips.clear();
-        report.problems = report.summary.problems();
-        assert!(running(Style::plain(), &report).contains("wrong?      nothing else"));
-    }
-
-    #[test]
-    fn the_time_until_a_backlog_is_called_follows_the_tightest_window() {
-        let relay = &report().relays[0];
-        assert_eq!(relay.done_in(100), Duration::ZERO);
-        assert_eq!(relay.done_in(101), Duration::from_secs(60));
-        assert_eq!(relay.done_in(1475), Duration::from_secs(14 * 60));
-        assert_eq!(relay.done_in(1476), Duration::from_secs(3600));
-    }
-}
+mod tests;

@@ -78,7 +78,8 @@ impl Dispatcher {
         self.quarantine.limiter.release(slot, closed.boot + late);
         match answer {
             Answer::TooMany { retry_after, text } => {
-                self.quarantine.too_many(closed.boot, *retry_after, text);
+                let sent = attempt.written.boot;
+                self.quarantine.too_many(closed.boot, sent, *retry_after, text);
             }
             Answer::Unauthorized { text } => {
                 self.quarantine.unauthorized(closed.boot, attempt.written.boot, text);

@@ -15,12 +15,20 @@ pub(super) struct Endpoint {
     /// Tokens in a row that were refused, and when the last one was.
     unauthorized: u32,
     unauthorized_at: Option<Boot>,
+    shrunk_at: Option<Boot>,
     why_held: String,
 }
 
 impl Endpoint {
     pub fn new(limiter: Limiter) -> Self {
-        Self { limiter, unsent: 0, unauthorized: 0, unauthorized_at: None, why_held: String::new() }
+        Self {
+            limiter,
+            unsent: 0,
+            unauthorized: 0,
+            unauthorized_at: None,
+            shrunk_at: None,
+            why_held: String::new(),
+        }
     }
 
     /// Until when it is held and why, if it is.
@@ -41,8 +49,14 @@ impl Endpoint {
         self.unauthorized_at = None;
     }
 
-    pub fn too_many(&mut self, now: Boot, retry_after: Option<Duration>, text: &str) {
+    /// A call sent at `sent` was one too many, although it was not by our log. Calls that were
+    /// under way together met the same refusal and shrink the budget once.
+    pub fn too_many(&mut self, now: Boot, sent: Boot, retry_after: Option<Duration>, text: &str) {
         self.unsent = 0;
+        if self.shrunk_at.is_none_or(|at| sent >= at) {
+            self.limiter.shrink(now);
+            self.shrunk_at = Some(now);
+        }
         let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
         self.hold(now + wait, text);
     }

@@ -22,6 +22,8 @@ pub(super) struct Queue {
 struct Line {
     class: Class,
     heads: VecDeque<Head>,
+    /// How many more the store had behind them, as of the last load.
+    behind: u64,
     /// The store may have due actions behind the last one here.
     stale: bool,
     /// When an action becomes due that is not here, maybe in front of those that are.
@@ -31,7 +33,7 @@ struct Line {
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// That class has to be loaded before it or a lower one may go on.
+    /// That class has to be loaded before any may go on: one of it may have aged.
     Load(Class),
     /// The first action of that class is due.
     Due(Class),
@@ -40,7 +42,8 @@ pub(super) enum Next {
 
 impl Queue {
     pub fn new() -> Self {
-        let line = |class| Line { class, heads: VecDeque::new(), stale: true, reload_at: None };
+        let line =
+            |class| Line { class, heads: VecDeque::new(), behind: 0, stale: true, reload_at: None };
         Self { lines: Class::ALL.map(line), corrupt: BTreeSet::new() }
     }
 
@@ -69,7 +72,8 @@ impl Queue {
         let due = heads.due.into_iter().filter(usable).collect();
         let line = self.line(class);
         line.heads = due;
-        line.stale = heads.more;
+        line.behind = heads.behind;
+        line.stale = heads.behind > 0;
         line.reload_at = heads.next_due.map(|at| if at > now { at } else { now + LOAD_SPACING });
         if line.stale && line.heads.is_empty() {
             line.stale = false;
@@ -77,30 +81,25 @@ impl Queue {
         }
     }
 
-    /// Classes strictly in order: a lower one goes only when nothing of a higher one is due.
-    pub fn next(&mut self, now: Wall) -> Next {
+    /// Classes strictly in order, by the age of each action: a lower one goes only when nothing of
+    /// a higher one is due. Without `others` only those go that came as urgent.
+    pub fn next(&mut self, now: Wall, others: bool) -> Next {
         for line in &mut self.lines {
-            if line.reload_at.is_some_and(|at| at <= now) {
-                return Next::Load(line.class);
-            }
-            while let Some(head) = line.heads.front() {
-                if head.expires <= now {
-                    line.heads.pop_front();
-                    line.reload_by(now + LOAD_SPACING);
-                } else if head.not_before > now {
-                    // The wall clock was set back.
-                    let due = head.not_before;
-                    line.heads.pop_front();
-                    line.reload_by(due);
-                } else {
-                    return Next::Due(line.class);
-                }
-            }
-            if line.stale {
+            line.drop_what_is_not_due(now);
+            if line.reload_at.is_some_and(|at| at <= now) || line.stale && line.heads.is_empty() {
                 return Next::Load(line.class);
             }
         }
-        Next::Nothing
+        let may_go = self.lines.iter().filter(|line| others || line.class == Class::Urgent);
+        let fronts = may_go.filter_map(|line| Some((line.class, line.heads.front()?)));
+        let rank = |head: &Head| (head.class.aged(head.created, now), head.sequence);
+        let first = fronts.min_by_key(|(_, head)| rank(head));
+        first.map_or(Next::Nothing, |(class, _)| Next::Due(class))
+    }
+
+    /// How many actions are known to be due.
+    pub fn due(&self) -> u64 {
+        self.lines.iter().map(|line| line.heads.len() as u64 + line.behind).sum()
     }
 
     /// Takes the first of a class. A copy in another class, where it stood before it was raised,
@@ -117,13 +116,15 @@ impl Queue {
         self.corrupt.insert(action);
     }
 
-    /// When [`Queue::next`] may have something; `now` if it has already.
-    pub fn wake_at(&self, now: Wall) -> Option<Wall> {
+    /// When [`Queue::next`] may have something that came as urgent, and something else; `now` if it
+    /// has already.
+    pub fn wake_at(&self, now: Wall) -> (Option<Wall>, Option<Wall>) {
         let waits = |line: &Line| match line.heads.is_empty() && !line.stale {
             true => line.reload_at,
             false => Some(now),
         };
-        self.lines.iter().filter_map(waits).min()
+        let [urgent, others @ ..] = &self.lines;
+        (waits(urgent), others.iter().filter_map(waits).min())
     }
 
     fn line(&mut self, class: Class) -> &mut Line {
@@ -132,6 +133,20 @@ impl Queue {
 }
 
 impl Line {
+    /// Those in front whose time is over, and those whose time has not come since the wall clock
+    /// was set back.
+    fn drop_what_is_not_due(&mut self, now: Wall) {
+        while let Some(head) = self.heads.front() {
+            let again = match (head.expires <= now, head.not_before > now) {
+                (true, _) => now + LOAD_SPACING,
+                (false, true) => head.not_before,
+                (false, false) => return,
+            };
+            self.heads.pop_front();
+            self.reload_by(again);
+        }
+    }
+
     fn reload_by(&mut self, at: Wall) {
         self.reload_at = Some(self.reload_at.map_or(at, |earlier| earlier.min(at)));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Dispatcher, DispatcherSettings, Effect, Endpoint, Queue, Shut};
 use crate::domain::action::{Doubt, OpenAction, Resumed, State, StateName};
-use crate::domain::limiter::Limiter;
+use crate::domain::limiter::{Limiter, Pace};
 use crate::domain::time::{Boot, Clocks, Now};
 use crate::domain::tracker::{InDoubt, Move, Tracker};
 
@@ -25,6 +25,7 @@ impl Dispatcher {
             probe_at: now.boot,
         });
         let mut dispatcher = Self {
+            pace: Pace::new(settings.reserve, &log, now.boot),
             quarantine: Endpoint::new(log),
             machine_actions: Endpoint::new(read_log),
             queue: Queue::new(),

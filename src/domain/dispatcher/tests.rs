@@ -30,6 +30,7 @@ impl Desk {
         let settings = DispatcherSettings {
             tenant: TenantName::new("contoso"),
             quarantine: vec![Limit::new(calls, seconds(60)).unwrap()],
+            reserve: 0,
             machine_actions: vec![Limit::new(100, seconds(60)).unwrap()],
             client_timeout: seconds(10),
             tracker: TrackerSettings { every: seconds(30), wait: seconds(60), page: 100 },
@@ -48,6 +49,7 @@ impl Desk {
             action: action(n),
             class,
             sequence: i64::try_from(n).unwrap(),
+            created: self.now.wall,
             not_before: self.now.wall,
             expires: self.now.wall + seconds(24 * 3600),
             tries: 0,
@@ -60,7 +62,7 @@ impl Desk {
     fn load(&mut self, event: Event, due: &[Head]) -> Vec<Effect> {
         let mut effects = self.step(event);
         while let Some(at) = effects.iter().position(|e| matches!(e, Effect::Load { .. })) {
-            let Effect::Load { class } = effects.remove(at) else { unreachable!() };
+            let Effect::Load { class, .. } = effects.remove(at) else { unreachable!() };
             let due = due.iter().filter(|head| head.class == class).cloned().collect();
             let heads = Heads { due, ..Heads::default() };
             effects.extend(self.step(Event::Loaded { class, heads }));
@@ -133,7 +135,7 @@ fn unauthorized() -> Answer {
 
 #[test]
 fn classes_go_strictly_in_order_and_each_first_in_first_out() {
-    let mut desk = Desk::new(4);
+    let mut desk = Desk::new(20);
     let due = [
         desk.head(1, Class::Bulk),
         desk.head(2, Class::Normal),
@@ -142,8 +144,77 @@ fn classes_go_strictly_in_order_and_each_first_in_first_out() {
         desk.head(5, Class::Normal),
     ];
     let effects = desk.load(Event::Wakeup, &due);
-    assert_eq!(calls(&effects), [3, 4, 2, 5].map(action));
-    assert_eq!(desk.dispatcher.snapshot(desk.now).used[0].calls, 4);
+    assert_eq!(calls(&effects), [3, 4, 2, 5, 1].map(action));
+    assert_eq!(desk.dispatcher.snapshot(desk.now).used[0].calls, 5);
+}
+
+#[test]
+fn an_action_rises_a_class_every_six_hours() {
+    let mut desk = Desk::new(20);
+    let aged = |desk: &Desk, n, class, hours: u64| Head {
+        created: desk.now.wall - seconds(hours * 3600),
+        ..desk.head(n, class)
+    };
+    let due = [
+        aged(&desk, 1, Class::Bulk, 12),
+        aged(&desk, 2, Class::Bulk, 6),
+        desk.head(3, Class::Urgent),
+        aged(&desk, 4, Class::Normal, 6),
+        desk.head(5, Class::Normal),
+        aged(&desk, 6, Class::Bulk, 5),
+    ];
+    let effects = desk.load(Event::Wakeup, &due);
+    assert_eq!(calls(&effects), [1, 3, 4, 2, 5, 6].map(action));
+}
+
+#[test]
+fn more_than_the_budget_has_room_for_is_spread_evenly_and_urgent_is_not() {
+    let mut desk = Desk::new(40);
+    let mut due: Vec<Head> = (1..=39).map(|n| desk.head(n, Class::Bulk)).collect();
+    let effects = desk.load(Event::Wakeup, &due);
+    assert_eq!(calls(&effects), [action(1)], "a minute has 40");
+    let gap = Duration::from_micros(60_060_000 / 40);
+    assert_eq!(desk.dispatcher.next_wakeup(), Some(desk.now.boot + gap));
+    due.remove(0);
+    due.push(desk.head(50, Class::Urgent));
+    due.push(desk.head(51, Class::Urgent));
+    assert_eq!(calls(&desk.load(Event::Nudge, &due)), [50, 51].map(action));
+    desk.later(gap);
+    assert_eq!(calls(&desk.load(Event::Wakeup, &[])).len(), 1);
+}
+
+#[test]
+fn what_fits_leaves_at_once_but_for_what_is_kept_for_urgent_actions() {
+    let mut desk = Desk::new(40);
+    desk.dispatcher.pace = Pace::new(30, &desk.dispatcher.quarantine.limiter, desk.now.boot);
+    let mut due: Vec<Head> = (1..=9).map(|n| desk.head(n, Class::Normal)).collect();
+    assert_eq!(calls(&desk.load(Event::Wakeup, &due)).len(), 9);
+    due = (11..=15).map(|n| desk.head(n, Class::Normal)).collect();
+    due.extend((21..=23).map(|n| desk.head(n, Class::Urgent)));
+    assert_eq!(calls(&desk.load(Event::Nudge, &due)), [21, 22, 23].map(action));
+}
+
+#[test]
+fn a_429_shrinks_the_budget_once_for_calls_that_were_under_way_together() {
+    let mut desk = Desk::new(100);
+    let heads = [1, 2, 3].map(|n| desk.head(n, Class::Urgent));
+    assert_eq!(calls(&desk.load(Event::Wakeup, &heads)).len(), 3);
+    let refused = || Answer::TooMany { retry_after: None, text: String::new() };
+    let answers = [0, 1, 2].map(|n: usize| desk.attempted(&heads[n], refused()));
+    for (head, mut called) in heads.iter().zip(answers) {
+        desk.later(seconds(1));
+        let Called::Attempted(attempted) = &mut called else { unreachable!() };
+        attempted.closed = Stamp::new(BOOT, desk.now);
+        desk.step(Event::Called { action: head.action, called });
+    }
+    let share = |desk: &Desk| desk.dispatcher.snapshot(desk.now).share;
+    assert_eq!(share(&desk), 900);
+    desk.later(limits::SHARE_GROWS_EVERY);
+    assert_eq!(share(&desk), 905);
+    desk.answer(&heads[0], refused());
+    assert_eq!(share(&desk), 814);
+    desk.later(limits::SHARE_GROWS_EVERY * 40);
+    assert_eq!(share(&desk), 1000);
 }
 
 #[test]

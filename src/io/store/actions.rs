@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::fault::Fault;
 use super::sql::Json;
 use super::{chain, effects};
-use crate::domain::action::{Action, Approvals, Class, Head, Heads, State, StateName};
+use crate::domain::action::{Action, Approvals, Class, Depth, Head, Heads, State, StateName};
 use crate::domain::audit::{Change, What};
 use crate::domain::dedupe::{NewAction, Settled};
 use crate::domain::ids::{ActionId, EffectKey, TenantName};
@@ -159,18 +159,19 @@ pub(super) fn heads(
     tenant: &TenantName,
     class: Class,
     now: Wall,
-    limit: usize,
+    depth: Depth,
 ) -> Result<Heads, Fault> {
     let mut select = db.prepare_cached(
-        "SELECT id, sequence, not_before, expires, detail FROM actions INDEXED BY actions_queue
+        "SELECT id, sequence, not_before, expires, detail, created FROM actions INDEXED BY actions_queue
          WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0 AND not_before <= ?3
          ORDER BY sequence LIMIT ?4",
     )?;
-    let one_more = super::limit(limit.saturating_add(1));
-    let rows = select.query_map(params![tenant, class, now, one_more], |row| head(row, class))?;
-    let mut due = rows.collect::<Result<Vec<_>, _>>()?;
-    let more = due.len() > limit;
-    due.truncate(limit);
+    let first = super::limit(depth.heads);
+    let rows = select.query_map(params![tenant, class, now, first], |row| head(row, class))?;
+    let due = rows.collect::<Result<Vec<_>, _>>()?;
+    let last = due.last().filter(|_| due.len() >= depth.heads);
+    let behind = last.map(|last| behind(db, tenant, class, now, last.sequence, depth.counted));
+    let behind = behind.transpose()?.unwrap_or_default();
     let mut select = db.prepare_cached(
         "SELECT MIN(not_before) FROM actions INDEXED BY actions_later
          WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0
@@ -178,10 +179,31 @@ pub(super) fn heads(
     )?;
     let mut next_due: Option<Wall> =
         select.query_row(params![tenant, class, now], |row| row.get(0))?;
-    if next_due.is_none() && !more {
+    if next_due.is_none() && behind == 0 {
         next_due = ahead_of_the_clock(db, tenant, class, now)?;
     }
-    Ok(Heads { due, more, next_due })
+    Ok(Heads { due, behind, next_due })
+}
+
+/// How many of one class are due after that one, counted up to `most`.
+fn behind(
+    db: &Connection,
+    tenant: &TenantName,
+    class: Class,
+    now: Wall,
+    sequence: i64,
+    most: u64,
+) -> Result<u64, Fault> {
+    let mut count = db.prepare_cached(
+        "SELECT COUNT(*) FROM (
+             SELECT 1 FROM actions INDEXED BY actions_queue
+             WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0
+               AND not_before <= ?3 AND sequence > ?4 LIMIT ?5)",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let behind: i64 =
+        count.query_row(params![tenant, class, now, sequence, most], |row| row.get(0))?;
+    Ok(u64::try_from(behind).unwrap_or(0))
 }
 
 /// Held and queued actions past their time, the longest past first.
@@ -213,6 +235,7 @@ fn head(row: &Row<'_>, class: Class) -> rusqlite::Result<Head> {
         action: row.get(0)?,
         class,
         sequence: row.get(1)?,
+        created: row.get(5)?,
         not_before: row.get(2)?,
         expires: row.get(3)?,
         tries,

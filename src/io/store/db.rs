@@ -11,7 +11,9 @@ use super::fault::Fault;
 use super::offsets;
 use super::open::{self, Lock};
 use super::{actions, attempts, chain, effects, intake, pauses, purge, release, report, verify};
-use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
+use crate::domain::action::{
+    Begun, Class, ClosedAttempt, Depth, Heads, NewAttempt, Resumed, StateName,
+};
 use crate::domain::audit::{Change, What};
 use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::guard::Guard;
@@ -132,9 +134,9 @@ impl Db {
         tenant: &TenantName,
         class: Class,
         now: Wall,
-        limit: usize,
+        depth: Depth,
     ) -> Result<Heads, StoreError> {
-        self.alone(|db| actions::heads(&db.connection, tenant, class, now, limit))
+        self.alone(|db| actions::heads(&db.connection, tenant, class, now, depth))
     }
 
     pub fn expired(

@@ -42,7 +42,7 @@ use uuid::Uuid;
 use super::Db;
 use crate::domain::action::Approvals;
 use crate::domain::action::{
-    Begun, Class, ClosedAttempt, Coordinates, NewAttempt, State, StateName,
+    Begun, Class, ClosedAttempt, Coordinates, Depth, NewAttempt, State, StateName,
 };
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::decision::{
@@ -74,6 +74,10 @@ fn wall() -> Wall {
 
 fn contoso() -> TenantName {
     TenantName::new("contoso")
+}
+
+fn first(heads: usize) -> Depth {
+    Depth { heads, counted: 100 }
 }
 
 fn id(number: u32) -> ActionId {

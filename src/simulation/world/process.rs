@@ -32,6 +32,7 @@ impl World {
         let settings = DispatcherSettings {
             tenant: TenantName::new("contoso"),
             quarantine: quarantine_limits(),
+            reserve: 0,
             machine_actions: vec![Limit::new(100, Duration::from_secs(60)).expect("a limit")],
             client_timeout: Duration::from_micros(CLIENT_TIMEOUT as u64),
             tracker: TrackerSettings {
@@ -100,8 +101,8 @@ impl World {
                     }
                 }
                 Effect::Pause { .. } => self.pause_scope(Scope::All),
-                Effect::Load { class } => {
-                    let heads = self.store.heads(class, wall, limits::HEADS_PER_CLASS.min(8));
+                Effect::Load { class, depth } => {
+                    let heads = self.store.heads(class, wall, depth.heads.min(8));
                     events.push_back(Event::Loaded { class, heads });
                 }
                 Effect::Sweep => {
@@ -206,8 +207,7 @@ impl World {
         let process = self.process.as_mut().expect("it decides");
         assert!(process.in_hand.insert(action), "{action} is in hand already");
         assert!(process.in_hand.len() <= limits::IN_FLIGHT_PER_TENANT);
-        let row = &self.store.actions[&action];
-        let first = self.store.overlooked((row.class, row.sequence), wall, &process.in_hand);
+        let first = self.store.overlooked(action, wall, &process.in_hand);
         assert_eq!(first, None, "goes before {action}");
     }
 

@@ -15,7 +15,7 @@ fn paused(world: &mut World, scope: &Scope) {
 }
 
 fn heads(world: &mut World) -> Vec<ActionId> {
-    let heads = world.db.heads(&contoso(), Class::Normal, world.now.wall, 10).unwrap();
+    let heads = world.db.heads(&contoso(), Class::Normal, world.now.wall, first(10)).unwrap();
     heads.due.into_iter().map(|head| head.action).collect()
 }
 

@@ -35,7 +35,7 @@ fn one_damaged_row_does_not_stop_the_heads_behind_it() {
     world.take(brings(acts(1, effect(1, 1))));
     flip(&world, "actions", "detail");
     world.take(brings(acts(2, effect(2, 2))));
-    let heads = world.db.heads(&contoso(), Class::Normal, wall(), 9).unwrap();
+    let heads = world.db.heads(&contoso(), Class::Normal, wall(), first(9)).unwrap();
     assert_eq!(heads.due.len(), 2);
     assert_eq!(world.begin(id(1)), Begun::Corrupt);
     assert!(matches!(world.begin(id(2)), Begun::Written(_)));

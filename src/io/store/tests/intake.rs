@@ -93,7 +93,7 @@ fn a_duplicate_of_a_higher_class_raises_its_owner() {
     let mut world = World::new();
     world.take(brings(acts(1, effect(1, 1))));
     world.take(brings(Draft { class: Class::Urgent, ..acts(2, effect(1, 1)) }));
-    let heads = world.db.heads(&contoso(), Class::Urgent, wall(), 10).unwrap();
+    let heads = world.db.heads(&contoso(), Class::Urgent, wall(), first(10)).unwrap();
     assert_eq!(heads.due[0].action, id(1));
     let report = world.db.action(&id(1).to_string()).unwrap().unwrap();
     assert!(report.changes.iter().any(|c| matches!(c.what, What::DuplicateLinked { .. })));

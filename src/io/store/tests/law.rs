@@ -151,7 +151,7 @@ impl Play {
     fn calls(&mut self, class: Class, answers: Answers) {
         let now = self.world.now.wall;
         let world = &mut self.world;
-        let heads = world.db.heads(&contoso(), class, now, 3).unwrap();
+        let heads = world.db.heads(&contoso(), class, now, first(3)).unwrap();
         let Some(head) = heads.due.first() else { return };
         match world.begin(head.action) {
             Begun::Written(_) => {}

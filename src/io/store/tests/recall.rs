@@ -104,7 +104,7 @@ fn a_recalled_action_is_never_sent_again_also_once_its_file_is_resumed() {
     assert_eq!(world.begin(id(1)), Begun::Aside);
     world.resume_file();
     assert_eq!(world.begin(id(1)), Begun::Aside, "the pause is over, its recall is not");
-    let due = world.db.heads(&contoso(), Class::Normal, world.now.wall, 10).unwrap();
+    let due = world.db.heads(&contoso(), Class::Normal, world.now.wall, first(10)).unwrap();
     assert_eq!(due.due, [], "and the queue passes over it");
 
     world.settle(Step::Rejected { action: id(1), from: StateName::Queued });

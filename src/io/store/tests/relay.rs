@@ -78,7 +78,7 @@ fn nothing_begins_before_it_is_due() {
     let not_before = wall() + 5 * MINUTE;
     world.shift(id(1), StateName::InFlight, queued(not_before));
     assert_eq!(world.begin(id(1)), Begun::NotQueued(StateName::Queued));
-    let heads = world.db.heads(&contoso(), Class::Normal, wall(), 10).unwrap();
+    let heads = world.db.heads(&contoso(), Class::Normal, wall(), first(10)).unwrap();
     assert_eq!((heads.due.len(), heads.next_due), (0, Some(not_before)));
     world.later(5 * MINUTE);
     assert!(matches!(world.begin(id(1)), Begun::Written(_)));
@@ -160,7 +160,7 @@ fn of_two_closings_the_first_stands() {
 }
 
 #[test]
-fn heads_come_in_order_of_arrival_and_say_whether_there_are_more() {
+fn heads_come_in_order_of_arrival_and_say_how_many_are_behind() {
     let mut world = World::new();
     for number in 1..=5 {
         world.take(brings(acts(number, effect(1, number as u8))));
@@ -169,22 +169,22 @@ fn heads_come_in_order_of_arrival_and_say_whether_there_are_more() {
     assert!(matches!(world.begin(id(2)), Begun::Written(_)));
     world.shift(id(2), StateName::InFlight, queued(wall() + HOUR));
 
-    let heads = world.db.heads(&contoso(), Class::Normal, wall(), 2).unwrap();
+    let heads = world.db.heads(&contoso(), Class::Normal, wall(), first(2)).unwrap();
     let ids: Vec<_> = heads.due.iter().map(|head| head.action).collect();
-    assert_eq!((ids, heads.more), (vec![id(1), id(3)], true));
+    assert_eq!((ids, heads.behind), (vec![id(1), id(3)], 2));
     assert_eq!(heads.next_due, Some(wall() + HOUR));
-    let heads = world.db.heads(&contoso(), Class::Normal, wall() + HOUR, 9).unwrap();
+    let heads = world.db.heads(&contoso(), Class::Normal, wall() + HOUR, first(9)).unwrap();
     let ids: Vec<_> = heads.due.iter().map(|head| head.action).collect();
-    assert_eq!((ids, heads.more), (vec![id(1), id(2), id(3), id(4), id(5)], false));
+    assert_eq!((ids, heads.behind), (vec![id(1), id(2), id(3), id(4), id(5)], 0));
     assert_eq!(heads.next_due, None);
-    let elsewhere = world.db.heads(&TenantName::new("fabrikam"), Class::Normal, wall(), 9);
+    let elsewhere = world.db.heads(&TenantName::new("fabrikam"), Class::Normal, wall(), first(9));
     assert_eq!(elsewhere.unwrap().due, []);
 }
 
 #[test]
 fn a_clock_set_back_delays_actions_and_loses_none() {
     let mut world = one_queued();
-    let heads = world.db.heads(&contoso(), Class::Normal, wall() - HOUR, 9).unwrap();
+    let heads = world.db.heads(&contoso(), Class::Normal, wall() - HOUR, first(9)).unwrap();
     assert_eq!((heads.due.len(), heads.next_due), (0, Some(wall())));
 }
 

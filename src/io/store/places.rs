@@ -1,0 +1,57 @@
+//! Where queued actions stand among those of their tenant, so that it can be said when they start.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::fault::Fault;
+use super::report::counted;
+use crate::domain::action::{Class, State};
+use crate::domain::ids::TenantName;
+use crate::io::{ActionLine, Place};
+
+/// Tells each line that is queued its place; those that a pause covers have none.
+pub(super) fn place(db: &Connection, lines: &mut [ActionLine]) -> Result<(), Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT sequence FROM actions WHERE id = ?1 AND state = 'queued' AND aside = 0",
+    )?;
+    let mut queued = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        if let State::Queued { .. } = line.state
+            && let Some(sequence) = select.query_row([line.id], |row| row.get(0)).optional()?
+        {
+            queued.push((line.key.tenant.clone(), line.class, sequence, at));
+        }
+    }
+    // In order, so that each row of the index is counted once, however many lines there are.
+    queued.sort();
+    for of_tenant in queued.chunk_by(|(one, ..), (other, ..)| one == other) {
+        let (tenant, ..) = &of_tenant[0];
+        let all = |class| between(db, tenant, class, i64::MIN, i64::MAX);
+        let [urgent, normal, bulk] = [all(Class::Urgent)?, all(Class::Normal)?, all(Class::Bulk)?];
+        for of_class in of_tenant.chunk_by(|(_, one, ..), (_, other, ..)| one == other) {
+            let (mut from, mut before) = (i64::MIN, 0);
+            for (_, class, sequence, at) in of_class {
+                before += between(db, tenant, *class, from, *sequence)?;
+                from = *sequence;
+                let higher = if *class == Class::Bulk { normal } else { 0 };
+                let (before, others) = (higher + before, normal + bulk);
+                lines[*at].place = Some(Place { before, urgent, others });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn between(
+    db: &Connection,
+    tenant: &TenantName,
+    class: Class,
+    from: i64,
+    until: i64,
+) -> Result<u64, Fault> {
+    let mut count = db.prepare_cached(
+        "SELECT COUNT(*) FROM actions INDEXED BY actions_queue
+         WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0
+           AND sequence >= ?3 AND sequence < ?4",
+    )?;
+    Ok(count.query_row(params![tenant, class, from, until], |row| counted(row, 0))?)
+}
