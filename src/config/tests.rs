@@ -61,8 +61,10 @@ fn what_is_not_in_this_version_is_refused_as_such() {
 #[test]
 fn what_is_kept_leaves_enough_for_the_rest() {
     let with_budget = |reserve: u32, actions: &str| {
-        let budgets = format!("    budgets: {{machine-actions: [{actions}]}}\n");
-        with("    region: eu ", &format!("{budgets}    reserve: {reserve}\n    region: eu "))
+        let text = with("    region: eu ", &format!("    reserve: {reserve}\n    region: eu "));
+        let documented = "machine-actions: [{calls: 100, per: 60s}, {calls: 1500, per: 1h}]";
+        assert!(text.contains(documented));
+        text.replace(documented, &format!("machine-actions: [{actions}]"))
     };
     let enough = "{calls: 2, per: 60s}";
     let config = Config::parse(&with_budget(750, enough), Path::new("lazaret.yaml")).unwrap();
