@@ -15,6 +15,8 @@ mod offsets;
 
 mod relay;
 
+mod places;
+
 mod brakes;
 mod damage;
 
