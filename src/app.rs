@@ -54,8 +54,8 @@ impl StartError {
     }
 }
 
-/// What the demo and tests turn, and nobody else: how often machine actions are looked at while one is
-/// young. For older ones this is multiplied ([`limits::LIST_PACES`](crate::limits::LIST_PACES)).
+/// What the demo and tests turn, and nobody else: how often machine actions are looked at while
+/// one of them is young. For older ones it is multiplied, see [`crate::limits::LIST_PACES`].
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
     pub track_every: Duration,

@@ -12,8 +12,8 @@ use crate::domain::audit::{Change, What};
 use crate::domain::ids::ActionId;
 use crate::domain::tracker::{self, Kept, Move};
 
-/// The changes that a change leads to, in order: itself alone, but where an accepted action ends and
-/// the rule that decided wants something else then.
+/// The changes that a change leads to, in order: itself alone, but where an accepted action ends
+/// and the rule that decided wants something else then.
 pub(super) fn led_to<'a>(
     db: &Connection,
     change: &'a Change,
