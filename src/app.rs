@@ -55,7 +55,8 @@ impl StartError {
     }
 }
 
-/// What the demo and tests turn, and nobody else: how often open machine actions are looked at.
+/// What the demo and tests turn, and nobody else: how often machine actions are looked at while
+/// one of them is young. For older ones it is multiplied, see [`crate::limits::LIST_PACES`].
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
     pub track_every: Duration,

@@ -154,6 +154,29 @@ pub const RECORD_BATCH: usize = 256;
 /// Machine actions on one page of a list. Defender allows 10,000, of about 1 KB each.
 pub const LIST_PAGE: u32 = 1000;
 
+/// How the lists slow down: from that age of the youngest action that is followed on, so many times
+/// the usual time lies between two. Most machines act within a minute; one that has not within an
+/// hour is offline, and may be so for days.
+pub const LIST_PACES: [(Duration, u32); 3] =
+    [(Duration::ZERO, 1), (Duration::from_secs(600), 10), (Duration::from_secs(3600), 30)];
+
+/// Time that lies between two lists for each page of the last one at least: a third of what the
+/// default budget of 1500 calls an hour would allow, whatever the number of actions.
+pub const LIST_PAGE_EVERY: Duration = Duration::from_secs(8);
+
+/// How long Defender may call a machine action pending before it is told that its machine has not
+/// fetched it. Machines that are online do so within a minute or two.
+pub const UNFETCHED_AFTER: Duration = Duration::from_secs(600);
+
+/// How often an action may be called again that timed out or failed: each one that times out takes
+/// three days.
+pub const RETRIES_MAX: u32 = 10;
+
+/// The first and the longest wait before such an action is called again. The first is longer than
+/// [`CLOCK_SKEW`]: so no look-up takes what ended before for what is called then.
+pub const RETRY_WAIT: (Duration, Duration) =
+    (Duration::from_secs(900), Duration::from_secs(6 * 3600));
+
 /// The shortest time between the starts of two lists, and the longest while they fail.
 pub const LIST_SPACING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 

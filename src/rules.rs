@@ -50,6 +50,8 @@ mod never;
 
 mod notes;
 
+mod on_end;
+
 mod pattern;
 
 mod problem;

@@ -1,6 +1,7 @@
 //! `lazaret actions`: what was decided, what was sent, and how it ended.
 
 mod expected;
+mod words;
 
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -10,12 +11,15 @@ use super::votes::{self, FilterArg};
 use super::{Failure, Outcome, runtime};
 use crate::app;
 use crate::config::Config;
-use crate::domain::action::{Coordinates, State, StateName};
-use crate::domain::audit::{Actor, Change, Role, What};
+use crate::domain::action::{State, StateName};
+use crate::domain::audit::Role;
 use crate::domain::decision::Fate;
 use crate::domain::ids::ActionId;
 use crate::domain::vote::Say;
 use crate::io::{ActionFilter, ActionLine, ActionReport, ReceiptFilter, ReceiptLine, Store as _};
+
+use words::{change_text, ending_text, state_word};
+pub use words::{delivery_text, state_text};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -173,7 +177,7 @@ pub fn listing(lines: &[ActionLine]) -> String {
     rows.extend(lines.iter().map(|line| {
         vec![
             short_id(&line.id),
-            line.state.name().to_string(),
+            state_word(&line.state),
             format!("{:.8}…", line.key.machine.to_string()),
             format!("{:.8}…", line.key.sha1.to_string()),
             shortened(&line.alert_id, 17),
@@ -255,6 +259,11 @@ fn page(style: Style, report: &ActionReport) -> String {
     if !report.released_by.is_empty() {
         rows.push(("released by", report.released_by.join(", ")));
     }
+    for (name, wants) in
+        [("on timed out", report.endings.timed_out), ("on failed", report.endings.failed)]
+    {
+        rows.extend(ending_text(wants, report.again).map(|text| (name, text)));
+    }
     if let Some(fields) = report.candidate.as_object() {
         rows.extend(fields.iter().map(|(name, value)| (name.as_str(), value.to_string())));
     }
@@ -311,72 +320,10 @@ fn stamped(when: &str, what: &str) -> String {
     beside(&head, head.chars().count(), &clean(what))
 }
 
-/// Where the delivery came from, in words.
-pub fn delivery_text(delivery: &Coordinates) -> String {
-    match delivery {
-        Coordinates::Webhook { source, id: None } => format!("webhook {source}"),
-        Coordinates::Webhook { source, id: Some(id) } => format!("webhook {source}, id {id}"),
-        Coordinates::Kafka { source, topic, partition, offset } => {
-            format!("kafka {source}, topic {topic}, partition {partition}, offset {offset}")
-        }
-    }
-}
-
-/// A state in one phrase, with what it carries.
-pub fn state_text(state: &State) -> String {
-    match state {
-        State::Queued { not_before, tries, .. } if *tries > 0 => {
-            format!("queued, not before {not_before}, after {tries} tries")
-        }
-        State::Accepted { machine_action, .. } => {
-            format!("accepted by Defender as machine action {machine_action}")
-        }
-        State::Succeeded { completed } => format!("succeeded at {completed}"),
-        State::Failed { error } => format!("failed: {error}"),
-        State::Refused { code } => format!("refused: {code}"),
-        State::Rejected { by } => format!("rejected by {by}"),
-        State::GaveUp { why } => format!("gave up: {why}"),
-        State::Held { why, approvals } => {
-            let given = match &approvals.given[..] {
-                [] => String::new(),
-                given => format!(
-                    "; {} of {} have approved it: {}",
-                    given.len(),
-                    approvals.count,
-                    given.join(", ")
-                ),
-            };
-            format!("held: {why}{given}")
-        }
-        other => other.name().to_string(),
-    }
-}
-
-fn change_text(change: &Change) -> String {
-    let what = match &change.what {
-        What::Created { state, .. } => format!("created, {}", state_text(state)),
-        What::Moved { from, to, .. } => format!("{from} → {}", state_text(to)),
-        What::ClassRaised { to, .. } => format!("class raised to {to:?}").to_lowercase(),
-        What::DuplicateLinked { alert, .. } => format!("duplicate: alert {alert}"),
-        What::Approved { .. } => "approved, and waits for another".to_owned(),
-        What::CancelAsked { .. } => "to be cancelled at Defender".to_owned(),
-        What::CancelAnswered { answer, .. } => format!("cancelling it: {answer}"),
-        other => format!("{other:?}"),
-    };
-    let by = match &change.actor {
-        Actor::Lazaret => String::new(),
-        Actor::Person(name) if what.ends_with(&format!("by {name}")) => String::new(),
-        Actor::Person(name) => format!(" by {name}"),
-    };
-    if what.contains(&change.reason) {
-        return format!("{what}{by}");
-    }
-    format!("{what}{by} ({})", change.reason)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::action::Coordinates;
     use crate::domain::time::Wall;
 
     #[test]

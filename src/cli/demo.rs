@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::style::{Style, wrap};
 use super::{Failure, Outcome, runtime};
-use crate::domain::action::StateName;
+use crate::domain::action::{Progress, State, StateName};
 use crate::domain::decision::{Answered, Decision};
 use crate::io::ActionReport;
 use crate::simulator::Endpoint;
@@ -166,7 +166,11 @@ impl Show {
                 break if state == StateName::Succeeded { Ok(()) } else { failed(&report) };
             }
             if state == StateName::Accepted && shown != text {
-                self.station("tracker", "pending at Defender: 201 is not yet done");
+                let how_far = match &report.line.state {
+                    State::Accepted { progress: Progress::Running, .. } => "the machine is at it",
+                    _ => "pending at Defender: 201 is not yet done",
+                };
+                self.station("tracker", how_far);
                 shown = text;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

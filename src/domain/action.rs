@@ -11,9 +11,13 @@ use crate::limits;
 
 mod head;
 mod hold;
+mod open;
+mod outcome;
 
 pub use head::{Depth, Head, Heads};
 pub use hold::{Approvals, HoldWhy};
+pub use open::{AttemptRow, OpenAction, Resumed};
+pub use outcome::{Endings, OnEnd, Progress};
 
 /// Which actions go first. Urgent is High and Critical severity, normal is Medium, bulk the rest;
 /// a rule's `priority` overrides.
@@ -90,20 +94,31 @@ pub enum State {
         busy_since: Option<Wall>,
         doubt: Doubt,
     },
-    /// Queued at Defender; the machine has not answered yet.
+    /// Queued at Defender, which has not said yet how it ended.
     Accepted {
         machine_action: MachineActionId,
         since: Wall,
+        #[serde(default, skip_serializing_if = "Progress::is_unsaid")]
+        progress: Progress,
     },
     /// `completed` is Defender's own last-update time.
     Succeeded {
         completed: Wall,
     },
+    /// `error` is what Defender says of it, never empty.
     Failed {
         error: String,
     },
-    TimedOut,
-    Cancelled,
+    /// Defender waits no longer; `error` as for a failure.
+    TimedOut {
+        #[serde(default)]
+        error: String,
+    },
+    /// Somebody cancelled it at Defender; `why` says who and what for, where Defender does.
+    Cancelled {
+        #[serde(default)]
+        why: String,
+    },
     /// Defender refused it for good, with this code.
     Refused {
         code: String,
@@ -219,8 +234,8 @@ impl State {
             State::Accepted { .. } => StateName::Accepted,
             State::Succeeded { .. } => StateName::Succeeded,
             State::Failed { .. } => StateName::Failed,
-            State::TimedOut => StateName::TimedOut,
-            State::Cancelled => StateName::Cancelled,
+            State::TimedOut { .. } => StateName::TimedOut,
+            State::Cancelled { .. } => StateName::Cancelled,
             State::Refused { .. } => StateName::Refused,
             State::Rejected { .. } => StateName::Rejected,
             State::Expired => StateName::Expired,
@@ -255,6 +270,8 @@ pub struct Origin {
     pub ruleset: String,
     /// What those rules ask of people, whenever it is held.
     pub approvals: Approvals,
+    /// What the rule that decided wants where Defender says that it was not done.
+    pub endings: Endings,
     pub delivery: Coordinates,
     /// The alert's own bytes, for what did not come from Kafka.
     pub raw: Option<Arc<[u8]>>,
@@ -326,41 +343,6 @@ pub enum Begun {
     NotQueued(StateName),
     /// The row's checksum does not verify; nothing was written.
     Corrupt,
-}
-
-/// An action that is in flight, in doubt or accepted: what a start finds open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenAction {
-    pub action: ActionId,
-    pub key: EffectKey,
-    pub comment: String,
-    pub state: State,
-    /// Of the newest attempt.
-    pub attempt: Option<AttemptRow>,
-}
-
-/// One attempt as it is kept: what the limiter's log is rebuilt from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptRow {
-    pub id: AttemptId,
-    pub action: ActionId,
-    pub written: Stamp,
-    pub send_by: Stamp,
-    /// When it was closed, and whether an answer was seen.
-    pub closed: Option<(Stamp, bool)>,
-}
-
-/// What a tenant's dispatcher starts from.
-#[derive(Clone, Debug, Default)]
-pub struct Resumed {
-    /// Attempts that may still occupy a slot of the longest window. In the same boot that is
-    /// reckoned by the boot clock alone: the wall clock may have jumped.
-    pub attempts: Vec<AttemptRow>,
-    pub open: Vec<OpenAction>,
-    /// The machine actions of the actions that ended last, oldest first, at most
-    /// [`crate::limits::OUTCOMES_KEPT`]: no look-up may take one of them for its own.
-    pub outcomes: Vec<MachineActionId>,
-    pub paused: bool,
 }
 
 #[cfg(test)]

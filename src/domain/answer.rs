@@ -1,6 +1,7 @@
 //! What Defender answered, read from status and body alone. Nothing here touches a socket.
 
 mod cancel;
+mod entry;
 mod fetched;
 mod read;
 
@@ -102,12 +103,12 @@ pub struct Entry {
     pub comment: String,
     pub created: Wall,
     pub updated: Wall,
-    /// Defender's error text, where it gives one.
+    /// What Defender says of how it ended, on one line: its code, known ones in words, who
+    /// cancelled it, its error texts. `None` where it says nothing.
     pub error: Option<String>,
 }
 
-/// Status of a machine action. Unknown words count as pending: nothing is reported as done that
-/// Defender has not said.
+/// Status of a machine action. Nothing is reported as done that Defender has not said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Pending,
@@ -116,10 +117,12 @@ pub enum Status {
     Failed,
     TimedOut,
     Cancelled,
+    /// A word that this version does not know: neither an end nor a machine that waits.
+    Other,
 }
 
 impl Status {
     pub fn has_ended(self) -> bool {
-        !matches!(self, Status::Pending | Status::InProgress)
+        !matches!(self, Status::Pending | Status::InProgress | Status::Other)
     }
 }

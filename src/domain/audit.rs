@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::action::{Class, State, StateName};
+use super::action::{Class, Progress, State, StateName};
 use super::breaker::Breaker;
 use super::ids::{ActionId, Sha1, TenantName};
 use super::scope::Scope;
@@ -74,6 +74,12 @@ pub enum What {
     Approved {
         action: ActionId,
         by: String,
+    },
+    /// How far Defender says it is with an action that it has accepted. Applied only where the
+    /// action is accepted still.
+    Progressed {
+        action: ActionId,
+        to: Progress,
     },
     /// A machine action is to be cancelled at Defender.
     CancelAsked {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::action::{Approvals, Class, Coordinates, HoldWhy};
+use super::action::{Approvals, Class, Coordinates, Endings, HoldWhy};
 use super::alert::{Alert, Ask};
 use super::breaker::{Breaker, Load, Rate};
 use super::candidate::Kept;
@@ -145,6 +145,8 @@ pub struct Draft {
     pub rules: Vec<String>,
     /// What a hold of this action needs from people.
     pub approvals: Approvals,
+    /// Of the rule that decided.
+    pub endings: Endings,
     /// What bounds it, each with its rate.
     pub breakers: Vec<(Breaker, Rate)>,
     /// `None` where a duplicate was predicted: then the action's id, comment and snapshot were not

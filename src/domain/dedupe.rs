@@ -6,7 +6,7 @@ mod deciding;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::action::{Action, Approvals, Class, HoldWhy, State, StateName};
+use super::action::{Action, Approvals, Class, Endings, HoldWhy, State, StateName};
 use super::audit::Change;
 use super::breaker::{Gauge, Place, Trip};
 use super::decision::{
@@ -173,6 +173,7 @@ pub struct Settled {
     pub rules: Vec<String>,
     pub ruleset: String,
     pub approvals: Approvals,
+    pub endings: Endings,
     /// Of its effect: never shorter, or earlier, than it was.
     pub window: Duration,
     pub evidence: Option<Wall>,

@@ -22,7 +22,7 @@ use super::audit::{Actor, Change, What};
 use super::ids::{ActionId, TenantName};
 use super::limiter::{Forecast, Limit, Pace, Permit, Slot, Used};
 use super::time::{Boot, Now, Stamp, Wall};
-use super::tracker::{Move, Tracker, TrackerSettings};
+use super::tracker::{Found, Move, Tracker, TrackerSettings};
 use crate::limits;
 use endpoint::Endpoint;
 use queue::{Next, Queue};
@@ -293,7 +293,7 @@ impl Dispatcher {
         let failed = matches!(listing, Listing::Failed { .. });
         let late = if failed { limits::COUNTED_LATE } else { Duration::ZERO };
         self.machine_actions.limiter.release(slot, now.boot + late);
-        let moves = match listing {
+        let Found { moves, progress } = match listing {
             Listing::Page { entries, read } => {
                 self.machine_actions.answered();
                 self.tracker.page(now, entries, read)
@@ -319,6 +319,11 @@ impl Dispatcher {
             }
         }
         self.record(now, moves, effects);
+        let progressed = |(action, to)| {
+            let reason = "Defender's list of machine actions".to_owned();
+            self.note(now, reason, What::Progressed { action, to })
+        };
+        effects.extend(records(progress.into_iter().map(progressed)));
     }
 
     fn expired(
@@ -341,22 +346,17 @@ impl Dispatcher {
     }
 
     fn record(&self, now: Now, moves: Vec<Move>, effects: &mut Vec<Effect>) {
-        let mut changes = moves.into_iter().map(|moved| self.change(now, moved)).peekable();
-        while changes.peek().is_some() {
-            let changes = changes.by_ref().take(limits::RECORD_BATCH).collect();
-            effects.push(Effect::Record { closed: None, changes });
-        }
+        effects.extend(records(moves.into_iter().map(|moved| self.change(now, moved))));
     }
 
     fn change(&self, now: Now, moved: Move) -> Change {
         let Move { action, from, to, why } = moved;
-        Change {
-            tenant: Some(self.settings.tenant.clone()),
-            actor: Actor::Lazaret,
-            reason: why,
-            at: now.wall,
-            what: What::Moved { action, from, to },
-        }
+        self.note(now, why, What::Moved { action, from, to })
+    }
+
+    fn note(&self, now: Now, reason: String, what: What) -> Change {
+        let tenant = Some(self.settings.tenant.clone());
+        Change { tenant, actor: Actor::Lazaret, reason, at: now.wall, what }
     }
 
     fn wake_at(&self, now: Now) -> Option<Boot> {
@@ -388,6 +388,17 @@ impl Dispatcher {
         let probe = self.shut.as_ref().map_or(free, |shut| shut.probe_at);
         Some(now.boot_at(due).max(free).max(probe))
     }
+}
+
+/// In pieces that each fit one transaction.
+fn records(changes: impl Iterator<Item = Change>) -> Vec<Effect> {
+    let mut changes = changes.peekable();
+    let mut effects = Vec::new();
+    while changes.peek().is_some() {
+        let changes = changes.by_ref().take(limits::RECORD_BATCH).collect();
+        effects.push(Effect::Record { closed: None, changes });
+    }
+    effects
 }
 
 #[cfg(test)]

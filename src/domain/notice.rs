@@ -79,12 +79,7 @@ impl Notice {
                 notice.by_file = *there;
                 if *there { Kind::Paused } else { Kind::Resumed }
             }
-            What::RulesLoaded { hash, rules, .. } => {
-                let rules =
-                    if *rules == 1 { "1 rule".to_owned() } else { format!("{rules} rules") };
-                notice.detail = format!("{rules}, {}", words::brief(hash));
-                Kind::RulesLoaded
-            }
+            What::RulesLoaded { hash, rules, .. } => notice.loaded(hash, *rules),
             What::RulesRefused { dir } => notice.refused(dir),
             What::SignInRefused { from, times } => {
                 notice.detail = format!("{times} from {}", words::brief(from));
@@ -112,10 +107,17 @@ impl Notice {
             | What::Approved { .. }
             | What::CancelAsked { .. }
             | What::CancelAnswered { .. }
+            | What::Progressed { .. }
             | What::ConfigLoaded { .. }
             | What::SignedIn { .. } => return None,
         };
         Some(notice)
+    }
+
+    fn loaded(&mut self, hash: &str, rules: usize) -> Kind {
+        let rules = if rules == 1 { "1 rule".to_owned() } else { format!("{rules} rules") };
+        self.detail = format!("{rules}, {}", words::brief(hash));
+        Kind::RulesLoaded
     }
 
     fn refused(&mut self, dir: &str) -> Kind {
@@ -165,8 +167,14 @@ impl Notice {
                 self.detail = words::brief(why);
                 Kind::GaveUp
             }
-            State::TimedOut => Kind::TimedOut,
-            State::Cancelled => Kind::Cancelled,
+            State::TimedOut { error } => {
+                self.detail = words::brief(error);
+                Kind::TimedOut
+            }
+            State::Cancelled { why } => {
+                self.detail = words::brief(why);
+                Kind::Cancelled
+            }
             State::Expired => Kind::Expired,
             State::Queued { .. }
             | State::InFlight { .. }

@@ -12,7 +12,7 @@ use rsigma_eval::explain::explain_rule;
 use rsigma_eval::{CompiledRule, Engine, compile_rule};
 use rsigma_parser::SigmaRule;
 
-use super::action::{Approvals, Class, HoldWhy};
+use super::action::{Approvals, Class, Endings, HoldWhy};
 use super::breaker::{Breaker, Rate};
 use super::candidate::{Field, Fields, Subject};
 
@@ -63,6 +63,8 @@ pub struct Wanted<'r> {
     pub window: Duration,
     /// The most that one of those that decide asks for.
     pub approvals: Approvals,
+    /// The deciding rule's.
+    pub endings: Endings,
     /// The deciding rule's, each with its rate.
     pub breakers: Vec<(Breaker, Rate)>,
 }

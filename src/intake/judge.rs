@@ -340,6 +340,7 @@ impl Judging {
             intent,
             rules: wanted.rules,
             approvals: wanted.approvals,
+            endings: wanted.endings,
             breakers: [wanted.breakers, self.breakers(tenant)].concat(),
             prepared,
         }))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{BY_FILE, Pause};
-use crate::domain::action::{Class, Coordinates, State, StateName};
+use crate::domain::action::{Class, Coordinates, Endings, State, StateName};
 use crate::domain::audit::Change;
 use crate::domain::breaker::Breaker;
 use crate::domain::decision::Fate;
@@ -136,6 +136,9 @@ pub struct Summary {
     /// Queued actions that a pause of their rule, machine or file covers, by tenant.
     #[serde(default)]
     pub aside: Vec<(String, u64)>,
+    /// By tenant, accepted actions that no machine has fetched, and since when the oldest waits.
+    #[serde(default)]
+    pub unfetched: Vec<(String, u64, Wall)>,
     /// When the newest receipt of each source came.
     pub last_received: Vec<(String, Wall)>,
     /// Sources that have fallen silent, and since when that is on the record.
@@ -295,6 +298,11 @@ pub struct ActionReport {
     /// People who let it go on, as they stand on the record.
     #[serde(default)]
     pub released_by: Vec<String>,
+    /// What its rule wanted where it is not done, and how often it was called again for that.
+    #[serde(default)]
+    pub endings: Endings,
+    #[serde(default)]
+    pub again: u32,
     /// What else happened on that machine: the last action for each other file, newest first, at
     /// most ten.
     #[serde(default)]

@@ -17,6 +17,7 @@ mod intake;
 mod actions;
 
 mod effects;
+mod endings;
 
 mod attempts;
 

@@ -66,6 +66,7 @@ pub(super) struct RowMetrics {
     waiting: Family<Source, Gauge>,
     last_received: Family<Source, Seconds>,
     actions: Family<StateOf, Gauge>,
+    unfetched: Family<Tenant, Gauge>,
     queue: Family<ClassOf, Gauge>,
     queue_age: Family<ClassOf, Seconds>,
     answers: Family<AnswerOf, Counter>,
@@ -109,6 +110,8 @@ impl RowMetrics {
             self.last_received.clone(),
         );
         registry.register("actions", "Actions by state", self.actions.clone());
+        let help = "Accepted actions that their machines have not fetched some minutes after";
+        registry.register("actions_unfetched", help, self.unfetched.clone());
         registry.register("queue_depth", "Queued actions", self.queue.clone());
         registry.register_with_unit(
             "queue_oldest_age",
@@ -201,8 +204,13 @@ impl RowMetrics {
         }
         self.actions.clear();
         for of in &report.summary.states {
+            self.unfetched.get_or_create(&Tenant { tenant: of.tenant.clone() }).set(0);
             let labels = StateOf { tenant: of.tenant.clone(), state: of.state.as_str() };
             self.actions.get_or_create(&labels).set(signed(of.count));
+        }
+        for (tenant, count, _) in &report.summary.unfetched {
+            let of = Tenant { tenant: tenant.clone() };
+            self.unfetched.get_or_create(&of).set(signed(*count));
         }
         self.queue.clear();
         self.queue_age.clear();

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::notes::{Entries, Notes, find};
+use super::on_end;
 use super::suggest::{did_you_mean, no_field, quoted};
 use super::yaml::{At, Node};
-use crate::domain::action::{Approvals, Class};
+use crate::domain::action::{Approvals, Class, Endings, OnEnd};
 use crate::domain::breaker::{Rate, RuleBreakers};
 use crate::domain::candidate::Field;
 use crate::domain::rule::{Deny, Mode, OnUnknown, Quarantine, Response, Template};
@@ -18,8 +19,18 @@ const EXAMPLE: &str = "\"due to alert {{alert.id}}\"";
 /// What `window` is where a rule does not say.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) const KEYS: [&str; 8] =
-    ["action", "comment", "mode", "unknown", "window", "priority", "approvals", "breakers"];
+pub(super) const KEYS: [&str; 10] = [
+    "action",
+    "comment",
+    "mode",
+    "unknown",
+    "window",
+    "priority",
+    "approvals",
+    "on_timed_out",
+    "on_failed",
+    "breakers",
+];
 
 /// Of them, those of a rule that denies.
 const DENY_KEYS: [&str; 2] = ["action", "unknown"];
@@ -70,7 +81,10 @@ pub(super) fn read(notes: &mut Notes<'_>, node: &At<Node>) -> Option<Response> {
     }
     for (key, _) in entries {
         match key.value.as_str() {
-            "retry" => notes.error(&key.place, "retry is not in this version; remove it"),
+            "retry" => {
+                let why = "retry stands under what it is an answer to: on_timed_out: {retry: 3}";
+                notes.error(&key.place, format!("{why}, or on_failed: {{retry: 3}}"));
+            }
             known if KEYS.contains(&known) => {}
             _ if denies => notes.unknown_key(key, "response", &DENY_KEYS),
             _ => {
@@ -131,6 +145,9 @@ fn read_quarantine(
             "in mode enforce nothing waits for these: they count for what something else holds";
         notes.warning(&node.place, format!("{why}; mode: approve asks for them each time"));
     }
+    let mut ending =
+        |key| find(entries, key).map_or(OnEnd::GiveUp, |n| on_end::read(notes, n, key));
+    let endings = Endings { timed_out: ending("on_timed_out"), failed: ending("on_failed") };
     let breakers = find(entries, "breakers").map(|n| read_breakers(notes, n));
     Some(Quarantine {
         mode: match mode {
@@ -151,6 +168,7 @@ fn read_quarantine(
         }),
         comment: comment?,
         approvals: approvals.unwrap_or_default(),
+        endings,
         breakers: breakers.unwrap_or_default(),
     })
 }

@@ -14,7 +14,7 @@ use super::series::{self, Series};
 use super::trial::{self, Wrong};
 use super::yaml::At;
 use super::{Checked, Trial};
-use crate::domain::action::Approvals;
+use crate::domain::action::{Approvals, Endings};
 use crate::domain::breaker::RuleBreakers;
 use crate::domain::rule::{
     Correlated, Mode, OnUnknown, Quarantine, Response, Rule, Ruleset, Template,
@@ -173,6 +173,7 @@ fn enforced(rule: &Rule) -> Rule {
                 priority: None,
                 comment: Template::parse("counts").expect("a text without fields"),
                 approvals: Approvals::default(),
+                endings: Endings::default(),
                 breakers: RuleBreakers::default(),
             });
         }

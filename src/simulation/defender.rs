@@ -233,12 +233,14 @@ impl Defender {
         self.made.iter().any(|m| m.id == *id && m.ends <= time && m.end == end)
     }
 
-    /// Actions with more machine actions than their own calls explain: one, and one for each that
-    /// was hidden longer than its look-up waited.
-    pub fn made_twice(&self) -> Vec<ActionId> {
+    /// Actions with more machine actions than their own calls explain: one, one for each end after
+    /// which it was to be called again, and one for each that was hidden longer than its look-up
+    /// waited.
+    pub fn made_twice(&self, again: impl Fn(&ActionId) -> i64) -> Vec<ActionId> {
         let mut spare: BTreeMap<ActionId, i64> = BTreeMap::new();
         for made in &self.made {
-            *spare.entry(made.by).or_insert(1) -= i64::from(!made.hidden_too_long);
+            *spare.entry(made.by).or_insert_with(|| 1 + again(&made.by)) -=
+                i64::from(!made.hidden_too_long);
         }
         spare.into_iter().filter(|(_, spare)| *spare < 0).map(|(action, _)| action).collect()
     }

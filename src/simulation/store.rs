@@ -1,24 +1,28 @@
 //! A store in memory, with the promises of the real one. It outlives every crash.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::domain::action::{
-    Approvals, AttemptRow, Begun, Call, Class, ClosedAttempt, Head, Heads, HoldWhy, NewAttempt,
-    OpenAction, Resumed, State, StateName,
+    Approvals, AttemptRow, Begun, Call, Class, ClosedAttempt, Endings, Head, Heads, HoldWhy,
+    NewAttempt, OnEnd, OpenAction, Progress, Resumed, State, StateName,
 };
 use crate::domain::audit::{Change, What};
 use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineActionId};
 use crate::domain::scope::Scope;
 use crate::domain::time::{BootId, Now, Wall};
+use crate::domain::tracker::{Kept, Move, led_to};
 
 #[derive(Default)]
 pub struct Store {
     pub actions: BTreeMap<ActionId, Row>,
     pub open: BTreeSet<ActionId>,
-    attempts: BTreeMap<AttemptId, AttemptRow>,
+    pub attempts: BTreeMap<AttemptId, AttemptRow>,
     pub pauses: Vec<Scope>,
     /// What the guard sends to a person.
     pub guarded: bool,
+    /// A look-up may go back too far, or not far enough.
+    pub wild_wall: bool,
 }
 
 pub struct Row {
@@ -36,7 +40,14 @@ pub struct Row {
     pub back: bool,
     /// The last one it was accepted as.
     pub machine_action: Option<MachineActionId>,
+    /// How often it was called again since it had timed out or failed.
+    pub again: u32,
+    /// The machine actions of those earlier calls.
+    pub over: Vec<MachineActionId>,
 }
+
+/// How long one waits that is called again.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 impl Store {
     /// One open action per effect, as dedupe has it. `false` where there is one.
@@ -96,20 +107,70 @@ impl Store {
         }
         let mut moved = Vec::new();
         for change in changes {
-            let What::Moved { action, from, to } = change.what else { panic!("{change:?}") };
-            let row = self.actions.get_mut(&action).expect("the action is there");
-            assert_eq!(row.state.name(), from, "{action} on its way to {to:?}");
-            assert!(from.may_become(to.name()), "{action}: {from} to {to:?}");
-            if let State::Accepted { machine_action, .. } = &to {
-                row.machine_action = Some(machine_action.clone());
+            let (action, from, to) = match change.what {
+                What::Moved { action, from, to } => (action, from, to),
+                What::Progressed { action, to } => {
+                    self.progressed(action, to);
+                    continue;
+                }
+                _ => panic!("{change:?}"),
+            };
+            for Move { action, from, to, .. } in self.led_to(action, from, to, change.at) {
+                moved.push(self.shift(action, from, to));
             }
-            row.state = to.clone();
-            if !to.name().is_open() {
-                self.open.remove(&action);
-            }
-            moved.push((action, from, to));
         }
         moved
+    }
+
+    fn progressed(&mut self, id: ActionId, to: Progress) {
+        let row = self.actions.get_mut(&id).expect("the action is there");
+        let State::Accepted { progress, .. } = &mut row.state else { panic!("{id} {to:?}") };
+        assert_ne!(*progress, to, "{id} is noted twice");
+        *progress = to;
+    }
+
+    /// What the end of an accepted action leads to, as the rule of its class has it: it is called
+    /// once more, or a person is asked.
+    fn led_to(&self, action: ActionId, from: StateName, to: State, now: Wall) -> Vec<Move> {
+        let end = Move { action, from, to, why: String::new() };
+        let row = &self.actions[&action];
+        let endings = match row.class {
+            Class::Urgent => Endings { timed_out: OnEnd::Retry(1), failed: OnEnd::Retry(2) },
+            Class::Normal => Endings::default(),
+            Class::Bulk => Endings { timed_out: OnEnd::GiveUp, failed: OnEnd::Hold },
+        };
+        let kept = Kept { endings, again: row.again, ..Kept::default() };
+        if from == StateName::Accepted { led_to(end, &kept, now) } else { vec![end] }
+    }
+
+    fn shift(
+        &mut self,
+        action: ActionId,
+        from: StateName,
+        to: State,
+    ) -> (ActionId, StateName, State) {
+        let row = self.actions.get_mut(&action).expect("the action is there");
+        assert_eq!(row.state.name(), from, "{action} on its way to {to:?}");
+        assert!(from.may_become(to.name()), "{action}: {from} to {to:?}");
+        match &to {
+            State::Accepted { machine_action, .. } => {
+                let is_new = !row.over.contains(machine_action);
+                assert!(is_new || self.wild_wall, "{action} takes its own earlier end");
+                row.machine_action = Some(machine_action.clone());
+            }
+            State::Queued { not_before, .. } if from == StateName::Accepted => {
+                row.again += 1;
+                row.over.extend(row.machine_action.clone());
+                row.expires = row.expires.max(*not_before + KEPT);
+                row.back = true;
+            }
+            _ => {}
+        }
+        row.state = to.clone();
+        if !to.name().is_open() {
+            self.open.remove(&action);
+        }
+        (action, from, to)
     }
 
     pub fn heads(&self, class: Class, now: Wall, limit: usize) -> Heads {
@@ -175,7 +236,7 @@ impl Store {
         let outcomes = self
             .actions
             .values()
-            .filter(|row| !row.state.name().is_open())
+            .filter(|row| row.state.name() != StateName::Accepted)
             .filter_map(|row| row.machine_action.clone())
             .collect();
         Resumed {

@@ -50,7 +50,7 @@ fn every_move() -> impl Iterator<Item = (StateName, StateName)> {
         .chain(from(Held, &[Queued, Expired]))
         .chain(from(InFlight, &[Accepted, InDoubt, Queued, Refused]))
         .chain(from(InDoubt, &[Accepted, Queued, GaveUp]))
-        .chain(from(Accepted, &[Succeeded, Failed, TimedOut, Cancelled]))
+        .chain(from(Accepted, &[Succeeded, Failed, TimedOut, Cancelled, Queued]))
 }
 
 #[test]

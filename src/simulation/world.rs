@@ -122,7 +122,7 @@ impl World {
             time: 0,
             sequence: 0,
             agenda: BTreeMap::new(),
-            store: Store::default(),
+            store: Store { wild_wall: plan.wild_wall, ..Store::default() },
             defender,
             process: None,
             run: 0,
@@ -153,7 +153,7 @@ impl World {
         while let Some((&(time, sequence), _)) = self.agenda.first_key_value() {
             let (run, happening) = self.agenda.remove(&(time, sequence)).expect("it is first");
             assert!(
-                time < 110 * HOUR,
+                time < 300 * HOUR,
                 "{} actions never end: {}",
                 self.store.open.len(),
                 self.open()
@@ -169,7 +169,8 @@ impl World {
                 break;
             }
         }
-        let twice = self.defender.made_twice();
+        let again = |action: &ActionId| i64::from(self.store.actions[action].again);
+        let twice = self.defender.made_twice(again);
         assert!(twice.is_empty() || self.plan.wild_wall, "called twice: {twice:?}");
     }
 
@@ -286,6 +287,8 @@ impl World {
             known: false,
             back: false,
             machine_action: None,
+            again: 0,
+            over: Vec::new(),
         };
         if self.store.insert(id, row) && !self.dice.chance(50) {
             let delay = self.millis(50);

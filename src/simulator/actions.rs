@@ -1,51 +1,17 @@
 //! Machines, and the machine actions that wait on them, run and end.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod machine;
+
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use machine::Failure;
+pub use machine::{Ending, Machine};
+
 use super::settings::{Busy, SameFile, Settings, UnknownMachines};
-
-/// How a machine behaves. An online one that knows every file, by default.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct Machine {
-    /// Its actions stay `Pending` until it is online again, or time out.
-    pub offline: bool,
-    /// How its actions end.
-    pub ends: Ending,
-    /// SHA-1s never seen on it: answered with 404.
-    pub lacks: HashSet<String>,
-    /// `simulated-` and the start of its id where left out.
-    pub computer_dns_name: Option<String>,
-    /// `Active`, or `Inactive` for one that is offline, where left out.
-    pub health_status: Option<String>,
-    /// `Onboarded` where left out.
-    pub onboarding_status: Option<String>,
-    /// Other properties of its Machine object, such as `osPlatform`.
-    pub says: Map<String, Value>,
-}
-
-impl Machine {
-    /// Its `computerDnsName`, as that of the machine with this id.
-    pub fn name(&self, id: &str) -> String {
-        let simulated = || format!("simulated-{}", id.get(..8).unwrap_or(id));
-        self.computer_dns_name.clone().unwrap_or_else(simulated)
-    }
-}
-
-/// The last status of a machine action.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
-    #[default]
-    Succeeded,
-    Failed,
-    TimeOut,
-    Cancelled,
-}
 
 /// One machine action. Times count from the simulator's start.
 #[derive(Clone, Debug)]
@@ -61,6 +27,8 @@ pub struct MachineAction {
     pub created: Duration,
     updated: Duration,
     progress: Progress,
+    /// What its machine said when it did not do it.
+    failure: Failure,
     cancellation: Option<Cancellation>,
 }
 
@@ -156,6 +124,7 @@ impl Actions {
             created: now,
             updated: now,
             progress: Progress::Pending(now),
+            failure: Failure::default(),
             cancellation: None,
         });
         Ok(self.all.last().expect("one was just pushed"))
@@ -253,6 +222,9 @@ impl MachineAction {
         if self.progress == Progress::Running && now >= ends {
             (self.progress, self.updated) = (Progress::Ended(machine.ends), ends);
         }
+        if matches!(self.progress, Progress::Ended(end) if end != Ending::Succeeded) {
+            self.failure = machine.failure();
+        }
     }
 
     /// Defender's word for where it stands.
@@ -269,14 +241,15 @@ impl MachineAction {
 
     /// The MachineAction object. `at` turns a time into Defender's seven-digit form.
     pub fn shown(&self, at: impl Fn(Duration) -> String) -> Value {
-        let error_hresult: i32 = match self.progress {
+        let usual: i32 = match self.progress {
             Progress::Ended(Ending::TimeOut) => -2_145_844_840,
             Progress::Ended(Ending::Cancelled) => -2_147_467_260,
             Progress::Ended(Ending::Failed) => -2_147_024_891,
             _ => 0,
         };
+        let error_hresult = self.failure.code.unwrap_or(usual);
         let cancellation = self.cancellation.as_ref();
-        json!({
+        let mut shown = json!({
             "id": self.id,
             "type": "StopAndQuarantineFile",
             "title": null,
@@ -296,8 +269,13 @@ impl MachineAction {
             "requestSource": "PublicApi",
             "relatedFileInfo": {"fileIdentifier": self.sha1, "fileIdentifierType": "Sha1"},
             "commands": [],
-            "troubleshootInfo": null,
-        })
+            "troubleshootInfo": self.failure.troubleshoot_info,
+        });
+        // Seen on some only.
+        if let Some(error) = &self.failure.error {
+            shown["error"] = json!(error);
+        }
+        shown
     }
 }
 

@@ -41,7 +41,8 @@ PUT    /_simulator/machines/{id}
         "onboardingStatus": "Onboarded",
         "says": {"osPlatform": "WindowsServer2022", "machineTags": ["dc"]}};
        each may be left out
-       ends      Succeeded | Failed | TimeOut | Cancelled
+       ends      Succeeded | Failed | TimeOut | Cancelled, with
+                 "errorHResult", "error" and "troubleshootInfo" where it is not done
 PUT    /_simulator/alerts/{id}
        the alert's JSON object, with its evidence
 PUT    /_simulator/files/{sha1}

@@ -14,6 +14,7 @@ mod configuration;
 mod corpus;
 mod correlations;
 mod dependencies;
+mod doubts;
 mod enrich;
 mod hygiene;
 mod issuer;

@@ -181,6 +181,10 @@ impl Screen<'_> {
         for (tenant, count) in &self.summary.aside {
             text.push_str(&self.more(&format!("{tenant}: {count} queued and paused")));
         }
+        for (tenant, count, oldest) in &self.summary.unfetched {
+            let wait = format!("since {oldest}; Defender waits up to 72 h");
+            text.push_str(&self.more(&format!("{tenant}: {count} no machine has fetched {wait}")));
+        }
         for relay in self.relays {
             let queued = self.summary.queues.iter().filter(|queue| queue.tenant == relay.tenant);
             let queued: u64 = queued.map(|queue| queue.depth).sum();

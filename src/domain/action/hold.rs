@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::StateName;
 use crate::domain::breaker::Breaker;
 use crate::domain::scope::Scope;
 
@@ -37,16 +38,20 @@ pub enum HoldWhy {
     Withdrawn { rule: String },
     /// It came while its file was recalled.
     Recalled,
+    /// Defender has said that it was not done (`timed_out` or `failed`, and its error text), and
+    /// the rule that decided wants a person then. A yes calls again.
+    Outcome { end: StateName, error: String },
     /// It would count for this correlation, of which as much is kept as may be.
     Correlation { rule: String, bound: String },
 }
 
 impl HoldWhy {
     /// All that [`HoldWhy::as_str`] says, in the order of the alphabet.
-    pub const WORDS: [&str; 8] = [
+    pub const WORDS: [&str; 9] = [
         "approval",
         "breaker",
         "correlation",
+        "outcome",
         "protection",
         "recalled",
         "returns",
@@ -63,6 +68,7 @@ impl HoldWhy {
             HoldWhy::Protection { .. } => "protection",
             HoldWhy::Withdrawn { .. } => "withdrawn",
             HoldWhy::Recalled => "recalled",
+            HoldWhy::Outcome { .. } => "outcome",
             HoldWhy::Correlation { .. } => "correlation",
         }
     }
@@ -95,6 +101,7 @@ impl fmt::Display for HoldWhy {
                 write!(f, "protection unknown: rule {rule} does not know {fields}{told}")
             }
             HoldWhy::Recalled => f.write_str("its file was recalled when it came"),
+            HoldWhy::Outcome { end, error } => write!(f, "Defender says that it {end}: {error}"),
             HoldWhy::Correlation { rule, bound } => {
                 write!(f, "correlation {rule} has {bound} already, and can't count it")
             }

@@ -7,8 +7,9 @@ use jiff::fmt::rfc2822;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, Entry, Listing, Status};
-use crate::domain::ids::{MachineActionId, MachineId, Sha1};
+use super::entry::entry_of;
+use super::{Answer, Listing};
+use crate::domain::ids::MachineActionId;
 use crate::domain::time::Wall;
 use crate::limits;
 
@@ -135,86 +136,6 @@ struct Page<'a> {
     value: Vec<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawEntry {
-    id: String,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    status: Option<String>,
-    machine_id: String,
-    requestor_comment: Option<String>,
-    creation_date_time_utc: String,
-    /// The list's documented example has the second name, what is observed the first.
-    last_update_date_time_utc: Option<String>,
-    last_update_time_utc: Option<String>,
-    related_file_info: Option<RelatedFile>,
-    error: Option<serde_json::Value>,
-    error_h_result: Option<i64>,
-    troubleshoot_info: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RelatedFile {
-    file_identifier: Option<String>,
-    file_identifier_type: Option<String>,
-}
-
-fn entry_of(text: &str) -> Option<Entry> {
-    let raw: RawEntry = serde_json::from_str(text).ok()?;
-    if raw.kind.as_deref().is_some_and(|kind| kind != "StopAndQuarantineFile") {
-        return None;
-    }
-    let created = Wall::parse(&raw.creation_date_time_utc)?;
-    let updated = raw.last_update_date_time_utc.as_deref().or(raw.last_update_time_utc.as_deref());
-    let sha1 = raw
-        .related_file_info
-        .as_ref()
-        .filter(|file| file.file_identifier_type.as_deref() == Some("Sha1"))
-        .and_then(|file| Sha1::parse(file.file_identifier.as_deref()?).ok());
-    Some(Entry {
-        id: MachineActionId::parse(&raw.id)?,
-        status: Status::read(raw.status.as_deref().unwrap_or_default()),
-        machine: MachineId::parse(&raw.machine_id).ok()?,
-        sha1,
-        comment: raw.requestor_comment.clone().unwrap_or_default(),
-        created,
-        updated: updated.and_then(Wall::parse).unwrap_or(created),
-        error: error_of(&raw),
-    })
-}
-
-impl Status {
-    /// Reads Defender's word for it; note its spelling of `TimeOut`.
-    fn read(word: &str) -> Self {
-        match word {
-            "InProgress" => Status::InProgress,
-            "Succeeded" => Status::Succeeded,
-            "Failed" => Status::Failed,
-            "TimeOut" => Status::TimedOut,
-            "Cancelled" => Status::Cancelled,
-            _ => Status::Pending,
-        }
-    }
-}
-
-fn error_of(raw: &RawEntry) -> Option<String> {
-    let mut parts = Vec::new();
-    match &raw.error {
-        Some(serde_json::Value::String(text)) if !text.is_empty() => parts.push(text.clone()),
-        Some(value @ serde_json::Value::Object(_)) => parts.push(value.to_string()),
-        _ => {}
-    }
-    if let Some(text) = raw.troubleshoot_info.as_ref().filter(|text| !text.is_empty()) {
-        parts.push(text.clone());
-    }
-    if let Some(code) = raw.error_h_result.filter(|code| *code != 0) {
-        parts.push(format!("0x{:08x}", code & 0xffff_ffff));
-    }
-    (!parts.is_empty()).then(|| one_line(&parts.join(", ")))
-}
-
 /// How long a 429 asks to wait: by its header, else by the window its message names.
 pub(super) fn too_many(
     retry_after: Option<&str>,
@@ -264,6 +185,7 @@ pub(super) fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::answer::Status;
 
     const NOW: Wall = Wall(1_445_412_420_000_000); // 2015-10-21T07:27:00Z
 
@@ -356,7 +278,8 @@ mod tests {
         assert!(entries[0].sha1.is_some());
         assert_eq!(entries[1].status, Status::TimedOut);
         assert_eq!(entries[1].sha1, None);
-        assert_eq!(entries[1].error.as_deref(), Some("0x80190198"));
+        let never = "0x80190198, the machine never fetched it";
+        assert_eq!(entries[1].error.as_deref(), Some(never));
     }
 
     #[test]
@@ -371,11 +294,5 @@ mod tests {
             let listing = Listing::read(200, None, body, NOW);
             assert!(matches!(listing, Listing::Failed { .. }), "{listing:?}");
         }
-    }
-
-    #[test]
-    fn an_unknown_status_is_pending() {
-        assert_eq!(Status::read("Superseded"), Status::Pending);
-        assert!(!Status::read("").has_ended());
     }
 }

@@ -20,6 +20,7 @@ fn draft(evidence: Option<Wall>) -> Draft {
         intent: Intent::Act,
         rules: vec!["a-rule".into()],
         approvals: Approvals::default(),
+        endings: crate::domain::action::Endings::default(),
         breakers: Vec::new(),
         prepared: None,
     }
@@ -128,8 +129,8 @@ fn refused_and_rejected_block_for_the_window_and_the_other_ends_do_not() {
     assert!(blocks(State::Refused { code: "DisallowedOperation".into() }));
     assert!(blocks(State::Rejected { by: "alice".into() }));
     assert!(!blocks(State::Failed { error: "0x80070005".into() }));
-    assert!(!blocks(State::TimedOut));
-    assert!(!blocks(State::Cancelled));
+    assert!(!blocks(State::TimedOut { error: String::new() }));
+    assert!(!blocks(State::Cancelled { why: String::new() }));
     assert!(!blocks(State::Expired));
     assert!(!blocks(State::GaveUp { why: "no answer".into() }));
 }

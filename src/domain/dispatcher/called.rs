@@ -95,8 +95,8 @@ impl Dispatcher {
         let verdict = verdict::verdict(&head, &done);
         let Attempted { attempt, call, answer, closed } = done;
         match &verdict.to {
-            State::Accepted { machine_action, since } => {
-                self.tracker.follow(head.action, machine_action.clone(), *since, now);
+            State::Accepted { machine_action, since, progress } => {
+                self.tracker.follow(head.action, machine_action.clone(), *since, *progress, now);
             }
             State::InDoubt { doubt, .. } => {
                 let doubt = self.in_doubt(now, &head, &attempt, call, *doubt);

@@ -59,8 +59,8 @@ impl Dispatcher {
             State::InDoubt { attempt, tries, busy_since, doubt } => {
                 (attempt, tries, busy_since, doubt)
             }
-            State::Accepted { machine_action, since } => {
-                self.tracker.follow(action, machine_action, since, now);
+            State::Accepted { machine_action, since, progress } => {
+                self.tracker.follow(action, machine_action, since, progress, now);
                 return None;
             }
             _ => return None,

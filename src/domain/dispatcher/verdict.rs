@@ -1,7 +1,7 @@
 //! What an answer means for its action, and for the calls after it.
 
 use super::Attempted;
-use crate::domain::action::{Doubt, Head, State};
+use crate::domain::action::{Doubt, Head, Progress, State};
 use crate::domain::answer::Answer;
 use crate::domain::time::Wall;
 use crate::limits;
@@ -24,7 +24,8 @@ pub(super) fn verdict(head: &Head, attempted: &Attempted) -> Verdict {
     let (to, why) = match &attempted.answer {
         Answer::Accepted { machine_action } => {
             let why = format!("accepted as machine action {machine_action}");
-            (State::Accepted { machine_action: machine_action.clone(), since: now }, why)
+            let (machine_action, progress) = (machine_action.clone(), Progress::Unsaid);
+            (State::Accepted { machine_action, since: now, progress }, why)
         }
         Answer::TooMany { text, .. } | Answer::Unauthorized { text } | Answer::Unsent { text } => {
             (again(tries, head.not_before), text.clone())

@@ -25,6 +25,7 @@ fn rules(mode: Mode, approvals: Approvals) -> Ruleset {
         priority: None,
         comment: Template::parse("due to {{alert.id}}").unwrap(),
         approvals,
+        endings: crate::domain::action::Endings::default(),
         breakers: crate::domain::breaker::RuleBreakers::default(),
     });
     let denies = Response::Deny(Deny { holds_unknown: true });

@@ -104,7 +104,16 @@ fn each_kind_says_what_happened_and_how_to_go_on() {
             Kind::Failed,
             ["failed on the machine: no", "--state failed"],
         ),
-        (change(moved(State::TimedOut)), Kind::TimedOut, ["not fetched", "--state timed_out"]),
+        (
+            change(moved(State::TimedOut { error: "0x80190198, never".to_owned() })),
+            Kind::TimedOut,
+            ["timed out at Defender: 0x80190198, never;", "--state timed_out"],
+        ),
+        (
+            change(moved(State::Cancelled { why: "cancelled by alice".to_owned() })),
+            Kind::Cancelled,
+            ["was cancelled at Defender: cancelled by alice;", "--state cancelled"],
+        ),
         (
             change(What::SourceSilent { source: "siem".to_owned() }),
             Kind::SourceSilent,

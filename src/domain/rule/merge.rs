@@ -84,6 +84,7 @@ pub(super) fn merge<'r>(matches: Vec<Match<'r>>, fields: &Fields<'_>, ceiling: M
             four_eyes: deciding().any(|r| r.approvals.four_eyes),
             given: Vec::new(),
         },
+        endings: first.response.endings,
         breakers: vec![
             (Breaker::MachinesPerFile, breakers.machines_per_file),
             (Breaker::RuleActions, breakers.actions),

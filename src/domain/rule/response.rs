@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::comment::Template;
-use crate::domain::action::{Approvals, Class};
+use crate::domain::action::{Approvals, Class, Endings};
 use crate::domain::breaker::RuleBreakers;
 
 /// How far a rule, or the whole service, may go. The lower of the two counts.
@@ -76,6 +76,8 @@ pub struct Quarantine {
     pub comment: Template,
     /// What a hold of its actions needs from people; nobody has given any yet.
     pub approvals: Approvals,
+    /// What becomes of its actions that Defender says were not done.
+    pub endings: Endings,
     pub breakers: RuleBreakers,
 }
 

@@ -37,6 +37,7 @@ fn quarantine() -> Quarantine {
         priority: None,
         comment: Template::parse("due to {{alert.id}}").unwrap(),
         approvals: Approvals::default(),
+        endings: Endings::default(),
         breakers: RuleBreakers::default(),
     }
 }

@@ -1,3 +1,6 @@
+mod held;
+mod progress;
+
 use uuid::Uuid;
 
 use super::*;
@@ -80,7 +83,7 @@ fn list(tracker: &mut Tracker, second: i64, entries: Vec<Entry>) -> Vec<State> {
     for (n, page) in pages.into_iter().enumerate() {
         assert_eq!(tracker.query(now(second)).skip as usize, 2 * n);
         let read = u32::try_from(page.len()).unwrap();
-        moves.extend(tracker.page(now(second), page, read));
+        moves.extend(tracker.page(now(second), page, read).moves);
     }
     moves.into_iter().map(|moved| moved.to).collect()
 }
@@ -91,8 +94,14 @@ fn doubted(doubt: InDoubt, outcomes: &[&str]) -> Tracker {
     tracker
 }
 
+fn follow(tracker: &mut Tracker, n: u128, id: &str, second: i64) {
+    let (since, now) = (wall(second), now(second));
+    tracker.follow(action(n), machine_action(id), since, Progress::Unsaid, now);
+}
+
 fn accepted(id: &str, second: i64) -> State {
-    State::Accepted { machine_action: machine_action(id), since: wall(second) }
+    let progress = Progress::Unsaid;
+    State::Accepted { machine_action: machine_action(id), since: wall(second), progress }
 }
 
 #[test]
@@ -131,7 +140,7 @@ fn a_list_that_was_not_read_to_its_end_decides_nothing() {
     let _ = tracker.query(now(200));
     let other =
         Entry { machine: MachineId::from_bytes([9; 20]), ..entry("x", Status::Pending, 1, 1) };
-    assert_eq!(tracker.page(now(200), vec![other.clone(), other], 2), []);
+    assert_eq!(tracker.page(now(200), vec![other.clone(), other], 2), Found::default());
     tracker.failed();
     assert_eq!(tracker.open(), (0, 1));
     assert_eq!(tracker.query(now(220)).skip, 0);
@@ -156,7 +165,7 @@ fn another_actions_end_is_never_adopted() {
     assert!(matches!(moves[..], [State::Queued { .. }]), "{moves:?}");
     // The same without a restart between.
     let mut tracker = tracker(&[]);
-    tracker.follow(action(7), machine_action("before"), wall(90), now(90));
+    follow(&mut tracker, 7, "before", 90);
     assert_eq!(list(&mut tracker, 96, before.clone()).len(), 1);
     tracker.doubt(action(1), no_answer());
     let moves = list(&mut tracker, 200, before);
@@ -210,35 +219,37 @@ fn an_active_request_looks_twice_then_backs_off_and_gives_up_after_a_day() {
 fn a_shared_machine_action_ends_all_that_have_it() {
     let mut tracker = tracker(&[]);
     for n in 1..=2 {
-        tracker.follow(action(n), machine_action("a"), wall(0), now(0));
+        follow(&mut tracker, n, "a", 0);
     }
     assert_eq!(list(&mut tracker, 1, vec![entry("a", Status::InProgress, 0, 1)]), []);
     let moves = list(&mut tracker, 31, vec![entry("a", Status::Cancelled, 0, 20)]);
-    assert_eq!(moves, [State::Cancelled, State::Cancelled]);
+    let end = || State::Cancelled { why: String::new() };
+    assert_eq!(moves, [end(), end()]);
     assert_eq!(tracker.wake_at(), None);
 }
 
 #[test]
 fn what_was_accepted_during_a_list_is_not_missed_by_it() {
     let mut tracker = tracker(&[]);
-    tracker.follow(action(1), machine_action("a"), wall(0), now(0));
+    follow(&mut tracker, 1, "a", 0);
     let _ = tracker.query(now(1));
-    tracker.follow(action(2), machine_action("b"), wall(2), now(2));
-    assert_eq!(tracker.page(now(3), vec![entry("a", Status::Pending, 0, 0)], 1), []);
+    follow(&mut tracker, 2, "b", 2);
+    let pending = vec![entry("a", Status::Pending, 0, 0)];
+    assert_eq!(tracker.page(now(3), pending, 1), Found::default());
     assert_eq!(tracker.query(now(31)).since, wall(0).min(wall(2) - limits::CLOCK_SKEW));
 }
 
 #[test]
 fn a_machine_action_that_the_list_does_not_show_is_looked_for_further_back() {
     let mut tracker = tracker(&[]);
-    tracker.follow(action(1), machine_action("a"), wall(0), now(0));
+    follow(&mut tracker, 1, "a", 0);
     assert_eq!(tracker.wake_at().map(|at| at <= now(0).boot), Some(true));
     assert_eq!(list(&mut tracker, 0, vec![]), []);
     let far = wall(0) - limits::MACHINE_ACTION_AGE - limits::CLOCK_SKEW;
     assert_eq!(tracker.wake_at(), Some(now(30).boot));
     assert_eq!(tracker.query(now(30)).since, far);
     let found = vec![entry("a", Status::Pending, -5000, -5000)];
-    assert_eq!(tracker.page(now(30), found, 1), []);
+    assert_eq!(tracker.page(now(30), found, 1), Found::default());
     assert_eq!(tracker.query(now(60)).since, wall(-5000));
 }
 
@@ -246,10 +257,12 @@ fn a_machine_action_that_the_list_does_not_show_is_looked_for_further_back() {
 fn without_an_end_by_defender_it_times_out_by_our_clock() {
     let age = i64::try_from(limits::MACHINE_ACTION_AGE.as_secs()).unwrap();
     let mut tracker = tracker(&[]);
-    tracker.follow(action(1), machine_action("a"), wall(0), now(0));
+    follow(&mut tracker, 1, "a", 0);
     let pending = vec![entry("a", Status::Pending, 0, 0)];
     assert_eq!(list(&mut tracker, age - 1, pending.clone()), []);
-    assert_eq!(list(&mut tracker, age + 29, pending), [State::TimedOut]);
+    let moves = list(&mut tracker, age + 29, pending);
+    let [State::TimedOut { error }] = &moves[..] else { panic!("{moves:?}") };
+    assert!(error.starts_with("Defender has told no end since"), "{error}");
 }
 
 #[test]

@@ -6,8 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::sql::Json;
-use super::{chain, effects};
-use crate::domain::action::{Action, Approvals, Class, Depth, Head, Heads, State, StateName};
+use super::{chain, effects, endings};
+use crate::domain::action::{
+    Action, Approvals, Class, Depth, Endings, Head, Heads, State, StateName,
+};
 use crate::domain::audit::{Change, What};
 use crate::domain::dedupe::{NewAction, Settled};
 use crate::domain::ids::{ActionId, EffectKey, TenantName};
@@ -79,8 +81,9 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
     ])?;
     let payload = origin.raw.as_ref().map(|raw| kept.keep(db, raw, sequence)).transpose()?;
     let mut insert = db.prepare_cached(
-        "INSERT INTO origins (sequence, candidate, rules, ruleset, delivery, payload, approvals)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO origins (sequence, candidate, rules, ruleset, delivery, payload, approvals,
+                              endings)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     insert.execute(params![
         sequence,
@@ -89,7 +92,8 @@ pub(super) fn insert(db: &Connection, new: &NewAction, kept: &mut Kept) -> Resul
         origin.ruleset,
         Json(&origin.delivery),
         payload,
-        unless_one_yes(&origin.approvals)
+        unless_one_yes(&origin.approvals),
+        unless_it_ends(&origin.endings)
     ])?;
     Ok(())
 }
@@ -98,15 +102,20 @@ fn unless_one_yes(approvals: &Approvals) -> Option<Json<&Approvals>> {
     (*approvals != Approvals::default()).then_some(Json(approvals))
 }
 
+fn unless_it_ends(endings: &Endings) -> Option<Json<&Endings>> {
+    (*endings != Endings::default()).then_some(Json(endings))
+}
+
 /// Writes what an action that evidence has released stands by from now on.
 pub(super) fn settle(db: &Connection, settled: &Settled) -> Result<(), Fault> {
-    let Settled { action, candidate, rules, ruleset, approvals, acted, .. } = settled;
+    let Settled { action, candidate, rules, ruleset, approvals, endings, acted, .. } = settled;
     let mut update = db.prepare_cached(
-        "UPDATE origins SET candidate = ?2, rules = ?3, ruleset = ?4, approvals = ?5
+        "UPDATE origins
+         SET candidate = ?2, rules = ?3, ruleset = ?4, approvals = ?5, endings = ?6
          WHERE sequence = (SELECT sequence FROM actions WHERE id = ?1)",
     )?;
-    let approvals = unless_one_yes(approvals);
-    update.execute(params![action, candidate, Json(rules), ruleset, approvals])?;
+    let (approvals, endings) = (unless_one_yes(approvals), unless_it_ends(endings));
+    update.execute(params![action, candidate, Json(rules), ruleset, approvals, endings])?;
     let mut update = db.prepare_cached(
         "UPDATE actions SET rule = ?2, acted = ?3, released = NULL,
              aside = aside + (SELECT COUNT(*) FROM pauses WHERE scope = 'rule:' || ?2)
@@ -118,11 +127,22 @@ pub(super) fn settle(db: &Connection, settled: &Settled) -> Result<(), Fault> {
     effects::settle(db, settled)
 }
 
-/// Applies a change to its action and appends it to its chain; neither where it is left out.
+/// Applies a change to its action and appends it to its chain; neither where it is left out. An end
+/// of an accepted action becomes what the rule that decided it wants then.
 pub(super) fn record(db: &Connection, change: &Change) -> Result<Recorded, Fault> {
+    for change in endings::led_to(db, change)? {
+        if one(db, &change)? == Recorded::LeftOut {
+            return Ok(Recorded::LeftOut);
+        }
+    }
+    Ok(Recorded::Written)
+}
+
+fn one(db: &Connection, change: &Change) -> Result<Recorded, Fault> {
     let recorded = match &change.what {
         What::Moved { action, from, to } => shift(db, change, *action, *from, to)?,
         What::ClassRaised { action, to } => raise(db, *action, *to)?,
+        What::Progressed { action, to } => endings::progressed(db, *action, *to)?,
         _ => Recorded::Written,
     };
     if recorded == Recorded::Written {
@@ -286,7 +306,11 @@ fn shift(
         "UPDATE actions SET state = ?2, detail = ?3, not_before = ?4, changed = ?5,
              machine_action = COALESCE(?6, machine_action),
              released = CASE ?2 WHEN 'held' THEN NULL ELSE released END,
+             unfetched = CASE WHEN ?2 = 'accepted' THEN unfetched END,
+             again = again + (state = 'accepted' AND ?2 = 'queued'),
              expires = CASE WHEN state = 'held' AND ?2 = 'queued' THEN ?5 + expires_queued - created
+                            WHEN state = 'accepted' AND ?2 = 'queued'
+                            THEN ?4 + expires_queued - created
                             WHEN state = 'queued' AND ?2 = 'held' THEN ?5 + expires_held - created
                             ELSE expires END
          WHERE sequence = ?1",

@@ -153,12 +153,12 @@ pub(super) fn resume(
     Ok(Resumed { attempts, open, outcomes, paused })
 }
 
-/// The machine actions of the actions that ended last, oldest first.
+/// The machine actions that ended last, oldest first. One whose action is called again since still
+/// must not be taken for what that call made.
 fn outcomes(db: &Connection, tenant: &TenantName) -> Result<Vec<MachineActionId>, Fault> {
     let mut select = db.prepare_cached(
         "SELECT machine_action FROM actions INDEXED BY actions_outcomes
-         WHERE tenant = ?1 AND machine_action IS NOT NULL
-           AND state NOT IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted')
+         WHERE tenant = ?1 AND machine_action IS NOT NULL AND state <> 'accepted'
          ORDER BY changed DESC LIMIT ?2",
     )?;
     let rows = select

@@ -34,6 +34,7 @@ pub(super) fn action(what: &What) -> Option<ActionId> {
         | What::ClassRaised { action, .. }
         | What::DuplicateLinked { action, .. }
         | What::Approved { action, .. }
+        | What::Progressed { action, .. }
         | What::CancelAsked { action }
         | What::CancelAnswered { action, .. } => Some(*action),
         _ => None,

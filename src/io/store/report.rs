@@ -45,6 +45,9 @@ pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
     let sql = "SELECT tenant, COUNT(*) FROM actions INDEXED BY actions_aside
                WHERE state = 'queued' AND aside > 0 GROUP BY tenant";
     let aside = all(db, sql, |row| Ok((row.get(0)?, counted(row, 1)?)))?;
+    let sql = "SELECT tenant, COUNT(*), MIN(unfetched) FROM actions INDEXED BY actions_unfetched
+               WHERE unfetched IS NOT NULL GROUP BY tenant";
+    let unfetched = all(db, sql, |row| Ok((row.get(0)?, counted(row, 1)?, row.get(2)?)))?;
     let (pauses, trips) = (pauses::all(db)?, breakers::tripped(db)?);
     // One that was heard since is silent no more, though that is not on the record yet.
     let heard = |source: &str, noted: Wall| {
@@ -64,6 +67,7 @@ pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
         trips,
         held,
         aside,
+        unfetched,
         last_received,
         silent,
     })
@@ -273,7 +277,8 @@ fn line(row: &Row<'_>) -> rusqlite::Result<ActionLine> {
 fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
     let mut select = db.prepare_cached(&format!(
         "SELECT {LINE}, comment, expires, rules, ruleset, delivery, candidate,
-                (SELECT body FROM payloads WHERE payloads.sequence = payload) AS raw, released
+                (SELECT body FROM payloads WHERE payloads.sequence = payload) AS raw, released,
+                endings, again
          FROM actions JOIN origins USING (sequence) WHERE sequence = ?1"
     ))?;
     let found = select.query_row([sequence], |row| {
@@ -291,6 +296,8 @@ fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
             attempts: Vec::new(),
             changes: Vec::new(),
             released_by: row.get::<_, Option<Json<Released>>>(16)?.map_or(vec![], |r| r.0.by),
+            endings: row.get::<_, Option<Json<_>>>(17)?.map(|Json(e)| e).unwrap_or_default(),
+            again: row.get(18)?,
             on_machine: Vec::new(),
             of_file: Vec::new(),
             of_file_in_all: 0,

@@ -17,6 +17,8 @@ mod relay;
 
 mod places;
 
+mod endings;
+
 mod brakes;
 mod damage;
 
@@ -42,7 +44,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Db;
-use crate::domain::action::Approvals;
+use crate::domain::action::{Approvals, Endings, Progress};
 use crate::domain::action::{
     Begun, Class, ClosedAttempt, Coordinates, Depth, NewAttempt, State, StateName,
 };
@@ -108,6 +110,7 @@ fn acts(number: u32, key: EffectKey) -> Draft {
         intent: Intent::Act,
         rules: vec!["rule-1".to_owned()],
         approvals: Approvals::default(),
+        endings: Endings::default(),
         breakers: Vec::new(),
         prepared: Some(Prepared {
             id: id(number),
@@ -321,7 +324,16 @@ impl World {
 }
 
 fn accepted(since: Wall) -> State {
-    State::Accepted { machine_action: MachineActionId::parse("ma-1").unwrap(), since }
+    let machine_action = MachineActionId::parse("ma-1").unwrap();
+    State::Accepted { machine_action, since, progress: Progress::Unsaid }
+}
+
+fn timed_out() -> State {
+    State::TimedOut { error: "0x80190198, the machine never fetched it".to_owned() }
+}
+
+fn cancelled() -> State {
+    State::Cancelled { why: "cancelled by lazaret".to_owned() }
 }
 
 fn held(why: crate::domain::action::HoldWhy) -> State {

@@ -221,7 +221,11 @@ fn a_tag_outside_the_core_schema_is_refused_wherever_it_stands() {
 #[test]
 fn a_response_promises_only_what_is_kept() {
     for (from, to, wanted) in [
-        ("mode: observe", "retry: 3", "r.yml:13:3: error: retry is not in this version"),
+        (
+            "mode: observe",
+            "retry: 3",
+            "r.yml:13:3: error: retry stands under what it is an answer to: on_timed_out",
+        ),
         (
             "mode: observe",
             "breakers: {action: 3/1h}",

@@ -216,7 +216,7 @@ impl World {
         let end = match state {
             State::Succeeded { .. } => Status::Succeeded,
             State::Failed { .. } => Status::Failed,
-            State::Cancelled => Status::Cancelled,
+            State::Cancelled { .. } => Status::Cancelled,
             _ => return,
         };
         let row = &self.store.actions[&action];

@@ -31,6 +31,8 @@ response:
   window: 24h
   priority: normal
   approvals: {count: 2, four_eyes: true}
+  on_timed_out: {retry: 3}
+  on_failed: hold
   breakers: {machines_per_file: 25/1h, actions: 200/1h}
 tests:
   - name: acts

@@ -12,6 +12,11 @@ CREATE TABLE actions (
     detail         TEXT NOT NULL,
     -- The last one it had, also after its end.
     machine_action TEXT,
+    -- Where it is accepted and Defender has said that its machine has not fetched it: since when it
+    -- is accepted.
+    unfetched      INTEGER,
+    -- How often it was called again because it had timed out or failed.
+    again          INTEGER NOT NULL DEFAULT 0,
     not_before     INTEGER NOT NULL,
     created        INTEGER NOT NULL,
     changed        INTEGER NOT NULL,
@@ -46,9 +51,10 @@ CREATE INDEX actions_expiry ON actions (tenant, expires) WHERE state IN ('held',
 CREATE INDEX actions_open ON actions (tenant, state)
     WHERE state IN ('held', 'in_flight', 'in_doubt', 'accepted');
 CREATE INDEX actions_aside ON actions (tenant) WHERE state = 'queued' AND aside > 0;
+-- What has ended at Defender, also where its action is called again since.
 CREATE INDEX actions_outcomes ON actions (tenant, changed)
-    WHERE machine_action IS NOT NULL
-      AND state NOT IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted');
+    WHERE machine_action IS NOT NULL AND state <> 'accepted';
+CREATE INDEX actions_unfetched ON actions (tenant, unfetched) WHERE unfetched IS NOT NULL;
 CREATE INDEX actions_ended ON actions (changed)
     WHERE state NOT IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted');
 
@@ -59,6 +65,7 @@ CREATE TABLE origins (
     rules     TEXT NOT NULL,
     ruleset   TEXT NOT NULL,
     approvals TEXT,                -- that a hold asks for; null for one yes of anybody
+    endings   TEXT,                -- what becomes of it where it is not done; null: it ends so
     delivery  TEXT NOT NULL,
     payload   INTEGER              -- where the alert's own bytes are
 ) STRICT;

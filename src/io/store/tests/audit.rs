@@ -34,10 +34,11 @@ fn number(what: &What) -> usize {
         What::StopFile { .. } => 20,
         What::CancelAnswered { .. } => 21,
         What::Anchored { .. } => 22,
+        What::Progressed { .. } => 23,
     }
 }
 
-const KINDS: usize = 23;
+const KINDS: usize = 24;
 
 /// Of [`populated`].
 const ENTRIES: i64 = (KINDS + KINDS.div_ceil(4) + (KINDS + 2) / 4) as i64;
@@ -76,6 +77,7 @@ fn every_kind() -> Vec<What> {
         What::StopFile { there: true },
         What::CancelAnswered { action, answer: text("done") },
         What::Anchored { heads: Vec::new() },
+        What::Progressed { action, to: Progress::Unfetched },
     ];
     assert!(all.iter().map(number).eq(0..KINDS), "one of each");
     all

@@ -342,7 +342,7 @@ fn bring_to(world: &mut World, state: StateName) {
         Accepted => world.accepted(one),
         Succeeded => world.ended(one, State::Succeeded { completed: now }),
         Failed => world.ended(one, State::Failed { error: "x".to_owned() }),
-        TimedOut => world.ended(one, State::TimedOut),
-        Cancelled => world.ended(one, State::Cancelled),
+        TimedOut => world.ended(one, timed_out()),
+        Cancelled => world.ended(one, cancelled()),
     }
 }

@@ -224,7 +224,7 @@ fn a_full_queue_takes_what_makes_no_new_action() {
     assert!(is_duplicate(&decision(&taken[3]), id(1)));
     assert!(full(&world.take(brings(acts(3, effect(1, 3))))));
 
-    world.ended(id(1), State::TimedOut);
+    world.ended(id(1), timed_out());
     assert!(is_act(&world.decide(brings(acts(3, effect(1, 3)))), id(3)));
     world.expect_sound();
 }

@@ -181,7 +181,7 @@ impl Play {
         let Some(open) = resumed.open.get(nth) else { return };
         let to = match (open.state.name(), well) {
             (StateName::Accepted, true) => State::Succeeded { completed: now.wall },
-            (StateName::Accepted, false) => State::TimedOut,
+            (StateName::Accepted, false) => timed_out(),
             (_, true) => accepted(now.wall),
             (_, false) => queued(now.wall),
         };

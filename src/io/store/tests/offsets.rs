@@ -121,7 +121,7 @@ fn a_delivery_that_fails_keeps_its_place() {
     let taken = world.db.intake(&[begun, acts_at(2), at(3)]).unwrap();
     assert!(done(&taken[0]) && full(&taken[1]) && taken[2] == Taken::Behind);
     assert_eq!(world.next(), Some(2));
-    world.ended(id(1), State::TimedOut);
+    world.ended(id(1), timed_out());
     assert!(done(&world.take(acts_at(2))));
     assert_eq!(world.next(), Some(3));
 }

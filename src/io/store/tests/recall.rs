@@ -62,7 +62,7 @@ fn what_waits_is_rejected_and_what_was_sent_is_to_be_cancelled() {
     world.shift(id(3), StateName::InFlight, in_doubt);
     world.accepted(id(4));
     world.succeeded(id(5));
-    world.ended(id(6), State::TimedOut);
+    world.ended(id(6), timed_out());
 
     assert_eq!(world.recall(), Withdrawn { rejected: 2, asked: 3 });
     assert_eq!(world.state(id(1)), rejected());
@@ -157,7 +157,7 @@ fn an_answer_closes_a_cancel_once_and_the_action_stays_until_defender_says_how_i
     assert_eq!(world.cancels(), []);
     assert_eq!(world.recall(), Withdrawn { rejected: 0, asked: 1 }, "it may be asked for anew");
     assert_eq!(trouble(&world).trouble, None);
-    world.shift(id(1), StateName::Accepted, State::Cancelled);
+    world.shift(id(1), StateName::Accepted, cancelled());
     let changes = world.db.action(&id(1).to_string()).unwrap().unwrap().changes;
     let answered = |c: &&Change| matches!(c.what, What::CancelAnswered { .. });
     assert_eq!(changes.iter().filter(answered).count(), 1);

@@ -244,7 +244,7 @@ fn effects_that_block_are_told_newest_first() {
         world.take(brings(acts(number, effect(1, number as u8))));
     }
     world.succeeded(id(1));
-    world.ended(id(2), State::TimedOut);
+    world.ended(id(2), timed_out());
     let blocking = |world: &mut World, now, limit| -> Vec<ActionId> {
         world.db.blocking(now, limit).unwrap().into_iter().map(|(_, owner)| owner).collect()
     };
