@@ -8,6 +8,7 @@
 mod called;
 mod endpoint;
 mod queue;
+mod snapshot;
 mod start;
 mod verdict;
 
@@ -20,12 +21,13 @@ use super::action::{
 use super::answer::{Answer, ListQuery, Listing};
 use super::audit::{Actor, Change, What};
 use super::ids::{ActionId, TenantName};
-use super::limiter::{Forecast, Limit, Pace, Permit, Slot, Used};
-use super::time::{Boot, Now, Stamp, Wall};
+use super::limiter::{Limit, Pace, Permit, Slot};
+use super::time::{Boot, Now, Stamp};
 use super::tracker::{Found, Move, Tracker, TrackerSettings};
 use crate::limits;
 use endpoint::Endpoint;
 use queue::{Next, Queue};
+pub use snapshot::Snapshot;
 
 #[derive(Clone, Debug)]
 pub struct DispatcherSettings {
@@ -146,23 +148,6 @@ struct Shut {
     probe_at: Boot,
 }
 
-/// Where a dispatcher stands: for status and metrics.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    pub used: Vec<Used>,
-    /// What of the budget is ours, in thousandths: less where others use the same application.
-    pub share: u32,
-    /// `None` while nothing is called.
-    pub forecast: Option<Forecast>,
-    pub in_flight: usize,
-    /// Until when no call is made and why, where Defender is the reason.
-    pub held: Option<(Wall, String)>,
-    /// Why no attempt can be written, where the reason is here.
-    pub shut: Option<String>,
-    pub followed: usize,
-    pub in_doubt: usize,
-}
-
 impl Dispatcher {
     /// Takes one event. Effects come in the order in which they have to be done.
     pub fn step(&mut self, now: Now, event: Event) -> Vec<Effect> {
@@ -203,23 +188,6 @@ impl Dispatcher {
     /// Nothing is in flight: a stopping dispatcher may be dropped.
     pub fn is_idle(&self) -> bool {
         self.calls.is_empty() && self.list.is_none()
-    }
-
-    pub fn snapshot(&self, now: Now) -> Snapshot {
-        let (followed, in_doubt) = self.tracker.open();
-        let held = self.quarantine.held(now.boot);
-        let limiter = &self.quarantine.limiter;
-        let forecast = || Forecast::new(limiter, &self.pace, now);
-        Snapshot {
-            used: limiter.used(now.boot),
-            share: limiter.share(now.boot),
-            forecast: self.shut.is_none().then(forecast),
-            in_flight: self.calls.len(),
-            held: held.map(|(until, why)| (now.wall + until.since(now.boot), why.to_owned())),
-            shut: self.shut.as_ref().map(|shut| shut.why.clone()),
-            followed,
-            in_doubt,
-        }
     }
 
     fn sweep(&mut self, now: Now, effects: &mut Vec<Effect>) {
