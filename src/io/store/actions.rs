@@ -6,8 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::sql::Json;
-use super::{chain, effects};
-use crate::domain::action::{Action, Approvals, Class, Head, Heads, State, StateName};
+use super::{attempts, chain, effects};
+use crate::domain::action::{
+    Action, Approvals, Class, ClosedAttempt, Head, Heads, State, StateName,
+};
 use crate::domain::audit::{Change, What};
 use crate::domain::dedupe::{NewAction, Settled};
 use crate::domain::ids::{ActionId, EffectKey, TenantName};
@@ -151,6 +153,29 @@ pub(super) fn open(db: &Connection) -> Result<u64, Fault> {
     )?;
     let sum: i64 = sum.query_row([], |row| row.get(0))?;
     Ok(u64::try_from(sum).unwrap_or(0))
+}
+
+/// Closes an attempt and makes changes. Returns those of actions that have moved on meanwhile.
+pub(super) fn apply(
+    db: &Connection,
+    closed: Option<&ClosedAttempt>,
+    changes: &[Change],
+) -> Result<Vec<Change>, Fault> {
+    if let Some(closed) = closed {
+        attempts::close(db, closed)?;
+    }
+    let mut left_out = Vec::new();
+    for change in changes {
+        if matches!(change.what, What::Created { .. } | What::Paused { .. } | What::Resumed { .. })
+        {
+            let what = "an action is created by an intake, a pause made by pausing";
+            return Err(Fault::invalid(what));
+        }
+        if record(db, change)? == Recorded::LeftOut {
+            left_out.push(change.clone());
+        }
+    }
+    Ok(left_out)
 }
 
 /// The first due actions of one class in order of arrival.

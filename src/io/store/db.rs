@@ -12,7 +12,7 @@ use super::offsets;
 use super::open::{self, Lock};
 use super::{actions, attempts, chain, effects, intake, pauses, purge, release, report, verify};
 use crate::domain::action::{Begun, Class, ClosedAttempt, Heads, NewAttempt, Resumed, StateName};
-use crate::domain::audit::{Change, What};
+use crate::domain::audit::Change;
 use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
@@ -124,7 +124,7 @@ impl Db {
         closed: Option<&ClosedAttempt>,
         changes: &[Change],
     ) -> Result<Vec<Change>, StoreError> {
-        self.alone(|db| apply(&db.connection, closed, changes))
+        self.alone(|db| actions::apply(&db.connection, closed, changes))
     }
 
     pub fn heads(
@@ -364,26 +364,4 @@ impl Db {
         }
         error
     }
-}
-
-pub(super) fn apply(
-    db: &Connection,
-    closed: Option<&ClosedAttempt>,
-    changes: &[Change],
-) -> Result<Vec<Change>, Fault> {
-    if let Some(closed) = closed {
-        attempts::close(db, closed)?;
-    }
-    let mut left_out = Vec::new();
-    for change in changes {
-        if matches!(change.what, What::Created { .. } | What::Paused { .. } | What::Resumed { .. })
-        {
-            let what = "an action is created by an intake, a pause made by pausing";
-            return Err(Fault::invalid(what));
-        }
-        if actions::record(db, change)? == actions::Recorded::LeftOut {
-            left_out.push(change.clone());
-        }
-    }
-    Ok(left_out)
 }
