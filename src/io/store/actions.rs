@@ -164,6 +164,7 @@ pub(super) fn apply(
     if let Some(closed) = closed {
         attempts::close(db, closed)?;
     }
+    failpoint!("store.apply", Err(Fault::full()));
     let mut left_out = Vec::new();
     for change in changes {
         if matches!(change.what, What::Created { .. } | What::Paused { .. } | What::Resumed { .. })
@@ -186,6 +187,7 @@ pub(super) fn heads(
     now: Wall,
     limit: usize,
 ) -> Result<Heads, Fault> {
+    failpoint!("store.heads", Err(Fault::full()));
     let mut select = db.prepare_cached(
         "SELECT id, sequence, not_before, expires, detail FROM actions INDEXED BY actions_queue
          WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0 AND not_before <= ?3
@@ -216,6 +218,7 @@ pub(super) fn expired(
     now: Wall,
     limit: usize,
 ) -> Result<Vec<(ActionId, StateName)>, Fault> {
+    failpoint!("store.sweep", Err(Fault::full()));
     let mut select = db.prepare_cached(
         "SELECT id, state FROM actions INDEXED BY actions_expiry
          WHERE tenant = ?1 AND state IN ('held', 'queued') AND expires <= ?2

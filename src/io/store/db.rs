@@ -322,17 +322,29 @@ impl Db {
         self.lost = None;
         if self.closed {
             self.lost = Some(StoreError::Closed);
-        } else if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            self.lost = Some(self.told(error.into()));
+        } else if let Err(fault) = self.begin_transaction() {
+            self.lost = Some(self.told(fault));
         }
+    }
+
+    fn begin_transaction(&self) -> Result<(), Fault> {
+        failpoint!("store.start", Err(Fault::full()));
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        failpoint!("store.started", Err(Fault::full()));
+        Ok(())
+    }
+
+    fn end_transaction(&self) -> Result<(), Fault> {
+        failpoint!("store.commit", Err(Fault::io()));
+        self.connection.execute_batch("COMMIT")?;
+        failpoint!("store.committed", Err(Fault::io()));
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
         let committed = match self.lost.take() {
             Some(lost) => Err(lost),
-            None => {
-                self.connection.execute_batch("COMMIT").map_err(|error| self.told(error.into()))
-            }
+            None => self.end_transaction().map_err(|fault| self.told(fault)),
         };
         if committed.is_err() {
             self.roll_back();
