@@ -111,10 +111,7 @@ impl Context {
     fn assigned(&self, consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) {
         let places = places_of(partitions);
         tracing::info!(source = %self.source, ?places, "Kafka partitions assigned");
-        failpoint!(
-            "kafka.assign",
-            self.fall_out_of_step("assign", "a failpoint struck".to_owned())
-        );
+        failpoint!("kafka.assign", self.fall_out_of_step("assign", "failpoint".to_owned()));
         let now = self.clock.now().boot;
         // Paused until the reader has asked the store where to read. Nothing is fetched from the
         // offset named here.
