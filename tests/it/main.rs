@@ -15,6 +15,8 @@ mod corpus;
 mod correlations;
 mod dependencies;
 mod enrich;
+#[cfg(debug_assertions)]
+mod failpoints;
 mod hygiene;
 mod issuer;
 mod kafka;
