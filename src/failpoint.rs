@@ -19,12 +19,12 @@ use std::time::Duration;
 /// How long `delay` holds a thread: longer than a call may wait to be sent (`limits::SEND_BY`).
 const DELAY: Duration = Duration::from_millis(2_200);
 
-/// A place of this name, and what it returns where an error strikes. One line, so that it stands
-/// in nobody's way.
+/// A place of this name, and what it returns where an error strikes, if anything. One line, so that
+/// it stands in nobody's way.
 macro_rules! failpoint {
-    ($name:literal, $error:expr) => {
+    ($name:literal $(, $error:expr)?) => {
         if cfg!(debug_assertions) && $crate::failpoint::strikes($name) {
-            return $error;
+            return $($error)?;
         }
     };
 }

@@ -197,7 +197,7 @@ impl Intake {
 
     /// Ends what has waited long enough for the rest of its rows.
     async fn mature(&self, read_up: &mut ReadUp) {
-        failpoint!("intake.mature", ());
+        failpoint!("intake.mature");
         let settle = self.shared.settings.join.waits.settle;
         let now = self.shared.clock.now();
         let read_by_sources = (self.shared.read_by_sources)(now.boot);
@@ -291,7 +291,7 @@ impl Intake {
     /// Acknowledges what is durable, and runs again, in full and in order, what the store sent
     /// back.
     async fn settle(&self, commit: Commit) {
-        failpoint!("intake.acknowledge", ());
+        failpoint!("intake.acknowledge");
         let taken = match commit.taken {
             Ok(taken) => taken,
             Err(why) => vec![Taken::Failed(why); commit.deliveries.len()],

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -212,7 +212,8 @@ impl Struck {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_fails_nothing_is_lost_and_the_service_is_whole_again() {
     let only = std::env::var("LAZARET_FAILPOINT").unwrap_or_default();
-    let broker = Arc::new(tokio::task::block_in_place(Broker::start));
+    // Started only where a case asks for it.
+    let broker = LazyLock::new(|| Arc::new(tokio::task::block_in_place(Broker::start)));
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut cases = Vec::new();
     for (name, pass, by) in PLACES {
@@ -221,7 +222,7 @@ async fn whatever_fails_nothing_is_lost_and_the_service_is_whole_again() {
             if !armed.starts_with(&only) {
                 continue;
             }
-            let broker = (*by == By::Kafka).then(|| broker.clone());
+            let broker = (*by == By::Kafka).then(|| Arc::clone(&broker));
             let (room, armed_here) = (room.clone(), armed.clone());
             let case = tokio::spawn(async move {
                 let _room = room.acquire_owned().await.unwrap();

@@ -259,7 +259,7 @@ impl Reader {
 
     /// Gives librdkafka the offsets to commit in the background. Everything before them is durable.
     fn hint(&self) {
-        failpoint!("kafka.hint", ());
+        failpoint!("kafka.hint");
         let offsets = self.context().assignment().resume_offsets(|_, _| true);
         let offsets = list(offsets.into_iter().map(|(p, at)| (p, Offset::Offset(at))));
         if offsets.count() > 0
