@@ -26,6 +26,9 @@ const HIDDEN: Duration = Duration::from_secs(9);
 
 const PARTITIONS: i32 = 2;
 
+/// A broker and a topic, where messages come from there.
+type Stream = Option<(Arc<Broker>, String)>;
+
 /// When a kill strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Moment {
@@ -93,7 +96,7 @@ struct Tally {
 struct Lane {
     world: World,
     sender: Sender,
-    broker: Option<(Arc<Broker>, String)>,
+    broker: Stream,
     dice: Dice,
     /// How long a start took, in milliseconds.
     start: u64,
@@ -110,7 +113,7 @@ struct Lane {
 }
 
 impl Lane {
-    async fn new(seed: u64, hides: Hides, broker: Option<(Arc<Broker>, String)>) -> Self {
+    async fn new(seed: u64, hides: Hides, broker: Stream) -> Self {
         let setting = Setting {
             quarantine: BUDGET.to_vec(),
             kafka: broker.as_ref().map(|(broker, topic)| (broker.address(), topic.clone())),
@@ -311,12 +314,7 @@ impl Lane {
 /// How long an answer is held back: it comes in time if the service lives.
 const TIMEOUT_HALF: Duration = Duration::from_secs(1);
 
-async fn lane(
-    seed: u64,
-    kills: usize,
-    hides: Hides,
-    broker: Option<(Arc<Broker>, String)>,
-) -> Tally {
+async fn lane(seed: u64, kills: usize, hides: Hides, broker: Stream) -> Tally {
     let mut lane = Lane::new(seed, hides, broker).await;
     while lane.kills() < kills {
         lane.strike().await;
@@ -352,7 +350,7 @@ fn print(tallies: &[Tally], seed: u64, took: Duration) {
 }
 
 /// Kills each of some services that often, side by side, and prints what was seen.
-async fn campaign(lanes: Vec<(usize, Hides, Option<(Arc<Broker>, String)>)>) -> Vec<Tally> {
+async fn campaign(lanes: Vec<(usize, Hides, Stream)>) -> Vec<Tally> {
     let seed = std::env::var("LAZARET_KILLS_SEED").ok().map(|seed| seed.parse().unwrap());
     let seed: u64 = seed.unwrap_or_else(|| u64::from(std::process::id()));
     println!("LAZARET_KILLS_SEED={seed}");
