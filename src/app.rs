@@ -12,6 +12,7 @@ mod report;
 
 mod start;
 
+mod vital;
 mod watch;
 
 use std::net::SocketAddr;
@@ -158,10 +159,17 @@ impl App {
             admin::admin(config, &parts, admin, tokens, reporter.clone(), &relays, &stop_others),
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
             watch::start(config, &parts, &stop_others),
+            vital::kafka(&parts, &failed, &stop_others),
         ];
         let receiver = webhooks
-            .map(|listening| tokio::spawn(listening.serve(send.clone(), stop_sources.clone())));
+            .map(|listening| tokio::spawn(listening.serve(send.clone(), stop_sources.clone())))
+            .map(|task| vital::task("the webhook listener", task, &failed));
         drop(send);
+        let (relays, askers) = (relays.tasks, intake.askers);
+        let intake = vital::task("intake", intake.task, &failed);
+        let relays = vital::tasks("a relay", relays.into_iter().chain(askers), &failed);
+        let channels = vital::tasks("a channel", channels.tasks, &failed);
+        let others = vital::tasks("a part", others, &failed);
         for guard in stop_if_failed {
             guard.disarm();
         }
@@ -177,9 +185,9 @@ impl App {
             failed,
             kafka: kafka.into_iter().map(|(_, source)| source).collect(),
             receiver,
-            intake: intake.task,
-            relays: relays.tasks.into_iter().chain(intake.askers).collect(),
-            channels: channels.tasks,
+            intake,
+            relays,
+            channels,
             others,
             certificates,
             reload_rules,
@@ -237,8 +245,8 @@ impl App {
         self.store.close().await;
     }
 
-    /// Returns when the service can't go on: the store has closed itself after an I/O error, and
-    /// only a new start can tell what is on disk.
+    /// Returns when the service can't go on: the store has closed itself after an I/O error, so that
+    /// only a new start can tell what is on disk; or a part of it has panicked.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
     }

@@ -110,6 +110,12 @@ struct Commit {
     taken: Result<Vec<Taken>, StoreError>,
 }
 
+impl Commit {
+    fn failed(deliveries: Vec<Delivery>) -> Self {
+        Self { deliveries, taken: Err(StoreError::Io("a failpoint struck".to_owned())) }
+    }
+}
+
 impl Intake {
     pub fn new(
         settings: Settings,
@@ -191,6 +197,7 @@ impl Intake {
 
     /// Ends what has waited long enough for the rest of its rows.
     async fn mature(&self, read_up: &mut ReadUp) {
+        failpoint!("intake.mature");
         let settle = self.shared.settings.join.waits.settle;
         let now = self.shared.clock.now();
         let read_by_sources = (self.shared.read_by_sources)(now.boot);
@@ -270,6 +277,7 @@ impl Intake {
         deliveries: Vec<Delivery>,
         judged: Vec<JudgedDelivery>,
     ) -> BoxFuture<'static, Commit> {
+        failpoint!("intake.commit", Box::pin(async { Commit::failed(deliveries) }));
         let (clock, metrics) = (self.shared.clock.clone(), self.shared.metrics.clone());
         let judged_at = clock.now().boot;
         let taken = self.store.intake(judged);
@@ -283,6 +291,7 @@ impl Intake {
     /// Acknowledges what is durable, and runs again, in full and in order, what the store sent
     /// back.
     async fn settle(&self, commit: Commit) {
+        failpoint!("intake.acknowledge");
         let taken = match commit.taken {
             Ok(taken) => taken,
             Err(why) => vec![Taken::Failed(why); commit.deliveries.len()],

@@ -24,6 +24,10 @@
 //! | Where is a 429 decided? | `domain::dispatcher::endpoint` holds, `verdict` puts back |
 //! | Where is a lost answer resolved? | [`domain::tracker`] |
 
+// Where tests make it fail. First, since its macro is used below.
+#[macro_use]
+mod failpoint;
+
 // What is decided: pure, in the order of the line.
 pub mod domain;
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
@@ -237,7 +238,10 @@ impl Line {
         changes: Vec<Change>,
     ) -> Result<(), RelayError> {
         let Hands { tenant, store, .. } = &self.hands;
-        let apply = || store.apply(closed.clone(), changes.clone());
+        let apply = || {
+            failpoint!("relay.record", async { Err(StoreError::Full(0)) }.boxed());
+            store.apply(closed.clone(), changes.clone())
+        };
         for change in until_done(tenant, "record what happened", apply).await? {
             let what = format!("{:?}", change.what);
             tracing::warn!(%tenant, what, "left out: the action has moved on meanwhile");

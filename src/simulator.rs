@@ -113,6 +113,11 @@ impl Simulator {
         self.world.lock().record.calls().to_vec()
     }
 
+    /// The same from a number on.
+    pub fn calls_from(&self, seq: u64) -> Vec<Call> {
+        self.world.lock().record.calls_from(seq).to_vec()
+    }
+
     /// Calls to one endpoint.
     pub fn calls_to(&self, endpoint: Endpoint) -> Vec<Call> {
         self.world.lock().record.calls_to(endpoint)

@@ -250,6 +250,7 @@ impl Reload {
 /// `None` where it keeps changing. Blocks.
 fn whole(seen: u64, dir: &Path, now: Wall) -> Option<(u64, Result<Loaded, Problems>)> {
     let mut before = seen;
+    failpoint!("rules.reload", None);
     for _ in 0..RULES_READ_TRIES {
         let loaded = rules::load(dir, now);
         let after = rules::fingerprint(dir);

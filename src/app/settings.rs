@@ -20,14 +20,18 @@ use crate::domain::signature::{
     Algorithm, Encoding, Entra, HmacScheme, Scheme, Seal, Subjects, Template,
 };
 use crate::domain::time::Wall;
+use crate::failpoint;
 use crate::formats::Formats;
 use crate::intake;
 use crate::io::{Clock, defender, issuer, kafka};
 use crate::rules::{self, Loaded, Problem};
 use crate::serve::CertificateFiles;
 
-/// How long a call to Defender may take, from its start to the end of its answer.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a call to Defender may take, from its start to the end of its answer. Nobody sets it: a
+/// call that is given up too early is looked for before Defender has begun with it.
+pub fn call_timeout() -> Duration {
+    failpoint::span("defender.timeout", Duration::from_secs(30))
+}
 
 const TOLERANCE: Duration = Duration::from_secs(300);
 
@@ -176,7 +180,7 @@ pub fn defender(tenant: &Tenant, clock: Arc<dyn Clock>) -> Settled<defender::Set
         api: tenant.api.clone().unwrap_or(hosts.api),
         login: tenant.login.clone().unwrap_or(hosts.login),
         scope: tenant.scope.clone().unwrap_or(hosts.scope),
-        timeout: CALL_TIMEOUT,
+        timeout: call_timeout(),
         clock,
     })
 }

@@ -133,7 +133,7 @@ pub(super) fn relays(
             quarantine: settings::limits(&tenant.budgets.quarantine),
             reserve: tenant.reserve,
             machine_actions: settings::limits(&tenant.budgets.machine_actions),
-            client_timeout: settings::CALL_TIMEOUT,
+            client_timeout: settings::call_timeout(),
             tracker: TrackerSettings {
                 every: tuning.track_every,
                 wait: config.reconcile.wait.0,

@@ -48,7 +48,7 @@ async fn serve(config: &Config) -> Outcome {
             }
             () = app.failed() => {
                 app.stop().await;
-                return Err(Failure::wrong("the store failed; see the log, then start again"));
+                return Err(Failure::wrong("a part of the service failed; see the log, then start again"));
             }
         }
     }

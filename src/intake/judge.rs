@@ -35,6 +35,7 @@ impl Judging {
     /// Decodes and judges one delivery. Only a body that is not JSON at all, from a sender who can
     /// be told, is refused; everything else becomes receipts.
     pub(super) fn judge(self: &Arc<Self>, delivery: &Delivery) -> Result<JudgedDelivery, NotTaken> {
+        failpoint!("intake.judge", Err(NotTaken::Full));
         let mut judged = JudgedDelivery {
             source: delivery.source.clone(),
             coordinates: delivery.coordinates.clone(),

@@ -52,6 +52,9 @@ const ANSWER_BYTES: usize = 64 * 1024;
 /// connection is there for the next attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What failpoints say.
+const STRUCK: &str = "a failpoint struck";
+
 /// Connections are dropped before the other side does it: one that it closes just when a call is
 /// written leaves that call in doubt.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -207,6 +210,7 @@ impl Inner {
             .header(CONTENT_TYPE, "application/json")
             .header(CONTENT_LENGTH, length)
             .body(gate.body(Bytes::from(body), self.clock.clone(), send_by));
+        failpoint!("defender.connect", Answer::Unsent { text: STRUCK.to_owned() });
         let sent = request.send().await;
         if gate.shut() {
             let text = match sent {
@@ -217,6 +221,7 @@ impl Inner {
         }
         match sent {
             Ok(response) => {
+                failpoint!("defender.read", Answer::Unclear { status: None, text: STRUCK.into() });
                 let (status, retry_after, body) = self.read(response, ANSWER_BYTES, &bearer).await;
                 Answer::read(status, retry_after.as_deref(), &body, self.clock.now().wall)
             }

@@ -200,7 +200,10 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.status.change(|status| status.ended = Some("its thread panicked".to_owned()));
+            self.status.change(|status| {
+                status.ended = Some("its thread panicked".to_owned());
+                status.broken = true;
+            });
         }
     }
 }

@@ -206,7 +206,7 @@ impl Store for SqliteStore {
         closed: Option<ClosedAttempt>,
         changes: Vec<Change>,
     ) -> BoxFuture<'static, Result<Vec<Change>, StoreError>> {
-        self.write(move |db| db::apply(db, closed.as_ref(), &changes))
+        self.write(move |db| actions::apply(db, closed.as_ref(), &changes))
     }
 
     fn heads(

@@ -203,7 +203,9 @@ impl Receiver {
         if handshake::is_validation(&parts.headers) {
             return Ok(answer::validated(&handshake::code(&held.bytes)?));
         }
-        Ok(answer::acknowledged(self.hand_over(source, replay, held, now).await?))
+        let acknowledged = self.hand_over(source, replay, held, now).await?;
+        failpoint!("webhook.acknowledge", Err(Refusal::Busy.into()));
+        Ok(answer::acknowledged(acknowledged))
     }
 
     /// Sources that don't exist, that list no origin, and that list others, get the same answer.

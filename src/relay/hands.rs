@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::RelayStatus;
-use crate::domain::action::{Begun, NewAttempt};
-use crate::domain::answer::{ListQuery, Listing};
+use crate::domain::action::{Begun, Call, NewAttempt};
+use crate::domain::answer::{Answer, ListQuery, Listing};
 use crate::domain::dispatcher::{Attempted, Called, Event, NotBegun};
 use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, AttemptId, TenantName};
@@ -41,9 +41,10 @@ impl Hands {
         };
         let id = AttemptId(self.clock.new_id());
         let attempt = NewAttempt { id, action, written, send_by };
+        failpoint!("relay.begin", Event::Called { action, called: failed() });
         let called = match self.store.begin(attempt.clone(), self.guard.clone()).await {
             Ok(Begun::Written(call)) => {
-                let answer = self.api.quarantine(permit, call.clone(), send_by.boot).await;
+                let answer = self.send(permit, call.clone(), send_by).await;
                 let closed = Stamp::new(self.clock.boot_id(), self.clock.now());
                 self.status.answered(&answer);
                 let took = closed.boot.since(written.boot);
@@ -69,9 +70,17 @@ impl Hands {
         Event::Called { action, called }
     }
 
+    async fn send(&self, permit: Permit, call: Call, send_by: Stamp) -> Answer {
+        failpoint!("relay.send", Answer::Unsent { text: STRUCK.to_owned() });
+        let answer = self.api.quarantine(permit, call, send_by.boot).await;
+        failpoint!("relay.sent", Answer::Unclear { status: None, text: STRUCK.to_owned() });
+        answer
+    }
+
     pub async fn list(self, permit: Permit, query: ListQuery) -> Event {
         let _room = self.room().await;
         let sent = self.clock.now().boot;
+        failpoint!("relay.list", Event::Listed { sent, listing: unlisted() });
         let listing = self.api.machine_actions(permit, query).await;
         if let Listing::TooMany { text, .. }
         | Listing::Unauthorized { text }
@@ -85,4 +94,15 @@ impl Hands {
     async fn room(&self) -> OwnedSemaphorePermit {
         self.pool.clone().acquire_owned().await.expect("nobody closes the pool")
     }
+}
+
+/// What failpoints say.
+const STRUCK: &str = "a failpoint struck";
+
+fn failed() -> Called {
+    Called::NotBegun(NotBegun::StoreFailed(STRUCK.to_owned()))
+}
+
+fn unlisted() -> Listing {
+    Listing::Failed { text: STRUCK.to_owned() }
 }

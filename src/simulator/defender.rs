@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{Uri, header};
 use serde_json::{Value, json};
 
-use super::actions::{HasEnded, NotMade, Wanted};
+use super::actions::{HasEnded, MachineAction, NotMade, Wanted};
 use super::entra::{self, Bearer};
 use super::filter::Filter;
 use super::reply::Reply;
@@ -100,9 +100,12 @@ pub fn list(world: &World, inner: &Inner, bearer: &Bearer, parts: &Parts) -> Rep
         Ok(options) => options,
         Err(text) => return invalid_query(&text),
     };
-    let wanted = inner.actions.iter().rev().filter(|action| action.tenant == bearer.tenant).filter(
-        |action| filter.as_ref().is_none_or(|only| only.matches(action, |at| world.wall(at))),
-    );
+    let (now, after) = (world.now(), world.settings.listed_after);
+    let own =
+        |action: &&MachineAction| action.tenant == bearer.tenant && action.created + after <= now;
+    let wanted = inner.actions.iter().rev().filter(own).filter(|action| {
+        filter.as_ref().is_none_or(|only| only.matches(action, |at| world.wall(at)))
+    });
     let page: Vec<_> =
         wanted.skip(skip).take(top).map(|action| action.shown(|at| world.shown_time(at))).collect();
     Reply::json(200, &json!({"@odata.context": context(parts), "value": page}))

@@ -123,6 +123,10 @@ impl Record {
         &self.calls
     }
 
+    pub fn calls_from(&self, seq: u64) -> &[Call] {
+        &self.calls[self.calls.partition_point(|call| call.seq < seq)..]
+    }
+
     pub fn clear(&mut self) {
         self.calls.clear();
     }

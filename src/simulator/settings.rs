@@ -25,6 +25,8 @@ pub struct Settings {
     pub running_for: Duration,
     /// After this long an action on an offline machine ends as `TimeOut`.
     pub offline_for: Duration,
+    /// From creation until the list shows an action.
+    pub listed_after: Duration,
     pub unknown_machines: UnknownMachines,
     pub busy: Busy,
     pub same_file: SameFile,
@@ -46,6 +48,7 @@ impl Default for Settings {
             pending_for: Duration::from_secs(1),
             running_for: Duration::from_secs(1),
             offline_for: Duration::from_secs(72 * 3600),
+            listed_after: Duration::ZERO,
             unknown_machines: UnknownMachines::Create,
             busy: Busy::Machine,
             same_file: SameFile::Refused,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
@@ -129,6 +130,8 @@ impl Broker {
         values: impl IntoIterator<Item = Option<&'a [u8]>>,
     ) {
         let mut config = self.client();
+        // A broker on a busy machine may take a message, fence itself, and be given it again.
+        config.set("enable.idempotence", "true");
         config.set("acks", "all").set("max.in.flight", "1").set("linger.ms", "0");
         config.set("message.max.bytes", "2000000");
         let producer: ThreadedProducer<_> = config.create().unwrap();
@@ -138,6 +141,13 @@ impl Broker {
             producer.send(record).map_err(|(why, _)| why).unwrap();
         }
         producer.flush(LONGEST).unwrap();
+    }
+
+    /// Messages that a topic has, of which none was deleted.
+    pub fn length(&self, topic: &str, partitions: i32) -> i64 {
+        let consumer: BaseConsumer = self.client().create().unwrap();
+        let of = |partition| consumer.fetch_watermarks(topic, partition, LONGEST).unwrap().1;
+        (0..partitions).map(of).sum()
     }
 
     fn wait_until_ready(&mut self) {

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
 use lazaret::domain::decision::Fate;
 use lazaret::io::Summary;
 use lazaret::simulator::{Endpoint, Reckoning};
@@ -126,13 +125,6 @@ async fn settle(world: &World, expected: usize) {
     }
 }
 
-fn assert_store_verifies(world: &World) {
-    let checked = world.command(&["doctor", "--json"]).output().unwrap();
-    let findings: Vec<serde_json::Value> = serde_json::from_slice(&checked.stdout).unwrap();
-    let store = findings.iter().find(|finding| finding["check"] == "store").unwrap();
-    assert_eq!(store["health"], "ok", "{store}");
-}
-
 async fn kafka_campaign(reckoning: Reckoning) {
     let size = Size::of_run();
     let mut broker = Broker::start_on_fixed_ports();
@@ -176,7 +168,7 @@ async fn kafka_campaign(reckoning: Reckoning) {
     let acted = count(&summary, "stream", Fate::Acted);
     assert_eq!(acted, expected.len() as u64);
     world.stop();
-    assert_store_verifies(&world);
+    world.assert_verifies();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,68 +188,6 @@ async fn kafka_through_kills_and_restarts_under_a_token_bucket() {
     if full() {
         kafka_campaign(Reckoning::TokenBucket).await;
     }
-}
-
-/// A sender that sends again, under the same id, whatever was not acknowledged.
-async fn send_until_taken(world: &World, id: String, body: String) {
-    loop {
-        match world.post(&id, &body).await {
-            Some((200 | 202, _)) => return,
-            Some((status, answer)) if status < 500 && status != 429 => {
-                panic!("{id}: {status} {answer}")
-            }
-            _ => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn webhooks_through_kills_with_a_sender_that_sends_again() {
-    let size = Size::of_run();
-    let quarantine = SCALED.to_vec();
-    let mut world = World::new(Setting { quarantine, ..Setting::default() }).await;
-    let plan = plan(size.alerts);
-    let expected = expected(&plan);
-    world.start().await;
-    for nth in 0..=size.kills {
-        let part = plan.len() / (size.kills + 1);
-        let until = if nth == size.kills { plan.len() } else { part * (nth + 1) };
-        let sends = (part * nth..until).map(|at| {
-            let body = match plan[at] {
-                Sent::Alert(n) => alert(n),
-                Sent::Unreadable => "{\"id\": \"no id at all\"}".to_owned(),
-            };
-            (format!("msg_{at}"), body)
-        });
-        let sends: Vec<_> = sends.collect();
-        let half = sends.len() / 2;
-        let (first, rest) = sends.split_at(half);
-        let send =
-            |(id, body): &(String, String)| send_until_taken(&world, id.clone(), body.clone());
-        futures_util::stream::iter(first.iter().map(send)).buffer_unordered(16).count().await;
-        let mut rest: Vec<_> = rest.to_vec();
-        if nth < size.kills {
-            // Killed between the halves, with the rest on its way; all of it is sent again.
-            let flying = rest.iter().take(16).map(|(id, body)| world.post(id, body));
-            let flying = futures_util::future::join_all(flying);
-            _ = tokio::time::timeout(Duration::from_millis(3), flying).await;
-            world.kill();
-            world.start().await;
-        }
-        rest.reverse();
-        let send =
-            |(id, body): &(String, String)| send_until_taken(&world, id.clone(), body.clone());
-        futures_util::stream::iter(rest.iter().map(send)).buffer_unordered(16).count().await;
-    }
-    settle(&world, expected.len()).await;
-    assert_once_each(&world, &expected);
-    assert_windows(&world);
-    let summary = world.report().await.summary;
-    assert_balance(&summary);
-    let received = summary.received.iter().find(|(source, _)| source == "siem").unwrap().1;
-    assert_eq!(received, plan.len() as u64, "each delivery counts once");
-    world.stop();
-    assert_store_verifies(&world);
 }
 
 /// 250 alerts at once, a budget of 100 in a window, SIGKILL in the middle of it.

@@ -16,10 +16,14 @@ mod correlations;
 mod dependencies;
 mod doubts;
 mod enrich;
+#[cfg(debug_assertions)]
+mod failpoints;
 mod hygiene;
 mod issuer;
 mod kafka;
+mod kills;
 mod line;
+mod load;
 mod lookups;
 mod notify;
 mod promises;

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use lazaret::domain::signature::{Message, Scheme, Seal};
 use lazaret::domain::time::Wall;
 use lazaret::io::clock::SystemClock;
+use lazaret::io::store::Db;
 use lazaret::io::{Clock, Report, Summary};
 use lazaret::simulator::{self, Endpoint, Limit, Reckoning, Simulator};
 use tempfile::TempDir;
@@ -50,6 +51,10 @@ pub struct Setting {
     pub pending_for: Duration,
     /// How long the machine takes then.
     pub running_for: Duration,
+    /// From an action's creation until Defender's list shows it.
+    pub listed_after: Duration,
+    /// The last lines of the configuration.
+    pub more: String,
 }
 
 impl Default for Setting {
@@ -62,6 +67,8 @@ impl Default for Setting {
             tenants: 1,
             pending_for: Duration::from_millis(200),
             running_for: Duration::from_millis(200),
+            listed_after: Duration::ZERO,
+            more: String::new(),
         }
     }
 }
@@ -73,7 +80,9 @@ pub struct World {
     pub webhooks: u16,
     admin: u16,
     child: Option<Child>,
-    starts: u32,
+    pub starts: u32,
+    /// What the service is told by `LAZARET_FAILPOINTS`.
+    pub failpoints: String,
     http: reqwest::Client,
     seal: Seal,
 }
@@ -93,6 +102,7 @@ impl World {
             reckoning: setting.reckoning,
             pending_for: setting.pending_for,
             running_for: setting.running_for,
+            listed_after: setting.listed_after,
             ..simulator::Settings::default()
         })
         .await
@@ -102,7 +112,8 @@ impl World {
         write(dir.path(), &config(&setting, webhooks, admin, &url));
         let seal = Seal::new(Scheme::StandardWebhooks, &[SECRET.into()]).unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { dir, simulator, webhooks, admin, child: None, starts: 0, http, seal }
+        let (child, failpoints) = (None, String::new());
+        Self { dir, simulator, webhooks, admin, child, starts: 0, failpoints, http, seal }
     }
 
     pub fn config(&self) -> PathBuf {
@@ -122,19 +133,45 @@ impl World {
 
     /// Starts the service and waits until it is ready.
     pub async fn start(&mut self) {
-        assert!(self.child.is_none(), "it runs already");
-        self.starts += 1;
-        let log = std::fs::File::create(self.dir.path().join(format!("log.{}", self.starts)));
-        let child = self.command(&["run"]).stderr(Stdio::from(log.unwrap())).spawn().unwrap();
-        self.child = Some(child);
+        self.spawn();
         let began = Instant::now();
-        let url = format!("http://127.0.0.1:{}/readyz", self.admin);
-        while !self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        while !self.is_ready().await {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "the service ended: {}", self.log());
             assert!(began.elapsed() < LONGEST, "the service is not ready: {}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Starts the service and waits for nothing.
+    pub fn spawn(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        self.starts += 1;
+        let log = std::fs::File::create(self.dir.path().join(format!("log.{}", self.starts)));
+        let mut command = self.command(&["run"]);
+        command.env("LAZARET_FAILPOINTS", &self.failpoints).stderr(Stdio::from(log.unwrap()));
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        let url = format!("http://127.0.0.1:{}/readyz", self.admin);
+        self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// The end of the service, where it has ended by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().unwrap()?;
+        self.child = None;
+        Some(status)
+    }
+
+    /// Holds the service still: SIGSTOP. What is seen then is what it dies with.
+    pub fn freeze(&self) {
+        let id = i32::try_from(self.child.as_ref().expect("it runs").id()).unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::STOP).unwrap();
+        let stopped = rustix::process::waitpid(Some(id), rustix::process::WaitOptions::UNTRACED);
+        assert!(stopped.unwrap().is_some_and(|(_, status)| status.stopped()), "{}", self.log());
     }
 
     /// The problems that anybody may see, without a token.
@@ -172,6 +209,12 @@ impl World {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
+    /// The same since the first.
+    pub fn logs(&self) -> String {
+        let read = |start| std::fs::read_to_string(self.dir.path().join(format!("log.{start}")));
+        (1..=self.starts).map(|start| read(start).unwrap_or_default()).collect()
+    }
+
     /// Signs and posts, once. `None`: nobody answered.
     pub async fn post(&self, id: &str, body: &str) -> Option<(u16, String)> {
         let url = format!("http://127.0.0.1:{}/webhooks/siem", self.webhooks);
@@ -179,10 +222,25 @@ impl World {
     }
 
     pub async fn report(&self) -> Report {
+        self.asked().await.expect("it answers")
+    }
+
+    /// The same, where it answers.
+    pub async fn asked(&self) -> Option<Report> {
         let url = format!("http://127.0.0.1:{}/api/v1/status", self.admin);
-        let token = std::fs::read_to_string(self.dir.path().join("data/admin.token")).unwrap();
-        let answer = self.http.get(url).bearer_auth(token).send().await.unwrap();
-        answer.json().await.unwrap()
+        let token = std::fs::read_to_string(self.dir.path().join("data/admin.token")).ok()?;
+        let answer = self.http.get(url).bearer_auth(token).send().await.ok()?;
+        answer.json().await.ok()
+    }
+
+    /// Every checksum, every chain and every balance of the store holds. The service does not run.
+    pub fn assert_verifies(&self) {
+        let mut db = Db::open(&self.dir.path().join("data"), 1).unwrap();
+        assert_eq!(db.verify_rows().unwrap(), [""; 0]);
+        assert_eq!(db.verify_chains().unwrap(), [""; 0]);
+        drop(db);
+        let verified = self.command(&["audit", "verify"]).output().unwrap();
+        assert!(verified.status.success(), "{verified:?}");
     }
 
     pub async fn metrics(&self) -> String {
@@ -209,7 +267,7 @@ impl World {
     }
 }
 
-async fn post_with(
+pub async fn post_with(
     http: &reqwest::Client,
     seal: &Seal,
     url: &str,
@@ -349,6 +407,7 @@ fn config(setting: &Setting, webhooks: u16, admin: u16, simulator: &str) -> Stri
     kafka:
       brokers: [\"{broker}\"]
       topics: [{topic}]
+      group: lazaret-{topic}
       format: defender-alert
       librdkafka: {{socket.timeout.ms: \"10000\"}}"
         )
@@ -389,7 +448,8 @@ sources:
 tenants:{tenants}
 reconcile: {{wait: 1s}}
 limits: {{connections_per_address: 1024}}
-",
+{more}",
+        more = setting.more,
         mode = setting.mode,
         names = names.join(", "),
     )

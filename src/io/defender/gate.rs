@@ -34,6 +34,7 @@ impl Gate {
         let gate = self.clone();
         reqwest::Body::wrap_stream(stream::once(async move {
             if clock.now().boot <= send_by && gate.moves_to(PASSED) {
+                failpoint!("defender.write", Err(io::Error::other("a failpoint struck")));
                 Ok(bytes)
             } else {
                 Err(io::Error::other("past the time by which it had to be sent"))

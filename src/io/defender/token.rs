@@ -4,11 +4,13 @@
 //! by a task of its own, early in a token's life; a caller takes what is there. Only a caller that
 //! finds no valid token waits, and no longer than it may.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -175,11 +177,22 @@ struct Keeper {
 }
 
 impl Keeper {
+    /// Other people's code that panics has failed, and is asked again: without this task no call
+    /// would ever be made any more.
+    async fn fetch(&self) -> Result<Token, NoToken> {
+        let fetched = AssertUnwindSafe(async {
+            failpoint!("token.fetch", Err(NoToken("a failpoint struck".to_owned())));
+            self.source.fetch().await
+        });
+        let panicked = |_| Err(NoToken("whoever asks for it panicked; see the log".to_owned()));
+        fetched.catch_unwind().await.unwrap_or_else(panicked)
+    }
+
     async fn run(self) {
         let mut failures = 0;
         loop {
             let asked = self.clock.now().boot;
-            let token = self.source.fetch().await;
+            let token = self.fetch().await;
             let fetched = token.and_then(|token| Ok((Bearer::new(&token, asked)?, token.life)));
             let pause = match fetched {
                 Ok((bearer, life)) => {

@@ -30,6 +30,8 @@ pub(super) struct Context {
     assignment: Mutex<Assignment>,
     /// The group has changed since the last look at its members.
     pub rebalanced: AtomicBool,
+    /// The client has not done what the group had decided: it waits for that for good.
+    pub out_of_step: AtomicBool,
     /// When each kind of error was last logged.
     logged: Mutex<BTreeMap<String, Boot>>,
 }
@@ -45,6 +47,7 @@ impl Context {
             status,
             assignment: Mutex::new(Assignment::new()),
             rebalanced: AtomicBool::new(false),
+            out_of_step: AtomicBool::new(false),
             logged: Mutex::new(BTreeMap::new()),
         }
     }
@@ -63,6 +66,11 @@ impl Context {
             tracing::warn!(source = %self.source, error = ?text, "Kafka reports an error");
         }
         self.status.error(text, now.wall);
+    }
+
+    fn fall_out_of_step(&self, kind: &str, text: String) {
+        self.report(kind, text);
+        self.out_of_step.store(true, Ordering::Relaxed);
     }
 
     /// Partitions of which a message was not taken stand still from here on.
@@ -103,12 +111,13 @@ impl Context {
     fn assigned(&self, consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) {
         let places = places_of(partitions);
         tracing::info!(source = %self.source, ?places, "Kafka partitions assigned");
+        failpoint!("kafka.assign", self.fall_out_of_step("assign", "failpoint".to_owned()));
         let now = self.clock.now().boot;
         // Paused until the reader has asked the store where to read. Nothing is fetched from the
         // offset named here.
         let paused = list(places.iter().cloned().map(|place| (place, Offset::Beginning)));
         if let Err(why) = consumer.incremental_assign(&paused) {
-            self.report("assign", format!("partitions could not be assigned: {why}"));
+            self.fall_out_of_step("assign", format!("partitions could not be assigned: {why}"));
             return;
         }
         self.pause(consumer, places.clone());
@@ -140,7 +149,7 @@ impl Context {
             self.assignment().remove(place);
         }
         if let Err(why) = consumer.incremental_unassign(partitions) {
-            self.report("unassign", format!("partitions could not be let go: {why}"));
+            self.fall_out_of_step("unassign", format!("partitions could not be let go: {why}"));
         }
     }
 }

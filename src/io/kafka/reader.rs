@@ -121,6 +121,10 @@ impl Reader {
 
     /// One poll: at most one message, or the callbacks that are due.
     fn poll(&mut self) -> Result<(), Ended> {
+        if self.context().out_of_step.load(Ordering::Relaxed) {
+            self.status.change(|status| status.broken = true);
+            return Err(Ended("the group's partitions were not taken or let go".to_owned()));
+        }
         let now = self.ports.clock.now();
         let longest = match self.room {
             Room::Free => Duration::from_millis(50),
@@ -132,6 +136,7 @@ impl Reader {
                 return Ok(());
             }
         };
+        failpoint!("kafka.poll", Ok(()));
         match self.consumer.poll(longest) {
             None => Ok(()),
             Some(Ok(message)) => {
@@ -254,6 +259,7 @@ impl Reader {
 
     /// Gives librdkafka the offsets to commit in the background. Everything before them is durable.
     fn hint(&self) {
+        failpoint!("kafka.hint");
         let offsets = self.context().assignment().resume_offsets(|_, _| true);
         let offsets = list(offsets.into_iter().map(|(p, at)| (p, Offset::Offset(at))));
         if offsets.count() > 0

@@ -35,6 +35,9 @@ pub struct Snapshot {
     pub foreign_member: Option<String>,
     /// Why the source reads no more, though nobody stopped it. It does not start again by itself.
     pub ended: Option<String>,
+    /// It has ended by what a new start mends, not a person: a panic, or partitions that could not
+    /// be taken or let go.
+    pub broken: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -48,6 +48,12 @@ pub(super) struct Posted {
     pub(super) body: String,
 }
 
+impl Posted {
+    fn failed(said: String) -> Self {
+        Self { sent: Sent::Failed { after: None }, said, body: String::new() }
+    }
+}
+
 impl Webhook {
     pub(super) fn new(
         channel: String,
@@ -83,6 +89,7 @@ impl Webhook {
 
     /// One call.
     pub(super) async fn post(&self, message: &Message) -> Posted {
+        failpoint!("notify.post", Posted::failed("a failpoint struck".to_owned()));
         let id = self.id(message);
         let body = self.text(message, &id);
         let mut request = self
@@ -103,10 +110,7 @@ impl Webhook {
         }
         match request.body(body).send().await {
             Ok(response) => answered(response).await,
-            Err(why) => {
-                let said = chain(&why.without_url());
-                Posted { sent: Sent::Failed { after: None }, said, body: String::new() }
-            }
+            Err(why) => Posted::failed(chain(&why.without_url())),
         }
     }
 

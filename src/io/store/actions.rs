@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::sql::Json;
-use super::{chain, effects, endings};
+use super::{attempts, chain, effects, endings};
 use crate::domain::action::{
-    Action, Approvals, Class, Depth, Endings, Head, Heads, State, StateName,
+    Action, Approvals, Class, ClosedAttempt, Depth, Endings, Head, Heads, State, StateName,
 };
 use crate::domain::audit::{Change, What};
 use crate::domain::dedupe::{NewAction, Settled};
@@ -173,6 +173,30 @@ pub(super) fn open(db: &Connection) -> Result<u64, Fault> {
     Ok(u64::try_from(sum).unwrap_or(0))
 }
 
+/// Closes an attempt and makes changes. Returns those of actions that have moved on meanwhile.
+pub(super) fn apply(
+    db: &Connection,
+    closed: Option<&ClosedAttempt>,
+    changes: &[Change],
+) -> Result<Vec<Change>, Fault> {
+    if let Some(closed) = closed {
+        attempts::close(db, closed)?;
+    }
+    failpoint!("store.apply", Err(Fault::full()));
+    let mut left_out = Vec::new();
+    for change in changes {
+        if matches!(change.what, What::Created { .. } | What::Paused { .. } | What::Resumed { .. })
+        {
+            let what = "an action is created by an intake, a pause made by pausing";
+            return Err(Fault::invalid(what));
+        }
+        if record(db, change)? == Recorded::LeftOut {
+            left_out.push(change.clone());
+        }
+    }
+    Ok(left_out)
+}
+
 /// The first due actions of one class in order of arrival.
 pub(super) fn heads(
     db: &Connection,
@@ -181,6 +205,7 @@ pub(super) fn heads(
     now: Wall,
     depth: Depth,
 ) -> Result<Heads, Fault> {
+    failpoint!("store.heads", Err(Fault::full()));
     let mut select = db.prepare_cached(
         "SELECT id, sequence, not_before, expires, detail, created FROM actions INDEXED BY actions_queue
          WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0 AND not_before <= ?3
@@ -233,6 +258,7 @@ pub(super) fn expired(
     now: Wall,
     limit: usize,
 ) -> Result<Vec<(ActionId, StateName)>, Fault> {
+    failpoint!("store.sweep", Err(Fault::full()));
     let mut select = db.prepare_cached(
         "SELECT id, state FROM actions INDEXED BY actions_expiry
          WHERE tenant = ?1 AND state IN ('held', 'queued') AND expires <= ?2

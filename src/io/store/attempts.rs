@@ -50,6 +50,7 @@ pub(super) fn begin(
     if insert.execute(params![id, action, written, send_by, checksum, now])? == 0 {
         return why_not(db, &row, now);
     }
+    failpoint!("store.attempt", Err(Fault::full()));
     let due = Due {
         candidate: &row.candidate,
         rule: &row.rule,
@@ -106,6 +107,7 @@ fn stopped(
 
 /// Closes an attempt. Of two closings the first stands.
 pub(super) fn close(db: &Connection, closed: &ClosedAttempt) -> Result<(), Fault> {
+    failpoint!("store.close", Err(Fault::full()));
     let mut update = db.prepare_cached(
         "UPDATE attempts SET closed = ?2, answered = ?3, status = ?4, text = ?5
          WHERE id = ?1 AND closed IS NULL",
@@ -129,6 +131,7 @@ pub(super) fn resume(
     window: Duration,
 ) -> Result<Resumed, Fault> {
     let attempts = recent(db, tenant, now, window)?;
+    failpoint!("store.resume", Err(Fault::io()));
     let mut select = db.prepare_cached(
         "SELECT id, machine, sha1, alert, comment, detail, checksum FROM actions
          INDEXED BY actions_open

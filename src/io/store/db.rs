@@ -14,7 +14,7 @@ use super::{actions, attempts, chain, effects, intake, pauses, purge, release, r
 use crate::domain::action::{
     Begun, Class, ClosedAttempt, Depth, Heads, NewAttempt, Resumed, StateName,
 };
-use crate::domain::audit::{Change, What};
+use crate::domain::audit::Change;
 use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
@@ -126,7 +126,7 @@ impl Db {
         closed: Option<&ClosedAttempt>,
         changes: &[Change],
     ) -> Result<Vec<Change>, StoreError> {
-        self.alone(|db| apply(&db.connection, closed, changes))
+        self.alone(|db| actions::apply(&db.connection, closed, changes))
     }
 
     pub fn heads(
@@ -324,17 +324,29 @@ impl Db {
         self.lost = None;
         if self.closed {
             self.lost = Some(StoreError::Closed);
-        } else if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            self.lost = Some(self.told(error.into()));
+        } else if let Err(fault) = self.begin_transaction() {
+            self.lost = Some(self.told(fault));
         }
+    }
+
+    fn begin_transaction(&self) -> Result<(), Fault> {
+        failpoint!("store.start", Err(Fault::full()));
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        failpoint!("store.started", Err(Fault::full()));
+        Ok(())
+    }
+
+    fn end_transaction(&self) -> Result<(), Fault> {
+        failpoint!("store.commit", Err(Fault::io()));
+        self.connection.execute_batch("COMMIT")?;
+        failpoint!("store.committed", Err(Fault::io()));
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
         let committed = match self.lost.take() {
             Some(lost) => Err(lost),
-            None => {
-                self.connection.execute_batch("COMMIT").map_err(|error| self.told(error.into()))
-            }
+            None => self.end_transaction().map_err(|fault| self.told(fault)),
         };
         if committed.is_err() {
             self.roll_back();
@@ -366,26 +378,4 @@ impl Db {
         }
         error
     }
-}
-
-pub(super) fn apply(
-    db: &Connection,
-    closed: Option<&ClosedAttempt>,
-    changes: &[Change],
-) -> Result<Vec<Change>, Fault> {
-    if let Some(closed) = closed {
-        attempts::close(db, closed)?;
-    }
-    let mut left_out = Vec::new();
-    for change in changes {
-        if matches!(change.what, What::Created { .. } | What::Paused { .. } | What::Resumed { .. })
-        {
-            let what = "an action is created by an intake, a pause made by pausing";
-            return Err(Fault::invalid(what));
-        }
-        if actions::record(db, change)? == actions::Recorded::LeftOut {
-            left_out.push(change.clone());
-        }
-    }
-    Ok(left_out)
 }

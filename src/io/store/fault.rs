@@ -1,6 +1,6 @@
 //! What can go wrong inside the store, and how it is told outside it.
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::io::StoreError;
 
@@ -30,6 +30,20 @@ impl Fault {
 
     pub(super) fn invalid(what: impl Into<String>) -> Self {
         Self::Store(StoreError::Invalid(what.into()))
+    }
+
+    /// What SQLite says where the disk is full. For failpoints, as is the next.
+    pub(super) fn full() -> Self {
+        Self::of(ffi::SQLITE_FULL)
+    }
+
+    /// What it says where a sync has failed.
+    pub(super) fn io() -> Self {
+        Self::of(ffi::SQLITE_IOERR_FSYNC)
+    }
+
+    fn of(code: std::ffi::c_int) -> Self {
+        Self::Sqlite(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
     }
 
     /// The operating system failed to read, write or sync. What is on disk is then unknown until

@@ -113,6 +113,7 @@ impl<'d> Piece<'d> {
         for delivery in batch {
             taken.push(self.take_one(connection, *queue_max, delivery)?);
         }
+        failpoint!("store.intake", Err(Fault::full()));
         self.write_counters(connection)?;
         self.positions.write(connection)?;
         self.held.write(connection)?;

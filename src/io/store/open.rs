@@ -183,6 +183,7 @@ fn write_ahead(connection: &Connection) -> Result<(), Fault> {
 }
 
 fn set_up(connection: &Connection, cache_kib: i64) -> Result<(), Fault> {
+    failpoint!("store.open", Err(Fault::io()));
     connection.pragma_update(None, "synchronous", "FULL")?;
     // A negative size is in KiB.
     connection.pragma_update(None, "cache_size", -cache_kib)?;

@@ -21,6 +21,7 @@ pub(super) fn purge(db: &Connection, retention: &Retention, now: Wall) -> Result
         SELECT tenant, machine, sha1 FROM spared INDEXED BY spared_until WHERE until <= ?1
         LIMIT ?2)";
     let mut gone = receipts(db, retention, now)?;
+    failpoint!("store.purge", Err(Fault::full()));
     gone += delete(db, spared, now)?;
     gone += delete(db, replays, now)?;
     gone += delete(db, effects, now)?;

@@ -177,3 +177,33 @@ async fn a_token_that_expired_while_the_machine_slept_is_replaced_at_once() {
     assert!(!Arc::ptr_eq(&first, &second));
     assert!(!format!("{second:?}").contains("token-"), "{second:?}");
 }
+
+/// Panics when it is asked first.
+struct Panics(Mutex<u32>);
+
+impl TokenSource for Panics {
+    fn fetch(&self) -> BoxFuture<'static, Result<Token, NoToken>> {
+        let asked = {
+            let mut asked = self.0.lock().unwrap();
+            *asked += 1;
+            *asked
+        };
+        assert!(asked > 1, "somebody else's mistake");
+        FixedToken.fetch()
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_panics_has_failed_and_is_asked_again() {
+    let clock = TestClock::new();
+    let source = Arc::new(Panics(Mutex::new(0)));
+    let tokens = Tokens::start(TenantName::new("contoso"), source, clock.clone());
+    let why = tokens.bearer(PATIENCE).await.unwrap_err();
+    assert!(why.to_string().contains("panicked"), "{why}");
+    let given = async {
+        while tokens.bearer(PATIENCE).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, given).await.expect("it is asked again");
+}

@@ -1,0 +1,41 @@
+//! Where a dispatcher stands: for status and metrics.
+
+use super::Dispatcher;
+use crate::domain::limiter::{Forecast, Used};
+use crate::domain::time::{Now, Wall};
+
+/// As of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub used: Vec<Used>,
+    /// What of the budget is ours, in thousandths: less where others use the same application.
+    pub share: u32,
+    /// `None` while nothing is called.
+    pub forecast: Option<Forecast>,
+    pub in_flight: usize,
+    /// Until when no call is made and why, where Defender is the reason.
+    pub held: Option<(Wall, String)>,
+    /// Why no attempt can be written, where the reason is here.
+    pub shut: Option<String>,
+    pub followed: usize,
+    pub in_doubt: usize,
+}
+
+impl Dispatcher {
+    pub fn snapshot(&self, now: Now) -> Snapshot {
+        let (followed, in_doubt) = self.tracker.open();
+        let held = self.quarantine.held(now.boot);
+        let limiter = &self.quarantine.limiter;
+        let forecast = || Forecast::new(limiter, &self.pace, now);
+        Snapshot {
+            used: limiter.used(now.boot),
+            share: limiter.share(now.boot),
+            forecast: self.shut.is_none().then(forecast),
+            in_flight: self.calls.len(),
+            held: held.map(|(until, why)| (now.wall + until.since(now.boot), why.to_owned())),
+            shut: self.shut.as_ref().map(|shut| shut.why.clone()),
+            followed,
+            in_doubt,
+        }
+    }
+}
