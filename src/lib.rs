@@ -63,5 +63,8 @@ pub mod cli;
 // A strict Defender on loopback.
 pub mod simulator;
 
+// Days of storms, faults and crashes in virtual time.
+pub mod simulation;
+
 // Made-up alerts, and the calls they must lead to.
 pub mod traffic;

@@ -353,6 +353,4 @@ impl Dispatcher {
 }
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;

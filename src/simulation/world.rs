@@ -1,5 +1,6 @@
 //! What happens when, and what the process makes of it.
 
+mod people;
 mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,8 @@ use uuid::Uuid;
 
 use super::EPOCH;
 use super::defender::Defender;
-use super::store::{Row, Store, covers};
+use super::plan::Plan;
+use super::store::{Row, Store};
 use crate::domain::action::{Call, Class, NewAttempt, State, StateName};
 use crate::domain::answer::{Answer, ListQuery};
 use crate::domain::dice::Dice;
@@ -26,39 +28,6 @@ const CLIENT_TIMEOUT: i64 = 10 * SECOND;
 const WAIT: i64 = 60 * SECOND;
 /// Faults and new alerts end here; then everything has to come to its end.
 const CALM: i64 = 4 * HOUR;
-
-/// What a seed stands for.
-pub struct Plan {
-    seed: u64,
-    alerts: u64,
-    crash_permille: u64,
-    offline: bool,
-    hides: bool,
-    dark: bool,
-    /// The wall clock is off by hours at times: then a look-up may miss what is there.
-    wild_wall: bool,
-    steady_wall: bool,
-    drift: i64,
-    skew: i64,
-}
-
-impl Plan {
-    pub fn of(seed: u64) -> Self {
-        let mut dice = Dice::new(seed ^ 0xace0_fba5e);
-        Self {
-            seed,
-            alerts: 30 + dice.below(90),
-            crash_permille: [0, 2, 10][dice.below(3) as usize],
-            offline: dice.chance(60),
-            hides: dice.chance(300),
-            dark: dice.chance(60),
-            wild_wall: dice.chance(100),
-            steady_wall: dice.chance(500),
-            drift: dice.below(1001) as i64 - 500,
-            skew: (dice.below(121) as i64 - 60) * SECOND,
-        }
-    }
-}
 
 enum Happening {
     Alert,
@@ -339,86 +308,6 @@ impl World {
                 self.wall_error = 0;
             }
         }
-    }
-
-    /// Somebody pauses everything, or a rule, machine or file.
-    fn pause(&mut self) {
-        let byte = |n: u64| [u8::try_from(n + 1).expect("few"); 20];
-        let scope = match self.dice.below(5) {
-            0 => Scope::Rule(Class::ALL[self.dice.below(3) as usize].as_str().to_owned()),
-            1 => Scope::Machine(MachineId::from_bytes(byte(self.dice.below(12)))),
-            2 => Scope::Sha1(Sha1::from_bytes(byte(self.dice.below(3)))),
-            _ => Scope::All,
-        };
-        self.pause_scope(scope);
-        if self.time < CALM {
-            self.at(self.time + 45 * MINUTE, Happening::Pause);
-        }
-    }
-
-    fn pause_scope(&mut self, scope: Scope) {
-        if self.store.pauses.contains(&scope) {
-            return;
-        }
-        self.store.pauses.push(scope.clone());
-        self.note(&format!("pause {scope}"));
-        let delay = MINUTE + self.millis(600_000);
-        self.at(self.time + delay, Happening::Unpause { scope: scope.clone() });
-        self.pause_answers(scope);
-    }
-
-    /// As the command does: it looks again until nothing can leave any more, then it says so.
-    fn pause_answers(&mut self, scope: Scope) {
-        if !self.store.pauses.contains(&scope) || self.answered.contains(&scope) {
-            return;
-        }
-        if self.store.may_leave(&scope, BootId([self.boot_id; 16]), self.now()) {
-            self.at(self.time + SECOND / 50, Happening::PauseAnswers { scope });
-        } else {
-            self.answered.push(scope);
-        }
-    }
-
-    fn unpause(&mut self, scope: &Scope) {
-        self.note(&format!("unpause {scope}"));
-        self.store.pauses.retain(|paused| paused != scope);
-        self.answered.retain(|paused| paused != scope);
-        let covered = self.store.actions.values_mut().filter(|row| covers(scope, row));
-        if *scope != Scope::All {
-            covered.for_each(|row| row.back = true);
-        }
-        if self.dice.chance(500) {
-            self.store.all_shown();
-            self.deliver(Event::Resumed);
-        }
-    }
-
-    fn person(&mut self) {
-        let open: Vec<ActionId> = self.store.open.iter().copied().collect();
-        for id in open {
-            // Some nobody ever looks at: they expire.
-            let looks_at_it = id.0.as_u128() % 4 != 0;
-            let to = match self.store.actions[&id].state {
-                State::Held { .. } if looks_at_it => {
-                    State::Queued { not_before: self.now().wall, tries: 0, busy_since: None }
-                }
-                State::Queued { .. } if self.dice.chance(50) && self.time < CALM => {
-                    State::Rejected { by: "token alice".to_owned() }
-                }
-                _ => continue,
-            };
-            let moved = self.store.moves(id, to);
-            self.note(&format!("person {id} {moved:?}"));
-            self.moves.insert(moved);
-        }
-        self.at(self.time + 20 * MINUTE, Happening::Person);
-    }
-
-    /// Nothing that a pause covers leaves once its command has answered.
-    pub(super) fn check_pauses(&self, action: ActionId) {
-        let row = &self.store.actions[&action];
-        let paused = self.answered.iter().find(|scope| covers(scope, row));
-        assert_eq!(paused, None, "{action} leaves past a pause");
     }
 }
 

@@ -1,33 +1,15 @@
-//! A deterministic simulation of one tenant: a dispatcher with its store, its clocks and a faulty
-//! Defender, in virtual time, with crashes between any two effects.
-//!
-//! What is checked after every step stands where it happens: the windows where a call is counted,
-//! the order of classes where a call is decided, transitions where they are applied.
-
-mod defender;
-mod store;
-mod world;
-
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use super::Run;
 use crate::domain::action::StateName;
-use world::{Plan, World};
-
-/// The epoch of the simulation's true time, as a wall clock shows it.
-const EPOCH: i64 = 1_760_000_000_000_000;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn run(seed: u64) -> World {
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut world = World::new(Plan::of(seed));
-        world.run();
-        world
-    }));
-    result.unwrap_or_else(|panic| {
+fn run(seed: u64) -> Run {
+    catch_unwind(AssertUnwindSafe(|| super::run(seed))).unwrap_or_else(|panic| {
         eprintln!("seed {seed} failed: LAZARET_SIMULATION_SEED={seed} runs it alone");
         resume_unwind(panic)
     })

@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::{CALM, CLIENT_TIMEOUT, Happening, Process, SECOND, WAIT, World, quarantine_limits};
 use crate::domain::action::{Begun, Call, NewAttempt, State, StateName};
 use crate::domain::answer::{Answer, Status};
-use crate::domain::dispatcher::simulation::defender::Reply;
 use crate::domain::dispatcher::{
     Attempted, Called, Dispatcher, DispatcherSettings, Effect, Event, NotBegun,
 };
@@ -18,6 +17,7 @@ use crate::domain::scope::Scope;
 use crate::domain::time::{BootId, Clocks, Stamp};
 use crate::domain::tracker::TrackerSettings;
 use crate::limits;
+use crate::simulation::defender::Reply;
 
 impl World {
     pub(super) fn start(&mut self, reboot: bool) {
