@@ -15,12 +15,21 @@ pub(super) struct Endpoint {
     /// Tokens in a row that were refused, and when the last one was.
     unauthorized: u32,
     unauthorized_at: Option<Boot>,
+    /// The last answer was a 429.
+    refuses: bool,
     why_held: String,
 }
 
 impl Endpoint {
     pub fn new(limiter: Limiter) -> Self {
-        Self { limiter, unsent: 0, unauthorized: 0, unauthorized_at: None, why_held: String::new() }
+        Self {
+            limiter,
+            unsent: 0,
+            unauthorized: 0,
+            unauthorized_at: None,
+            refuses: false,
+            why_held: String::new(),
+        }
     }
 
     /// Until when it is held and why, if it is.
@@ -31,11 +40,12 @@ impl Endpoint {
     /// It has failed just now in a way that the next call would fail too: one at a time is enough
     /// to find out when it works again.
     pub fn ailing(&self) -> bool {
-        self.unsent >= limits::UNSENT_IN_A_ROW || self.unauthorized > 0
+        self.refuses || self.unsent >= limits::UNSENT_IN_A_ROW || self.unauthorized > 0
     }
 
-    /// Defender answered, whatever it said.
+    /// Defender answered, whatever it said, unless that it was too many.
     pub fn answered(&mut self) {
+        self.refuses = false;
         self.unsent = 0;
         self.unauthorized = 0;
         self.unauthorized_at = None;
@@ -43,6 +53,7 @@ impl Endpoint {
 
     pub fn too_many(&mut self, now: Boot, retry_after: Option<Duration>, text: &str) {
         self.unsent = 0;
+        self.refuses = true;
         let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
         self.hold(now + wait, text);
     }
