@@ -84,6 +84,8 @@ impl Bearer {
 pub struct Tokens {
     clock: Arc<dyn Clock>,
     state: Arc<watch::Sender<State>>,
+    /// The first token is. Heard once, and never again.
+    wanted: Arc<Notify>,
     renew: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -97,18 +99,25 @@ struct State {
 }
 
 impl Tokens {
-    /// Starts the task that fetches tokens; it ends with this value. Needs a tokio runtime.
-    pub fn start(tenant: TenantName, source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>) -> Self {
+    /// Starts the task that fetches tokens; it ends with this value. Needs a tokio runtime. It
+    /// fetches the first one after that time, or as soon as a caller waits for it.
+    pub fn start(
+        tenant: TenantName,
+        source: Arc<dyn TokenSource>,
+        after: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let state = Arc::new(watch::Sender::new(State::default()));
-        let renew = Arc::new(Notify::new());
+        let (wanted, renew) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let task = Keeper {
             tenant,
             source,
             clock: clock.clone(),
             state: state.clone(),
+            wanted: wanted.clone(),
             renew: renew.clone(),
         };
-        Self { clock, state, renew, task: tokio::spawn(task.run()) }
+        Self { clock, state, wanted, renew, task: tokio::spawn(task.run(after)) }
     }
 
     /// A valid token: at once if there is one, else the next one, if it comes in time.
@@ -121,6 +130,7 @@ impl Tokens {
 
     async fn next_bearer(&self) -> Result<Arc<Bearer>, NoToken> {
         let mut changes = self.state.subscribe();
+        self.wanted.notify_one();
         loop {
             {
                 let state = changes.borrow_and_update();
@@ -171,11 +181,15 @@ struct Keeper {
     source: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
     state: Arc<watch::Sender<State>>,
+    /// The first token is. Heard once, and never again.
+    wanted: Arc<Notify>,
     renew: Arc<Notify>,
 }
 
 impl Keeper {
-    async fn run(self) {
+    async fn run(self, after: Duration) {
+        // Elapsed or wanted: either way it is time for the first one.
+        let _ = tokio::time::timeout(after, self.wanted.notified()).await;
         let mut failures = 0;
         loop {
             let asked = self.clock.now().boot;
