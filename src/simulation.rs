@@ -7,6 +7,7 @@
 mod defender;
 mod plan;
 mod store;
+pub mod tenants;
 mod world;
 
 use std::collections::BTreeSet;
