@@ -1,6 +1,7 @@
 //! The composition root: builds every part from the configuration, starts them in the order of
 //! need, and stops them in the order of the line, so that what was taken in is finished.
 
+pub mod files;
 pub mod settings;
 
 mod admin;
@@ -12,7 +13,10 @@ mod report;
 
 mod start;
 
+mod tenants;
+
 mod vital;
+
 mod watch;
 
 use std::net::SocketAddr;
@@ -34,6 +38,7 @@ use crate::domain::time::Wall;
 use crate::intake::InForce;
 use crate::io::clock::SystemClock;
 use crate::io::kafka::{KafkaSource, KafkaStatus};
+use crate::io::places::Places;
 use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, Delivery, Store};
 use crate::limits::{BODIES_IN_MEMORY, INTAKE_QUEUE, KAFKA_STOP};
@@ -134,7 +139,7 @@ impl App {
         let admin = start::bind_admin(config, &parts).await?;
         // Before anything that may act, or change the rules.
         start::note_start(config, &parts).await?;
-        let relays = start::relays(config, &parts, tuning, &stop_relays)?;
+        let relays = tenants::relays(config, &parts, tuning, &stop_relays).await?;
         let intake = start::intake(config, &parts, &relays, receive, &stop_relays)?;
         let kafka = start::kafka(config, &parts, &send)?;
 
@@ -267,6 +272,7 @@ struct Parts {
     known: reload::Known,
     refused: reload::Refused,
     bodies: Arc<Semaphore>,
+    places: Places,
     /// Of the Kafka sources, once they are started.
     kafka: Arc<OnceLock<Vec<Arc<KafkaStatus>>>>,
     guard: Arc<dyn Guard>,
@@ -309,6 +315,7 @@ impl Parts {
             known,
             refused: reload::Refused::default(),
             bodies: Arc::new(Semaphore::new(BODIES_IN_MEMORY)),
+            places: Places::default(),
             kafka: Arc::default(),
             guard,
             issuers,

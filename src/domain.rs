@@ -55,4 +55,6 @@ pub mod cancel;
 
 pub mod lookup;
 
+pub mod pool;
+
 pub mod dispatcher;

@@ -12,7 +12,7 @@ mod read_up;
 mod source;
 mod unjudged;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -27,13 +27,14 @@ use moka::sync::Cache;
 use tokio::sync::mpsc;
 
 use crate::domain::breaker::TenantBreakers;
-use crate::domain::decision::{Answered, Decision, Fate, JoinBounds, JudgedDelivery};
+use crate::domain::decision::{Answered, Decision, JoinBounds, JudgedDelivery};
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::lookup::Budgets;
 use crate::domain::rule::{Mode, Ruleset};
 use crate::domain::time::Boot;
 use crate::formats::Formats;
 use crate::io::lookups::LookupStore;
+use crate::io::places::Places;
 use crate::io::{Ack, Acknowledged, Api, Clock, Delivery, NotTaken, Store, StoreError, Taken};
 use crate::limits::{
     INTAKE_BATCH, INTAKE_PIPELINE, JOIN_LOOK_EVERY, JOIN_ROWS_PER_COMMIT, MISSES_PER_SECOND,
@@ -65,8 +66,8 @@ pub struct Settings {
     pub join: JoinBounds,
 }
 
-/// Tells the relays that there may be work in the store. Carries nothing.
-pub type Nudge = Arc<dyn Fn() + Send + Sync>;
+/// Tells a tenant's relay that there may be work in the store. Carries nothing else.
+pub type Nudge = Arc<dyn Fn(&TenantName) + Send + Sync>;
 
 /// Until when all is read that sources had published; asked at this moment, `None` where something
 /// is not. Rows that lie unread would else be taken for rows that did not come.
@@ -156,10 +157,11 @@ impl Intake {
         tenant: TenantName,
         store: Arc<dyn LookupStore>,
         api: Arc<dyn Api>,
+        places: Places,
         budgets: Budgets,
     ) -> Asker {
         let (shared, rules) = (self.shared.clone(), self.rules.clone());
-        Asker { shared, rules, tenant, store, api, budgets }
+        Asker { shared, rules, tenant, store, api, places, budgets }
     }
 
     /// Of all tenants' askers.
@@ -326,9 +328,9 @@ impl Intake {
     fn acknowledge(&self, ack: Ack, taken: Taken) {
         match taken {
             Taken::Done { answer, effects } => {
+                self.shared.tell_relays(&answer, &effects);
                 self.shared.keep(effects);
-                self.shared.tell_relays(&answer);
-                self.ring_askers(&answer);
+                answer.waiting.iter().for_each(|tenant| self.shared.asking.ring(tenant));
                 ack(Ok(Acknowledged::Taken(answer)));
             }
             Taken::Replayed(answer) => ack(Ok(Acknowledged::Replayed(answer))),
@@ -342,12 +344,6 @@ impl Intake {
             }
         }
     }
-
-    fn ring_askers(&self, answer: &Answered) {
-        if answer.alerts.iter().any(|alert| alert.fate == Fate::Waiting) {
-            self.shared.asking.ring();
-        }
-    }
 }
 
 impl Shared {
@@ -359,13 +355,14 @@ impl Shared {
         }
     }
 
-    fn tell_relays(&self, answer: &Answered) {
+    /// Only those whose effects were touched: a thousand others would each read the store.
+    fn tell_relays(&self, answer: &Answered, effects: &[(EffectKey, ActionId)]) {
         let acts = answer.alerts.iter().flat_map(|alert| &alert.candidates).any(|candidate| {
             matches!(candidate.decision, Decision::Act { .. } | Decision::Duplicate { .. })
         });
         if acts || answer.acts_elsewhere {
-            // Which tenant it was does not matter: a relay that finds nothing sleeps again.
-            (self.nudge)();
+            let tenants: BTreeSet<_> = effects.iter().map(|(key, _)| &key.tenant).collect();
+            tenants.into_iter().for_each(|tenant| (self.nudge)(tenant));
         }
     }
 }

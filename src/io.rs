@@ -23,6 +23,8 @@ pub mod notify;
 
 mod feed;
 
+pub mod places;
+
 mod report;
 
 use std::collections::BTreeMap;

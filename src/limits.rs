@@ -7,6 +7,7 @@ mod join;
 mod lookup;
 mod notify;
 mod senders;
+mod tenants;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub use join::*;
 pub use lookup::*;
 pub use notify::*;
 pub use senders::*;
+pub use tenants::*;
 
 /// Deliveries in one intake transaction: enough that a sync of the disk is shared by many, few
 /// enough that one transaction stays under some milliseconds.
@@ -73,9 +75,6 @@ pub const HEADS_PER_CLASS: usize = 256;
 
 /// Calls in flight for one tenant: bounds what a crash leaves in doubt.
 pub const IN_FLIGHT_PER_TENANT: usize = 16;
-
-/// Calls in flight in the whole process.
-pub const IN_FLIGHT: usize = 256;
 
 /// After a connection was closed without an answer, the latest that the server counts its call.
 pub const COUNTED_LATE: Duration = Duration::from_secs(30);

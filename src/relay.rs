@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,7 @@ use crate::domain::guard::Guard;
 use crate::domain::ids::TenantName;
 use crate::domain::scope::Scope;
 use crate::domain::time::Clocks;
+use crate::io::places::Places;
 use crate::io::{Api, Clock, ITSELF, Pause, Store, StoreError};
 use crate::limits;
 use crate::metrics::Metrics;
@@ -54,6 +55,11 @@ impl Nudge {
     pub fn resumed(&self) {
         self.0.resumed.store(true, Ordering::Release);
         self.0.notify.notify_one();
+    }
+
+    /// Waits until it rings, and takes it as heard.
+    pub async fn rings(&self) {
+        self.0.notify.notified().await;
     }
 
     async fn rung(&self) -> Event {
@@ -89,19 +95,19 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// `pool` bounds the calls in flight of all relays of this process together.
+    /// `places` are those of this process: all its relays share them.
     pub fn new(
         settings: DispatcherSettings,
         clocks: Clocks,
         ports: Ports,
-        pool: Arc<Semaphore>,
+        places: Places,
         metrics: Arc<Metrics>,
     ) -> Self {
         let Ports { store, guard, api, clock } = ports;
         let status = Arc::new(RelayStatus::default());
         let tenant = settings.tenant.clone();
         let hands =
-            Hands { tenant, store, guard, api, clock, pool, status: status.clone(), metrics };
+            Hands { tenant, store, guard, api, clock, places, status: status.clone(), metrics };
         Self { settings, clocks, hands, nudge: Nudge::default(), status }
     }
 

@@ -10,6 +10,7 @@ mod plan;
 mod saturated;
 pub mod servers;
 mod store;
+pub mod tenants;
 mod world;
 
 use std::collections::BTreeSet;

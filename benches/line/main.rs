@@ -2,8 +2,8 @@
 //! the same run, in turns with it.
 //!
 //! `cargo bench --bench line` measures everything; `-- decode latency webhook kafka memory stream
-//! judge` only those parts; `--quick` a small version that proves nothing but that it runs. The
-//! Kafka parts need `LAZARET_TEST_KAFKA`, which `./test --prepare` prints.
+//! judge tenants` only those parts; `--quick` a small version that proves nothing but that it runs.
+//! The Kafka parts need `LAZARET_TEST_KAFKA`, which `./test --prepare` prints.
 #![expect(clippy::disallowed_methods, reason = "a load program measures by the system's clock")]
 
 mod alerts;
@@ -19,6 +19,7 @@ mod naive;
 mod site;
 mod stream;
 mod table;
+mod tenants;
 mod webhook;
 mod wire;
 
@@ -34,7 +35,7 @@ pub struct Scale {
 type Part = (&'static str, fn(Scale));
 
 /// In the order of their numbers in the printed result.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("decode", decode::run),
     ("latency", latency::run),
     ("webhook", webhook::run),
@@ -42,6 +43,7 @@ const PARTS: [Part; 7] = [
     ("memory", memory::run),
     ("stream", stream::run),
     ("judge", judge::run),
+    ("tenants", tenants::run),
 ];
 
 fn main() {

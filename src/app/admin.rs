@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Parts;
 use super::report::Reporter;
-use super::start::Relays;
+use super::tenants::Relays;
 use crate::config::Config;
 use crate::domain::ids::TenantName;
 use crate::io::admin::{self, Admin, Tokens};

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::files;
 use crate::config::{
     Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start,
 };
 use crate::config::{Budgets, Tenant, Tls, Verify, WebhookTls};
-use crate::domain::cloud::Cloud;
+use crate::domain::cloud::{Cloud, Hosts};
 use crate::domain::decision::JoinBounds;
 use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::join::Waits;
@@ -169,18 +170,42 @@ pub(super) fn security(security: &Security) -> Settled<kafka::Security> {
     })
 }
 
-pub fn defender(tenant: &Tenant, clock: Arc<dyn Clock>) -> Settled<defender::Settings> {
-    let hosts = tenant.cloud.hosts(tenant.region).map_err(|why| why.to_string())?;
+/// The HTTP client of all tenants, with as many idle connections of each host as are left to it.
+pub fn http(config: &Config) -> Settled<defender::Http> {
+    let idle = files::idle_per_host(files::hosts(config));
+    defender::Http::new(call_timeout(), idle).map_err(|why| why.to_string())
+}
+
+/// Where a tenant's Defender and its login are.
+pub(super) fn hosts(tenant: &Tenant) -> Settled<Hosts> {
+    let usual = tenant.cloud.hosts(tenant.region).map_err(|why| why.to_string())?;
+    Ok(Hosts {
+        api: tenant.api.clone().unwrap_or(usual.api),
+        login: tenant.login.clone().unwrap_or(usual.login),
+        scope: tenant.scope.clone().unwrap_or(usual.scope),
+    })
+}
+
+/// One tenant's API and login. Its first token is fetched after `token_after`, if no call needs it
+/// before.
+pub fn defender(
+    tenant: &Tenant,
+    token_after: Duration,
+    http: defender::Http,
+    clock: Arc<dyn Clock>,
+) -> Settled<defender::Settings> {
+    let Hosts { api, login, scope } = hosts(tenant)?;
     let secret = tenant.credential.secret.read().map_err(|why| why.to_string())?;
     Ok(defender::Settings {
         tenant: TenantName::new(&tenant.name),
         entra_tenant: tenant.id,
         client_id: tenant.credential.client_id,
         secret,
-        api: tenant.api.clone().unwrap_or(hosts.api),
-        login: tenant.login.clone().unwrap_or(hosts.login),
-        scope: tenant.scope.clone().unwrap_or(hosts.scope),
-        timeout: call_timeout(),
+        api,
+        login,
+        scope,
+        token_after,
+        http,
         clock,
     })
 }

@@ -3,23 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::report::Reporter;
-use super::{Parts, StartError, Tuning, settings};
-use crate::config::{Config, Kind, Tenant};
+use super::tenants::{Relays, in_turn};
+use super::{Parts, StartError, settings};
+use crate::config::{Config, Kind};
 use crate::domain::audit::{Actor, Change, What};
-use crate::domain::dispatcher::DispatcherSettings;
 use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::scope::Scope;
-use crate::domain::time::Clocks;
-use crate::domain::tracker::TrackerSettings;
 use crate::intake::{Asking, Intake, Nudge, ReadUpTo};
 use crate::io::clock::SystemClock;
-use crate::io::defender::DefenderApi;
 use crate::io::issuer::EntraIssuer;
 use crate::io::kafka::{KafkaSource, StoredOffsets};
 use crate::io::store::SqliteStore;
@@ -27,8 +24,7 @@ use crate::io::webhook::{self, Webhooks};
 use crate::io::{
     Clock as _, Delivery, ITSELF, Pause, Retention, STOP_FILE, Store as _, StoreError, stop_file,
 };
-use crate::limits::{BODY_WITHIN, IN_FLIGHT, LIST_PAGE, PURGE_EVERY, RELAY_STOP, WATCH_EVERY};
-use crate::relay::{Canceller, Ports, Relay, RelayStatus};
+use crate::limits::{BODY_WITHIN, PURGE_EVERY, WATCH_EVERY};
 use crate::rules::Contents;
 use crate::serve::{self, ConnectionLimits, Listening, body::BodyLimits};
 
@@ -95,96 +91,6 @@ pub(super) async fn bind_admin(config: &Config, parts: &Parts) -> Started<Listen
     Listening::bind(settings).await.map_err(|why| StartError::new("the admin listener", why))
 }
 
-/// All relays, and the bell that wakes them.
-pub(super) struct Relays {
-    pub tasks: Vec<JoinHandle<()>>,
-    pub nudges: Arc<[crate::relay::Nudge]>,
-    /// Of those who cancel.
-    pub cancellers: Arc<[crate::relay::Nudge]>,
-    pub statuses: Vec<(TenantName, Arc<RelayStatus>)>,
-    pub apis: Vec<Arc<DefenderApi>>,
-}
-
-pub(super) fn relays(
-    config: &Config,
-    parts: &Parts,
-    tuning: Tuning,
-    stop: &CancellationToken,
-) -> Started<Relays> {
-    let pool = Arc::new(Semaphore::new(IN_FLIGHT));
-    let newest = parts.store.newest_at_open();
-    let behind = newest.is_some_and(|newest| newest > parts.clock.now().wall);
-    let wall_trusted = parts.clock.wall_is_synchronised() && !behind;
-    let clocks = Clocks { boot_id: parts.clock.boot_id(), wall_trusted };
-    let (mut tasks, mut nudges, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut cancellers, mut apis) = (Vec::new(), Vec::new());
-    for tenant in &config.tenants {
-        let what = format!("tenant {}", tenant.name);
-        let wrong = |why: &dyn std::fmt::Display| StartError::new(&what, why);
-        let api = settings::defender(tenant, parts.clock.clone()).map_err(|why| wrong(&why))?;
-        let api = Arc::new(DefenderApi::new(api).map_err(|why| wrong(&why))?);
-        let name = TenantName::new(&tenant.name);
-        let nudge = crate::relay::Nudge::default();
-        tasks.push(canceller(tenant, parts, api.clone(), nudge.clone(), stop));
-        cancellers.push(nudge);
-        apis.push(api.clone());
-        let settings = DispatcherSettings {
-            tenant: name.clone(),
-            quarantine: settings::limits(&tenant.budgets.quarantine),
-            reserve: tenant.reserve,
-            machine_actions: settings::limits(&tenant.budgets.machine_actions),
-            client_timeout: settings::call_timeout(),
-            tracker: TrackerSettings {
-                every: tuning.track_every,
-                wait: config.reconcile.wait.0,
-                page: LIST_PAGE,
-            },
-        };
-        let ports = Ports {
-            store: parts.store.clone(),
-            guard: parts.guard.clone(),
-            api,
-            clock: parts.clock.clone(),
-        };
-        let relay = Relay::new(settings, clocks, ports, pool.clone(), parts.metrics.clone());
-        nudges.push(relay.nudge());
-        statuses.push((name.clone(), relay.status()));
-        let stop = stop.clone();
-        tasks.push(tokio::spawn(async move {
-            if let Err(why) = relay.run(stop, RELAY_STOP).await {
-                tracing::error!(tenant = %name, %why, "the relay ended");
-            }
-        }));
-    }
-    let (nudges, cancellers) = (nudges.into(), cancellers.into());
-    Ok(Relays { tasks, nudges, cancellers, statuses, apis })
-}
-
-fn canceller(
-    tenant: &Tenant,
-    parts: &Parts,
-    api: Arc<DefenderApi>,
-    nudge: crate::relay::Nudge,
-    stop: &CancellationToken,
-) -> JoinHandle<()> {
-    let name = TenantName::new(&tenant.name);
-    let canceller = Canceller {
-        tenant: name.clone(),
-        // Each endpoint for machine actions has the same limits, and a count of its own.
-        limits: settings::limits(&tenant.budgets.machine_actions),
-        store: parts.store.clone(),
-        api,
-        clock: parts.clock.clone(),
-        nudge,
-    };
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        if let Err(why) = canceller.run(stop).await {
-            tracing::error!(tenant = %name, %why, "nothing is cancelled any more");
-        }
-    })
-}
-
 /// Intake, and whoever asks Defender for it.
 pub(super) struct Intaking {
     pub task: JoinHandle<()>,
@@ -200,8 +106,13 @@ pub(super) fn intake(
     stop: &CancellationToken,
 ) -> Started<Intaking> {
     let settings = settings::intake(config).map_err(|why| StartError::new("intake", why))?;
-    let nudges = relays.nudges.clone();
-    let nudge: Nudge = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::work));
+    let names = config.tenants.iter().map(|tenant| TenantName::new(&tenant.name));
+    let nudges: HashMap<_, _> = names.zip(relays.nudges.iter().cloned()).collect();
+    let nudge: Nudge = Arc::new(move |tenant| {
+        if let Some(relay) = nudges.get(tenant) {
+            relay.work();
+        }
+    });
     let kafka = parts.kafka.clone();
     let read_by_sources: ReadUpTo = Arc::new(move |now| {
         let mut sources = kafka.get()?.iter().map(|source| source.read().read_up_to());
@@ -217,11 +128,13 @@ pub(super) fn intake(
         parts.metrics.clone(),
     );
     let mut askers = Vec::new();
-    for (tenant, api) in config.tenants.iter().zip(&relays.apis) {
+    for (n, (tenant, api)) in config.tenants.iter().zip(&relays.apis).enumerate() {
         let name = TenantName::new(&tenant.name);
         let budgets = settings::asking(&tenant.budgets);
-        let asker = intake.asker(name, parts.store.clone(), api.clone(), budgets);
-        askers.push(tokio::spawn(asker.run(stop.clone())));
+        let (store, places) = (parts.store.clone(), parts.places.clone());
+        let asker = intake.asker(name, store, api.clone(), places, budgets);
+        let run = asker.run(stop.clone());
+        askers.push(tokio::spawn(in_turn(relays.turns[n], run)));
     }
     let asking = intake.asking();
     Ok(Intaking { task: tokio::spawn(intake.run(deliveries)), askers, asking })

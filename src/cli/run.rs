@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::client::ConfigArg;
 use super::{Failure, Outcome, runtime};
-use crate::app::{App, Tuning};
+use crate::app::{App, Tuning, files};
 use crate::config::Config;
 
 #[derive(Debug, ClapArgs)]
@@ -86,5 +86,8 @@ fn warn(config: &Config) {
     let webhooks = config.listen.webhooks.as_ref();
     if webhooks.is_some_and(|l| l.tls.is_none() && !l.address.ip().is_loopback()) {
         tracing::warn!("webhooks are served without TLS beyond loopback: put TLS before them");
+    }
+    if let Some(why) = files::too_few(config, files::raise()) {
+        tracing::warn!("{why}");
     }
 }

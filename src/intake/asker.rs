@@ -17,6 +17,7 @@ use crate::domain::ids::TenantName;
 use crate::domain::lookup::{Budgets, Lookups, Plan, Question, Told};
 use crate::formats::mapped::label_of;
 use crate::io::lookups::{LookupStore, Waiting};
+use crate::io::places::Places;
 use crate::io::{Api, StoreError, Taken};
 use crate::limits::{LOOKUPS_AT_ONCE, STORE_RETRY};
 
@@ -27,6 +28,7 @@ pub struct Asker {
     pub tenant: TenantName,
     pub store: Arc<dyn LookupStore>,
     pub api: Arc<dyn Api>,
+    pub places: Places,
     pub budgets: Budgets,
 }
 
@@ -42,10 +44,8 @@ impl Asker {
     async fn work(self) {
         let clock = self.shared.clock.clone();
         let mut lookups = Lookups::new(self.budgets.clone(), clock.now().boot);
+        let bell = self.shared.asking.bell_of(&self.tenant);
         loop {
-            // Before the read, so that what comes meanwhile is not slept through.
-            let mut rung = std::pin::pin!(self.shared.asking.rung());
-            rung.as_mut().enable();
             let wanted = match self.store.lookups(&self.tenant, LOOKUPS_AT_ONCE).await {
                 Ok(wanted) => wanted,
                 Err(StoreError::Closed) => return,
@@ -62,6 +62,7 @@ impl Asker {
                 failed |= !self.settle(receipt, &answers).await;
             }
             if let Some(Question { permit, slot, ask }) = question {
+                let place = self.places.place(&self.tenant).await;
                 let answer = match &ask {
                     Ask::Alert(id) => self.api.alert(permit, id.clone()).await.map(Told::Alert),
                     Ask::Machine(id) => self.api.machine(permit, *id).await.map(Told::Facts),
@@ -71,6 +72,7 @@ impl Asker {
                         machines(host, self.api.machines(permit, label).await)
                     }
                 };
+                drop(place);
                 if let Err(why) = lookups.answered(clock.now(), slot, ask.clone(), answer) {
                     tracing::warn!(tenant = %self.tenant, ?ask, why, "Defender has not told");
                 }
@@ -81,7 +83,7 @@ impl Asker {
             } else if !progress {
                 let wake = wake.since(clock.now().boot);
                 tokio::select! {
-                    () = &mut rung => {}
+                    () = bell.notified() => {}
                     () = tokio::time::sleep(wake) => {}
                 }
             }
@@ -102,8 +104,8 @@ impl Asker {
         let judged = self.judge(waiting, answers);
         match self.store.looked_up(receipt, judged).await {
             Ok(Taken::Done { answer, effects }) => {
+                self.shared.tell_relays(&answer, &effects);
                 self.shared.keep(effects);
-                self.shared.tell_relays(&answer);
                 true
             }
             Ok(_) => true,

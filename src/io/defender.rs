@@ -10,6 +10,8 @@ mod entra;
 
 mod gate;
 
+mod http;
+
 mod reads;
 
 mod text;
@@ -26,12 +28,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use secrecy::SecretString;
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use self::http::{Http, HttpError};
 pub use self::token::{NoToken, Reads, Token, TokenSource, missing_roles};
 pub use self::url::UrlError;
 
@@ -48,16 +50,8 @@ use crate::domain::time::Boot;
 /// Bytes of the answer to one call. A machine action has one or two thousand.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-/// A connection that takes longer is none. Longer than a `send by`, so that a slow first
-/// connection is there for the next attempt.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// What failpoints say.
 const STRUCK: &str = "a failpoint struck";
-
-/// Connections are dropped before the other side does it: one that it closes just when a call is
-/// written leaves that call in doubt.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One tenant's API and login.
 pub struct Settings {
@@ -69,8 +63,10 @@ pub struct Settings {
     pub api: String,
     pub login: String,
     pub scope: String,
-    /// From the start of a call to the end of its answer; 30 s unless there is a reason.
-    pub timeout: Duration,
+    /// When to ask for the first token where no call asks before.
+    pub token_after: Duration,
+    /// Shared by all tenants.
+    pub http: Http,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -84,8 +80,6 @@ pub enum SettingsError {
         name: &'static str,
         error: UrlError,
     },
-    #[error("tenant {tenant}: the HTTP client can't be made: {error}")]
-    Client { tenant: TenantName, error: reqwest::Error },
 }
 
 /// The client. Cheap to clone; the token task ends with the last clone.
@@ -94,24 +88,22 @@ pub struct DefenderApi(Arc<Inner>);
 
 struct Inner {
     api: Base,
-    client: reqwest::Client,
+    http: Http,
     tokens: Tokens,
     clock: Arc<dyn Clock>,
-    timeout: Duration,
 }
 
 impl DefenderApi {
-    /// Checks the settings and starts to fetch a token in the background. Needs a tokio runtime.
+    /// Checks the settings and keeps a token from then on. Needs a tokio runtime.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let login = base(&settings.tenant, "login", &settings.login)?;
-        let client = http_client(&settings.tenant, settings.timeout)?;
         let source = entra::ClientSecret {
             entra_tenant: settings.entra_tenant,
             client_id: settings.client_id,
             secret: settings.secret.clone(),
             scope: settings.scope.clone(),
             login,
-            client,
+            client: settings.http.client.clone(),
         };
         Self::with_tokens(settings, Arc::new(source))
     }
@@ -121,17 +113,16 @@ impl DefenderApi {
         settings: Settings,
         source: Arc<dyn TokenSource>,
     ) -> Result<Self, SettingsError> {
-        let Settings { tenant, api, timeout, clock, .. } = settings;
+        let Settings { tenant, api, token_after, http, clock, .. } = settings;
         let api = base(&tenant, "api", &api)?;
-        let client = http_client(&tenant, timeout)?;
-        let tokens = Tokens::start(tenant, source, clock.clone());
-        Ok(Self(Arc::new(Inner { api, client, tokens, clock, timeout })))
+        let tokens = Tokens::start(tenant, source, token_after, clock.clone());
+        Ok(Self(Arc::new(Inner { api, http, tokens, clock })))
     }
 
     /// The application's roles, as its token claims them; see [`missing_roles`]. Waits for a token
     /// as long as a call would.
     pub async fn roles(&self) -> Result<Vec<String>, NoToken> {
-        Ok(self.0.tokens.bearer(self.0.timeout).await?.roles().to_vec())
+        Ok(self.0.tokens.bearer(self.0.http.timeout).await?.roles().to_vec())
     }
 }
 
@@ -204,6 +195,7 @@ impl Inner {
         let length = body.len();
         let gate = Gate::new();
         let request = self
+            .http
             .client
             .post(self.api.quarantine(call.key.machine))
             .header(AUTHORIZATION, bearer.header())
@@ -234,11 +226,11 @@ impl Inner {
             let text = format!("the id {id} can stand in no URL: cancel it in the portal");
             return CancelAnswer::Refused { text };
         };
-        let bearer = match self.tokens.bearer(self.timeout).await {
+        let bearer = match self.tokens.bearer(self.http.timeout).await {
             Ok(bearer) => bearer,
             Err(error) => return CancelAnswer::Failed { text: error.to_string() },
         };
-        let request = self.client.post(url).header(AUTHORIZATION, bearer.header());
+        let request = self.http.client.post(url).header(AUTHORIZATION, bearer.header());
         match request.json(&CancelBody { comment }).send().await {
             Ok(response) => {
                 let (status, retry_after, body) = self.read(response, ANSWER_BYTES, &bearer).await;
@@ -268,22 +260,4 @@ impl Inner {
 
 fn base(tenant: &TenantName, name: &'static str, text: &str) -> Result<Base, SettingsError> {
     Base::parse(text).map_err(|error| SettingsError::Url { tenant: tenant.clone(), name, error })
-}
-
-/// HTTP/1.1 only: the [`Gate`] rests on it.
-fn http_client(tenant: &TenantName, timeout: Duration) -> Result<reqwest::Client, SettingsError> {
-    let mut headers = reqwest::header::HeaderMap::new();
-    headers.insert(ACCEPT, reqwest::header::HeaderValue::from_static("application/json"));
-    reqwest::Client::builder()
-        .http1_only()
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-        .timeout(timeout)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .user_agent(concat!("lazaret/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers)
-        .build()
-        .map_err(|error| SettingsError::Client { tenant: tenant.clone(), error })
 }

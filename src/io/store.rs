@@ -141,6 +141,13 @@ impl SqliteStore {
         })
     }
 
+    /// Each tenant that has something queued, with the most urgent class of that.
+    pub fn tenants_with_queue(
+        &self,
+    ) -> BoxFuture<'static, Result<Vec<(TenantName, Class)>, StoreError>> {
+        self.read_at_once(actions::tenants_with_queue)
+    }
+
     /// Takes no more work, does what is queued, and returns once the file is closed and its lock
     /// released.
     pub async fn close(&self) {

@@ -10,6 +10,7 @@ use super::{Nudge, RelayError, until_done};
 use crate::domain::cancel::{Ask, Cancels, Plan, Step};
 use crate::domain::ids::TenantName;
 use crate::domain::limiter::Limit;
+use crate::io::places::Places;
 use crate::io::recall::RecallStore;
 use crate::io::{Api, Clock};
 use crate::limits;
@@ -22,6 +23,7 @@ pub struct Canceller {
     pub store: Arc<dyn RecallStore>,
     pub api: Arc<dyn Api>,
     pub clock: Arc<dyn Clock>,
+    pub places: Places,
     /// Rung after a recall.
     pub nudge: Nudge,
 }
@@ -37,14 +39,16 @@ impl Canceller {
     }
 
     async fn work(self) -> Result<(), RelayError> {
-        let Self { tenant, limits, store, api, clock, nudge } = self;
+        let Self { tenant, limits, store, api, clock, places, nudge } = self;
         let mut cancels = Cancels::new(limits, clock.now().boot);
         loop {
             let read = || store.cancels(&tenant, limits::CANCELS_AT_ONCE);
             let wanted = until_done(&tenant, "read what is to be cancelled", read).await?;
             let Plan { mut steps, ask, wake } = cancels.plan(clock.now(), &wanted);
             if let Some(Ask { permit, slot, action, machine_action, comment }) = ask {
+                let place = places.place(&tenant).await;
                 let answer = api.cancel(permit, machine_action.clone(), comment).await;
+                drop(place);
                 let step = cancels.answered(clock.now(), slot, action, answer);
                 let id = machine_action;
                 match &step {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use super::RelayStatus;
 use crate::domain::action::{Begun, Call, NewAttempt};
 use crate::domain::answer::{Answer, ListQuery, Listing};
@@ -12,6 +10,7 @@ use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, AttemptId, TenantName};
 use crate::domain::limiter::Permit;
 use crate::domain::time::Stamp;
+use crate::io::places::Places;
 use crate::io::{Api, Clock, Store};
 use crate::limits;
 use crate::metrics::Metrics;
@@ -23,16 +22,16 @@ pub(super) struct Hands {
     pub guard: Arc<dyn Guard>,
     pub api: Arc<dyn Api>,
     pub clock: Arc<dyn Clock>,
-    pub pool: Arc<Semaphore>,
+    pub places: Places,
     pub status: Arc<RelayStatus>,
     pub metrics: Arc<Metrics>,
 }
 
 impl Hands {
     /// Writes an attempt and, if it is written, makes its call. The stamps are taken when there is
-    /// room for it, so that waiting for room does not use up the time to send it.
+    /// a place for it, so that waiting for one does not use up the time to send it.
     pub async fn call(self, permit: Permit, action: ActionId) -> Event {
-        let _room = self.room().await;
+        let _place = self.places.place(&self.tenant).await;
         let written = Stamp::new(self.clock.boot_id(), self.clock.now());
         let send_by = Stamp {
             boot: written.boot + limits::SEND_BY,
@@ -78,7 +77,7 @@ impl Hands {
     }
 
     pub async fn list(self, permit: Permit, query: ListQuery) -> Event {
-        let _room = self.room().await;
+        let _place = self.places.place(&self.tenant).await;
         let sent = self.clock.now().boot;
         failpoint!("relay.list", Event::Listed { sent, listing: unlisted() });
         let listing = self.api.machine_actions(permit, query).await;
@@ -89,10 +88,6 @@ impl Hands {
             tracing::warn!(tenant = %self.tenant, error = ?text, "no list of machine actions");
         }
         Event::Listed { sent, listing }
-    }
-
-    async fn room(&self) -> OwnedSemaphorePermit {
-        self.pool.clone().acquire_owned().await.expect("nobody closes the pool")
     }
 }
 

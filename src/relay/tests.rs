@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
@@ -92,10 +93,10 @@ impl World {
             tracker: TrackerSettings { every: minute, wait: minute, page: 100 },
         };
         let clocks = Clocks { boot_id: self.boot_id(), wall_trusted: true };
-        let (pool, metrics) = (Arc::new(Semaphore::new(10)), Arc::new(Metrics::new()));
+        let metrics = Arc::new(Metrics::new());
         let guard = Arc::new(NoGuard);
         let (store, api, clock) = (self.clone(), self.clone(), self.clone());
-        Relay::new(settings, clocks, Ports { store, guard, api, clock }, pool, metrics)
+        Relay::new(settings, clocks, Ports { store, guard, api, clock }, Places::default(), metrics)
     }
 
     fn do_this(&self, did: Did) {

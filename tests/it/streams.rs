@@ -113,7 +113,7 @@ impl Site {
             Arc::new(ArcSwap::from_pointee(in_force)),
             store.clone(),
             clock.clone(),
-            Arc::new(|| {}),
+            Arc::new(|_| {}),
             Arc::new(move |now| {
                 by.fetch_add(1, Ordering::AcqRel);
                 read.load(Ordering::Acquire).then_some(now)

@@ -316,7 +316,10 @@ pub(super) async fn token(config: &Config, tenant: &Tenant) -> Finding {
     if is_unread(std::iter::once(&tenant.credential.secret)) {
         return not_asked(&check, "no token was asked for");
     }
-    let settings = match settings::defender(tenant, Arc::new(SystemClock::new())) {
+    let clock = Arc::new(SystemClock::new());
+    let settings = settings::http(config)
+        .and_then(|http| settings::defender(tenant, Duration::ZERO, http, clock));
+    let settings = match settings {
         Ok(settings) => settings,
         Err(why) => return Finding::new(&check, Health::Fail, why),
     };

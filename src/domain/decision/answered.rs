@@ -1,8 +1,11 @@
 //! What senders are told.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Decision, Fate};
+use crate::domain::ids::TenantName;
 
 /// What a delivery's sender is told: each alert's fate, each candidate's decision and reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +14,9 @@ pub struct Answered {
     /// Whether something acts beside these, of which this sender is not told.
     #[serde(skip)]
     pub acts_elsewhere: bool,
+    /// Of whom something waits now for what Defender is asked.
+    #[serde(skip)]
+    pub waiting: BTreeSet<TenantName>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,8 @@ pub(super) struct Endpoint {
     unauthorized: u32,
     unauthorized_at: Option<Boot>,
     shrunk_at: Option<Boot>,
+    /// The last answer was a 429.
+    refuses: bool,
     why_held: String,
 }
 
@@ -27,6 +29,7 @@ impl Endpoint {
             unauthorized: 0,
             unauthorized_at: None,
             shrunk_at: None,
+            refuses: false,
             why_held: String::new(),
         }
     }
@@ -39,11 +42,12 @@ impl Endpoint {
     /// It has failed just now in a way that the next call would fail too: one at a time is enough
     /// to find out when it works again.
     pub fn ailing(&self) -> bool {
-        self.unsent >= limits::UNSENT_IN_A_ROW || self.unauthorized > 0
+        self.refuses || self.unsent >= limits::UNSENT_IN_A_ROW || self.unauthorized > 0
     }
 
-    /// Defender answered, whatever it said.
+    /// Defender answered, whatever it said, unless that it was too many.
     pub fn answered(&mut self) {
+        self.refuses = false;
         self.unsent = 0;
         self.unauthorized = 0;
         self.unauthorized_at = None;
@@ -57,6 +61,7 @@ impl Endpoint {
             self.limiter.shrink(now);
             self.shrunk_at = Some(now);
         }
+        self.refuses = true;
         let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
         self.hold(now + wait, text);
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::action::{Doubt, OpenAction, Resumed};
 use crate::domain::ids::{AttemptId, EffectKey, MachineActionId, MachineId, Sha1};
-use crate::domain::time::{BootId, Clocks};
+use crate::domain::time::{BootId, Clocks, Wall};
 
 const BOOT: BootId = BootId([1; 16]);
 
@@ -239,6 +239,29 @@ fn a_429_holds_the_endpoint_and_charges_no_try() {
     assert_eq!(held, Some((desk.now.wall + seconds(1), "slow down".to_owned())));
     desk.later(seconds(1));
     assert_eq!(desk.calls_at(&head), [head.action]);
+}
+
+/// Else one that goes on refusing is called, and the store written to, sixteen times each second.
+#[test]
+fn after_a_429_one_call_finds_out_whether_it_is_over() {
+    let mut desk = Desk::new(100);
+    let first = desk.head(1, Class::Urgent);
+    let too_many = || Answer::TooMany { retry_after: Some(seconds(1)), text: String::new() };
+    desk.answer(&first, too_many());
+    let due: Vec<Head> = (2..=40).map(|n| desk.head(n, Class::Urgent)).collect();
+    let action = due[0].action;
+    for _ in 0..2 {
+        desk.later(seconds(1));
+        assert_eq!(calls(&desk.load(Event::Nudge, &due)), [action]);
+        let called = desk.attempted(&due[0], too_many());
+        desk.load(Event::Called { action, called }, &due);
+    }
+    desk.later(seconds(1));
+    assert_eq!(calls(&desk.load(Event::Nudge, &due)), [action]);
+    let machine_action = MachineActionId::parse("a").unwrap();
+    let called = desk.attempted(&due[0], Answer::Accepted { machine_action });
+    let effects = desk.load(Event::Called { action, called }, &due[1..]);
+    assert_eq!(calls(&effects).len(), limits::IN_FLIGHT_PER_TENANT);
 }
 
 #[test]

@@ -86,8 +86,9 @@ impl Inner {
 
     /// One GET, or why nothing was answered.
     async fn get(&self, url: Url, bytes_max: usize) -> Result<Read, String> {
-        let bearer = self.tokens.bearer(self.timeout).await.map_err(|error| error.to_string())?;
-        match self.client.get(url).header(AUTHORIZATION, bearer.header()).send().await {
+        let bearer =
+            self.tokens.bearer(self.http.timeout).await.map_err(|error| error.to_string())?;
+        match self.http.client.get(url).header(AUTHORIZATION, bearer.header()).send().await {
             Ok(response) => Ok(self.read(response, bytes_max, &bearer).await),
             Err(error) => Err(text::chain(&error.without_url())),
         }

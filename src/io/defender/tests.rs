@@ -21,7 +21,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::token::{NoToken, Token, TokenSource};
-use super::{DefenderApi, Settings};
+use super::{DefenderApi, Http, Settings};
 use crate::domain::action::Call;
 use crate::domain::answer::Answer;
 use crate::domain::ids::{EffectKey, MachineId, Sha1, TenantName};
@@ -93,9 +93,14 @@ pub fn settings(url: &str, clock: &Arc<TestClock>) -> Settings {
         api: url.to_owned(),
         login: url.to_owned(),
         scope: "https://api.securitycenter.microsoft.com/.default".to_owned(),
-        timeout: Duration::from_secs(20),
+        token_after: Duration::ZERO,
+        http: http(Duration::from_secs(20)),
         clock: clock.clone(),
     }
+}
+
+pub fn http(timeout: Duration) -> Http {
+    Http::new(timeout, 16).unwrap()
 }
 
 pub fn call() -> Call {

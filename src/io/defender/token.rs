@@ -86,6 +86,8 @@ impl Bearer {
 pub struct Tokens {
     clock: Arc<dyn Clock>,
     state: Arc<watch::Sender<State>>,
+    /// The first token is. Heard once, and never again.
+    wanted: Arc<Notify>,
     renew: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -99,18 +101,25 @@ struct State {
 }
 
 impl Tokens {
-    /// Starts the task that fetches tokens; it ends with this value. Needs a tokio runtime.
-    pub fn start(tenant: TenantName, source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>) -> Self {
+    /// Starts the task that fetches tokens; it ends with this value. Needs a tokio runtime. It
+    /// fetches the first one after that time, or as soon as a caller waits for it.
+    pub fn start(
+        tenant: TenantName,
+        source: Arc<dyn TokenSource>,
+        after: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let state = Arc::new(watch::Sender::new(State::default()));
-        let renew = Arc::new(Notify::new());
+        let (wanted, renew) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let task = Keeper {
             tenant,
             source,
             clock: clock.clone(),
             state: state.clone(),
+            wanted: wanted.clone(),
             renew: renew.clone(),
         };
-        Self { clock, state, renew, task: tokio::spawn(task.run()) }
+        Self { clock, state, wanted, renew, task: tokio::spawn(task.run(after)) }
     }
 
     /// A valid token: at once if there is one, else the next one, if it comes in time.
@@ -123,6 +132,7 @@ impl Tokens {
 
     async fn next_bearer(&self) -> Result<Arc<Bearer>, NoToken> {
         let mut changes = self.state.subscribe();
+        self.wanted.notify_one();
         loop {
             {
                 let state = changes.borrow_and_update();
@@ -173,6 +183,8 @@ struct Keeper {
     source: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
     state: Arc<watch::Sender<State>>,
+    /// The first token is. Heard once, and never again.
+    wanted: Arc<Notify>,
     renew: Arc<Notify>,
 }
 
@@ -188,7 +200,9 @@ impl Keeper {
         fetched.catch_unwind().await.unwrap_or_else(panicked)
     }
 
-    async fn run(self) {
+    async fn run(self, after: Duration) {
+        // Elapsed or wanted: either way it is time for the first one.
+        let _ = tokio::time::timeout(after, self.wanted.notified()).await;
         let mut failures = 0;
         loop {
             let asked = self.clock.now().boot;

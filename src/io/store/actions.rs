@@ -251,6 +251,16 @@ fn behind(
     Ok(u64::try_from(behind).unwrap_or(0))
 }
 
+/// Each tenant that has something queued, with the most urgent class of that.
+pub(super) fn tenants_with_queue(db: &Connection) -> Result<Vec<(TenantName, Class)>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT tenant, MIN(class) FROM actions INDEXED BY actions_queue
+         WHERE state = 'queued' AND aside = 0 GROUP BY tenant",
+    )?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Held and queued actions past their time, the longest past first.
 pub(super) fn expired(
     db: &Connection,

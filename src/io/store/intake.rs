@@ -199,6 +199,7 @@ impl<'d> Piece<'d> {
         for matched in &counted.matched {
             match self.decide(db, queue_max, matched, &[])? {
                 Taken::Done { answer: more, effects: owned } => {
+                    answer.waiting.extend(more.waiting);
                     // Whoever brought them is told, not another of the tenant's sources.
                     match matched.source == delivery.source {
                         true => answer.alerts.extend(more.alerts),
@@ -245,6 +246,9 @@ impl<'d> Piece<'d> {
         self.write_fates(db, delivery, gathered, &decided.answer)?;
         let effects = owners(&view.effects, delivery);
         let mut answer = decided.answer;
+        let alerts = delivery.receipts.iter().zip(&answer.alerts);
+        let waiting = alerts.filter(|(_, alert)| alert.fate == Fate::Waiting);
+        answer.waiting = waiting.filter_map(|(receipt, _)| receipt.tenant.clone()).collect();
         if matches!(delivery.coordinates, Coordinates::Webhook { .. }) {
             answer.alerts.extend(gathered.iter().filter_map(Gathered::answer));
         }

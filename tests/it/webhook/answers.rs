@@ -1,5 +1,7 @@
 //! What is handed on, and what its acknowledgement makes of the answer.
 
+use std::collections::BTreeSet;
+
 use lazaret::domain::action::Coordinates;
 use lazaret::domain::decision::{AlertAnswer, Answered, Fate};
 use lazaret::io::webhook::WebhookError;
@@ -15,6 +17,7 @@ fn answered() -> Answered {
     Answered {
         alerts: vec![AlertAnswer { alert, fate: Fate::NoMatch, reason, candidates: vec![] }],
         acts_elsewhere: false,
+        waiting: BTreeSet::new(),
     }
 }
 

@@ -31,11 +31,20 @@ impl TokenSource for Scripted {
 fn scripted(
     answers: &[Result<u64, &'static str>],
 ) -> (Arc<TestClock>, Tokens, mpsc::UnboundedReceiver<()>) {
+    scripted_after(Duration::ZERO, answers)
+}
+
+/// The same, where the first token is asked for only after that time.
+fn scripted_after(
+    after: Duration,
+    answers: &[Result<u64, &'static str>],
+) -> (Arc<TestClock>, Tokens, mpsc::UnboundedReceiver<()>) {
     let (asked, receiver) = mpsc::unbounded_channel();
     let answers = Mutex::new(answers.iter().copied().collect());
     let clock = TestClock::new();
     let source = Arc::new(Scripted { answers, asked });
-    let tokens = Tokens::start(TenantName::new("contoso"), source, clock.clone());
+    let tenant = TenantName::new("contoso");
+    let tokens = Tokens::start(tenant, source, after, clock.clone());
     (clock, tokens, receiver)
 }
 
@@ -54,6 +63,24 @@ fn apps(roles: &[&str]) -> simulator::Settings {
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
     };
     simulator::Settings { apps: vec![app], ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_first_token_that_nobody_needs_is_asked_for_in_its_turn() {
+    let (_, _later, mut not_yet) = scripted_after(Duration::from_secs(3600), &[Ok(3600)]);
+    let (_, _tokens, mut asked) = scripted_after(Duration::from_millis(1), &[Ok(3600)]);
+    once_more(&mut asked).await;
+    assert!(not_yet.try_recv().is_err(), "its turn has not come");
+}
+
+#[tokio::test]
+async fn a_first_token_that_a_call_needs_is_asked_for_at_once_and_once() {
+    let (_, tokens, mut asked) = scripted_after(Duration::from_secs(3600), &[Ok(3600)]);
+    let (one, other) = tokio::join!(tokens.bearer(PATIENCE), tokens.bearer(PATIENCE));
+    assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
+    assert!(asked.try_recv().is_ok());
+    tokio::task::yield_now().await;
+    assert!(asked.try_recv().is_err(), "one is enough");
 }
 
 #[tokio::test]
@@ -197,7 +224,7 @@ impl TokenSource for Panics {
 async fn a_source_that_panics_has_failed_and_is_asked_again() {
     let clock = TestClock::new();
     let source = Arc::new(Panics(Mutex::new(0)));
-    let tokens = Tokens::start(TenantName::new("contoso"), source, clock.clone());
+    let tokens = Tokens::start(TenantName::new("contoso"), source, Duration::ZERO, clock.clone());
     let why = tokens.bearer(PATIENCE).await.unwrap_err();
     assert!(why.to_string().contains("panicked"), "{why}");
     let given = async {

@@ -68,6 +68,42 @@ async fn a_call_is_exactly_the_documented_one() {
     assert!(matches!(answer.await.unwrap(), Answer::Unclear { status: None, .. }));
 }
 
+/// A token of one tenant, without a login.
+struct TokenOf(&'static str);
+
+impl TokenSource for TokenOf {
+    fn fetch(&self) -> BoxFuture<'static, Result<Token, NoToken>> {
+        let token = Token { text: SecretString::from(self.0), life: Duration::from_secs(3600) };
+        Box::pin(async { Ok(token) })
+    }
+}
+
+#[tokio::test]
+async fn tenants_share_connections_and_never_tokens() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let clock = TestClock::new();
+    let http = http(Duration::from_secs(20));
+    let of = |token| {
+        let settings = Settings { http: http.clone(), ..settings(&url, &clock) };
+        DefenderApi::with_tokens(settings, Arc::new(TokenOf(token))).unwrap()
+    };
+    let (one, other) = (of("one"), of("other"));
+    let mut stream = None;
+    for (api, token) in [(&one, "one"), (&other, "other"), (&one, "one")] {
+        let answer = tokio::spawn(api.quarantine(Permit::for_tests(), call(), clock.soon()));
+        if stream.is_none() {
+            stream = Some(listener.accept().await.unwrap().0);
+        }
+        let stream = stream.as_mut().unwrap();
+        let request = read_request(stream).await;
+        assert!(request.contains(&format!("authorization: Bearer {token}\r\n")), "{request}");
+        stream.write_all(CREATED).await.unwrap();
+        assert!(matches!(answer.await.unwrap(), Answer::Accepted { .. }));
+    }
+    assert!(tokio::time::timeout(Duration::ZERO, listener.accept()).await.is_err());
+}
+
 #[tokio::test]
 async fn past_send_by_not_a_byte_reaches_a_new_connection() {
     let (listener, clock, api) = raw().await;
@@ -136,7 +172,7 @@ async fn a_connection_that_never_comes_about_leaves_the_call_unsent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let clock = TestClock::new();
-    let settings = Settings { timeout: Duration::from_millis(300), ..settings(&url, &clock) };
+    let settings = Settings { http: http(Duration::from_millis(300)), ..settings(&url, &clock) };
     let api = DefenderApi::with_tokens(settings, Arc::new(FixedToken)).unwrap();
     let answer = api.quarantine(Permit::for_tests(), call(), clock.soon()).await;
     assert!(matches!(answer, Answer::Unsent { .. }), "{answer:?}");
@@ -186,7 +222,7 @@ async fn an_answer_that_does_not_come_is_unclear() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let clock = TestClock::new();
-    let settings = Settings { timeout: Duration::from_secs(1), ..settings(&url, &clock) };
+    let settings = Settings { http: http(Duration::from_secs(1)), ..settings(&url, &clock) };
     let api = DefenderApi::with_tokens(settings, Arc::new(FixedToken)).unwrap();
     let answer = tokio::spawn(api.quarantine(Permit::for_tests(), call(), clock.soon()));
     let (mut stream, _) = listener.accept().await.unwrap();

@@ -1,0 +1,155 @@
+//! What each tenant has for itself: its client, its relay, and who cancels for it. They start one
+//! after the other, who has the most urgent work first.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Parts, StartError, Tuning, settings};
+use crate::config::{Config, Tenant};
+use crate::domain::action::Class;
+use crate::domain::dispatcher::DispatcherSettings;
+use crate::domain::ids::TenantName;
+use crate::domain::time::Clocks;
+use crate::domain::tracker::TrackerSettings;
+use crate::io::Clock as _;
+use crate::io::defender::{DefenderApi, Http};
+use crate::limits::{LIST_PAGE, RELAY_STOP, START_SPACING, TOKEN_SPACING};
+use crate::relay::{Canceller, Nudge, Ports, Relay, RelayStatus};
+
+/// All relays, and the bells that wake them, in the order of the configuration.
+pub(super) struct Relays {
+    pub tasks: Vec<JoinHandle<()>>,
+    pub nudges: Arc<[Nudge]>,
+    /// Of those who cancel.
+    pub cancellers: Arc<[Nudge]>,
+    pub statuses: Vec<(TenantName, Arc<RelayStatus>)>,
+    pub apis: Vec<Arc<DefenderApi>>,
+    /// Whose turn it is to start.
+    pub turns: Vec<u32>,
+}
+
+pub(super) async fn relays(
+    config: &Config,
+    parts: &Parts,
+    tuning: Tuning,
+    stop: &CancellationToken,
+) -> Result<Relays, StartError> {
+    let newest = parts.store.newest_at_open();
+    let behind = newest.is_some_and(|newest| newest > parts.clock.now().wall);
+    let wall_trusted = parts.clock.wall_is_synchronised() && !behind;
+    let clocks = Clocks { boot_id: parts.clock.boot_id(), wall_trusted };
+    let http = settings::http(config).map_err(|why| StartError::new("the calls", why))?;
+    let turns = turns(config, parts).await?;
+    let (mut tasks, mut nudges, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut cancellers, mut apis) = (Vec::new(), Vec::new());
+    for (tenant, turn) in config.tenants.iter().zip(&turns) {
+        let api = Arc::new(api(tenant, parts, &http, *turn)?);
+        let nudge = Nudge::default();
+        let canceller = canceller(tenant, parts, api.clone(), nudge.clone(), stop.clone());
+        tasks.push(tokio::spawn(in_turn(*turn, canceller)));
+        cancellers.push(nudge);
+        apis.push(api.clone());
+        let ports = Ports {
+            store: parts.store.clone(),
+            guard: parts.guard.clone(),
+            api,
+            clock: parts.clock.clone(),
+        };
+        let settings = dispatcher(config, tenant, tuning);
+        let name = settings.tenant.clone();
+        let (places, metrics) = (parts.places.clone(), parts.metrics.clone());
+        let relay = Relay::new(settings, clocks, ports, places, metrics);
+        nudges.push(relay.nudge());
+        statuses.push((name.clone(), relay.status()));
+        let (stop, nudge, turn) = (stop.clone(), relay.nudge(), *turn);
+        tasks.push(tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(START_SPACING * turn) => {}
+                () = nudge.rings() => {}
+                () = stop.cancelled() => {}
+            }
+            if let Err(why) = relay.run(stop, RELAY_STOP).await {
+                tracing::error!(tenant = %name, %why, "the relay ended");
+            }
+        }));
+    }
+    let (nudges, cancellers) = (nudges.into(), cancellers.into());
+    Ok(Relays { tasks, nudges, cancellers, statuses, apis, turns })
+}
+
+/// Does it when the turn has come. A thousand that started at once would also go on to look at the
+/// store all at once.
+pub(super) async fn in_turn<T>(turn: u32, run: impl Future<Output = T>) -> T {
+    tokio::time::sleep(START_SPACING * turn).await;
+    run.await
+}
+
+/// Of each tenant, in the order of the configuration: how many start before it.
+async fn turns(config: &Config, parts: &Parts) -> Result<Vec<u32>, StartError> {
+    let failed = |why| StartError::new("what is queued could not be read", why);
+    let queued = parts.store.tenants_with_queue().await.map_err(failed)?;
+    let queued: HashMap<TenantName, Class> = queued.into_iter().collect();
+    let mut order: Vec<usize> = (0..config.tenants.len()).collect();
+    order.sort_by_key(|n| {
+        let class = queued.get(&TenantName::new(&config.tenants[*n].name));
+        // Those with nothing come last.
+        (class.is_none(), class.copied())
+    });
+    let mut turns = vec![0; order.len()];
+    for (turn, n) in (0..).zip(order) {
+        turns[n] = turn;
+    }
+    Ok(turns)
+}
+
+fn api(tenant: &Tenant, parts: &Parts, http: &Http, turn: u32) -> Result<DefenderApi, StartError> {
+    let what = format!("tenant {}", tenant.name);
+    let (http, clock) = (http.clone(), parts.clock.clone());
+    let settings = settings::defender(tenant, TOKEN_SPACING * turn, http, clock);
+    let settings = settings.map_err(|why| StartError::new(&what, why))?;
+    DefenderApi::new(settings).map_err(|why| StartError::new(&what, why))
+}
+
+fn dispatcher(config: &Config, tenant: &Tenant, tuning: Tuning) -> DispatcherSettings {
+    DispatcherSettings {
+        tenant: TenantName::new(&tenant.name),
+        quarantine: settings::limits(&tenant.budgets.quarantine),
+        reserve: tenant.reserve,
+        machine_actions: settings::limits(&tenant.budgets.machine_actions),
+        client_timeout: settings::call_timeout(),
+        tracker: TrackerSettings {
+            every: tuning.track_every,
+            wait: config.reconcile.wait.0,
+            page: LIST_PAGE,
+        },
+    }
+}
+
+fn canceller(
+    tenant: &Tenant,
+    parts: &Parts,
+    api: Arc<DefenderApi>,
+    nudge: Nudge,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let name = TenantName::new(&tenant.name);
+    let canceller = Canceller {
+        tenant: name.clone(),
+        // Each endpoint for machine actions has the same limits, and a count of its own.
+        limits: settings::limits(&tenant.budgets.machine_actions),
+        store: parts.store.clone(),
+        api,
+        clock: parts.clock.clone(),
+        places: parts.places.clone(),
+        nudge,
+    };
+    async move {
+        if let Err(why) = canceller.run(stop).await {
+            tracing::error!(tenant = %name, %why, "nothing is cancelled any more");
+        }
+    }
+}
