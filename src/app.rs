@@ -4,6 +4,7 @@
 pub mod settings;
 
 mod audit;
+mod credential;
 pub mod notify;
 mod reload;
 
@@ -141,6 +142,7 @@ impl App {
             kafka: statuses.collect(),
             channels: channels.statuses,
             asking: intake.asking,
+            apis: relays.apis.clone(),
         };
         let reporter = report::Reporter::new(config, &parts, watched);
         let mut certificates = Vec::new();
@@ -155,7 +157,7 @@ impl App {
             reload::watch(config, &parts, reload_rules.clone(), &stop_others),
             start::admin(config, &parts, admin, tokens, reporter.clone(), &relays, &stop_others),
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
-            watch::start(config, &parts, &stop_others),
+            watch::start(config, &parts, &relays.apis, &stop_others),
         ];
         let receiver = webhooks
             .map(|listening| tokio::spawn(listening.serve(send.clone(), stop_sources.clone())));

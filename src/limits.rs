@@ -336,6 +336,14 @@ pub const SIGN_IN_ADDRESSES: usize = 1024;
 /// not be able to fill the disk. The others share one entry.
 pub const SIGN_IN_NAMED: usize = 10;
 
+/// While the application lacks roles, a token is renewed this often: what is granted is only in
+/// tokens that are made after it, and a person who has just granted it waits.
+pub const ROLES_LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// How long a client of a broker waits for its first token. It asks from inside its poll, which
+/// must come back well within the broker's patience, and asks again by itself.
+pub const BROKER_TOKEN_WAIT: Duration = Duration::from_secs(2);
+
 /// How often the heads of the hash chains go to the log, where they have changed.
 pub const CHAIN_HEADS_EVERY: Duration = Duration::from_secs(5 * 60);
 

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::report::Reporter;
-use super::{Parts, StartError, Tuning, settings};
+use super::{Parts, StartError, Tuning, credential, settings};
 use crate::config::{Config, Kind, Tenant};
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::dispatcher::DispatcherSettings;
@@ -121,9 +121,8 @@ pub(super) fn relays(
     let (mut cancellers, mut apis) = (Vec::new(), Vec::new());
     for tenant in &config.tenants {
         let what = format!("tenant {}", tenant.name);
-        let wrong = |why: &dyn std::fmt::Display| StartError::new(&what, why);
-        let api = settings::defender(tenant, parts.clock.clone()).map_err(|why| wrong(&why))?;
-        let api = Arc::new(DefenderApi::new(api).map_err(|why| wrong(&why))?);
+        let api = credential::api(config, tenant, parts);
+        let api = api.map_err(|why| StartError::new(&what, why))?;
         let name = TenantName::new(&tenant.name);
         let nudge = crate::relay::Nudge::default();
         tasks.push(canceller(tenant, parts, api.clone(), nudge.clone(), stop));
@@ -236,8 +235,8 @@ pub(super) fn kafka(
     for source in &config.sources {
         let Kind::Kafka(kafka) = source.kind() else { continue };
         let what = format!("source {}", source.name);
-        let settings =
-            settings::kafka(config, source, kafka).map_err(|why| StartError::new(&what, why))?;
+        let settings = settings::kafka(config, source, kafka, parts.clock.clone());
+        let settings = settings.map_err(|why| StartError::new(&what, why))?;
         let (store, name) = (parts.store.clone(), SourceName::new(&source.name));
         let stored: StoredOffsets = Arc::new(move || store.offsets(&name));
         let started = KafkaSource::start(

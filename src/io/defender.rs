@@ -6,15 +6,25 @@
 
 mod body;
 
+mod broker;
+
+mod certificate;
+
+mod credential;
+
 mod entra;
 
 mod gate;
 
 mod reads;
 
+mod roles;
+
 mod text;
 
 mod token;
+
+mod transport;
 
 mod url;
 
@@ -28,17 +38,21 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use secrecy::SecretString;
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use self::token::{NoToken, Reads, Token, TokenSource, missing_roles};
+pub use self::broker::{BrokerSettings, broker_tokens};
+pub use self::credential::{Credential, ReadSecret};
+pub use self::roles::{Needs, Reads, missing_roles};
+pub use self::token::{NoToken, Token, TokenSource};
 pub use self::url::UrlError;
 
+use self::credential::Proof;
+use self::entra::{Entra, LoginPlace};
 use self::gate::Gate;
 use self::token::{Bearer, Tokens};
 use self::url::Base;
-use super::{Api, Clock};
+use super::{Api, Clock, CredentialLine, Expiry};
 use crate::domain::action::Call;
 use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};
 use crate::domain::ids::{MachineActionId, MachineId, Sha1, TenantName};
@@ -60,12 +74,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Settings {
     pub tenant: TenantName,
     pub entra_tenant: Uuid,
-    pub client_id: Uuid,
-    pub secret: SecretString,
+    pub credential: Arc<Credential>,
     /// Base URLs: https, or http on loopback. `domain::cloud` has the real ones.
     pub api: String,
-    pub login: String,
+    /// May be left out with a managed identity, for which nobody signs in: then it is the
+    /// machine's metadata service that is asked, which a test may have elsewhere.
+    pub login: Option<String>,
     pub scope: String,
+    /// Which roles are looked for in tokens; `None` looks for none.
+    pub needs: Option<Needs>,
     /// From the start of a call to the end of its answer; 30 s unless there is a reason.
     pub timeout: Duration,
     pub clock: Arc<dyn Clock>,
@@ -83,6 +100,10 @@ pub enum SettingsError {
     },
     #[error("tenant {tenant}: the HTTP client can't be made: {error}")]
     Client { tenant: TenantName, error: reqwest::Error },
+    #[error("tenant {0}: there is no thread for its tokens: {1}")]
+    Thread(TenantName, std::io::Error),
+    #[error("tenant {0}: login: name the login that its credential signs in at")]
+    NoLogin(TenantName),
 }
 
 /// The client. Cheap to clone; the token task ends with the last clone.
@@ -93,6 +114,9 @@ struct Inner {
     api: Base,
     client: reqwest::Client,
     tokens: Tokens,
+    tenant: TenantName,
+    credential: Arc<Credential>,
+    needs: Option<Needs>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
 }
@@ -100,29 +124,48 @@ struct Inner {
 impl DefenderApi {
     /// Checks the settings and starts to fetch a token in the background. Needs a tokio runtime.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let login = base(&settings.tenant, "login", &settings.login)?;
-        let client = http_client(&settings.tenant, settings.timeout)?;
-        let source = entra::ClientSecret {
-            entra_tenant: settings.entra_tenant,
-            client_id: settings.client_id,
-            secret: settings.secret.clone(),
+        let source = Entra {
+            credential: settings.credential.clone(),
+            tenant: settings.entra_tenant,
             scope: settings.scope.clone(),
-            login,
-            client,
+            place: place(&settings.tenant, &settings.credential, settings.login.as_deref())?,
+            client: http_client(&settings.tenant, settings.timeout)?,
+            clock: settings.clock.clone(),
         };
         Self::with_tokens(settings, Arc::new(source))
     }
 
-    /// The same with tokens from elsewhere; secret, login and scope are not used.
+    /// The same with tokens from elsewhere; login and scope are not used.
     pub fn with_tokens(
         settings: Settings,
         source: Arc<dyn TokenSource>,
     ) -> Result<Self, SettingsError> {
-        let Settings { tenant, api, timeout, clock, .. } = settings;
+        let Settings { tenant, api, credential, needs, timeout, clock, .. } = settings;
         let api = base(&tenant, "api", &api)?;
         let client = http_client(&tenant, timeout)?;
-        let tokens = Tokens::start(tenant, source, clock.clone());
-        Ok(Self(Arc::new(Inner { api, client, tokens, clock, timeout })))
+        let tokens = Tokens::start(tenant.clone(), source, clock.clone(), needs.clone());
+        let inner = Inner { api, client, tokens, tenant, credential, needs, clock, timeout };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// When its secret or certificate ends, as of the files now. Reads them: never on a worker of
+    /// the async runtime.
+    pub fn expires(&self) -> Option<Expiry> {
+        self.0.credential.expires()
+    }
+
+    /// How its credential does. Reads files, as [`DefenderApi::expires`].
+    pub fn credential(&self) -> CredentialLine {
+        let (roles, error) = self.0.tokens.at_hand();
+        let missing = roles.zip(self.0.needs.as_ref());
+        let missing = missing.map(|(roles, needs)| missing_roles(&roles, needs()));
+        let missing = missing.unwrap_or_default().into_iter().map(str::to_owned).collect();
+        CredentialLine {
+            tenant: self.0.tenant.to_string(),
+            expires: self.expires(),
+            roles_missing: missing,
+            error: error.map(|error| error.to_string()),
+        }
     }
 
     /// The application's roles, as its token claims them; see [`missing_roles`]. Waits for a token
@@ -263,6 +306,19 @@ impl Inner {
 
 fn base(tenant: &TenantName, name: &'static str, text: &str) -> Result<Base, SettingsError> {
     Base::parse(text).map_err(|error| SettingsError::Url { tenant: tenant.clone(), name, error })
+}
+
+fn place(
+    tenant: &TenantName,
+    credential: &Credential,
+    login: Option<&str>,
+) -> Result<LoginPlace, SettingsError> {
+    let login = login.map(|login| base(tenant, "login", login)).transpose()?;
+    match (&credential.proof, login) {
+        (Proof::Managed(_), at) => Ok(LoginPlace::Metadata(at)),
+        (_, Some(login)) => Ok(LoginPlace::Login(login)),
+        (_, None) => Err(SettingsError::NoLogin(tenant.clone())),
+    }
 }
 
 /// HTTP/1.1 only: the [`Gate`] rests on it.

@@ -34,6 +34,8 @@ pub struct Report {
     pub now: Wall,
     pub summary: Summary,
     pub relays: Vec<RelayLine>,
+    #[serde(default)]
+    pub credentials: Vec<super::CredentialLine>,
     pub kafka: Vec<KafkaLine>,
     #[serde(default)]
     pub channels: Vec<super::ChannelLine>,
@@ -375,6 +377,7 @@ mod tests {
             problems: summary.problems(),
             summary,
             relays: Vec::new(),
+            credentials: Vec::new(),
             kafka: vec![kafka("xdr", Some("private-broker:9092 is down")), kafka("siem", None)],
             channels: Vec::new(),
         };

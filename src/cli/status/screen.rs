@@ -332,6 +332,7 @@ mod tests {
             problems: summary.problems(),
             summary,
             relays,
+            credentials: Vec::new(),
             kafka: Vec::new(),
             channels: Vec::new(),
             rules_refused: None,

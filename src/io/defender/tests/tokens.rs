@@ -35,7 +35,7 @@ fn scripted(
     let answers = Mutex::new(answers.iter().copied().collect());
     let clock = TestClock::new();
     let source = Arc::new(Scripted { answers, asked });
-    let tokens = Tokens::start(TenantName::new("contoso"), source, clock.clone());
+    let tokens = Tokens::start(TenantName::new("contoso"), source, clock.clone(), None);
     (clock, tokens, receiver)
 }
 
@@ -74,8 +74,8 @@ async fn one_token_serves_many_calls() {
 async fn a_wrong_secret_leaves_the_call_unsent_and_is_named_but_not_shown() {
     let simulator = Simulator::bind(apps(&[])).await.unwrap();
     let clock = TestClock::new();
-    let secret = SecretString::from("wr0ng");
-    let api = DefenderApi::new(Settings { secret, ..settings(&simulator.url(), &clock) }).unwrap();
+    let wrong = Settings { credential: secret("wr0ng"), ..settings(&simulator.url(), &clock) };
+    let api = DefenderApi::new(wrong).unwrap();
     let answer = api.quarantine(Permit::for_tests(), call(), clock.soon()).await;
     let Answer::Unsent { text } = answer else { panic!("{answer:?}") };
     let expected = "no token: AADSTS7000215: Invalid client secret provided for app";
