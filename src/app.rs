@@ -6,6 +6,7 @@ pub mod settings;
 
 mod admin;
 mod audit;
+mod credential;
 pub mod notify;
 mod reload;
 
@@ -149,6 +150,7 @@ impl App {
             kafka: statuses.collect(),
             channels: channels.statuses,
             asking: intake.asking,
+            apis: relays.apis.clone(),
         };
         let reporter = report::Reporter::new(config, &parts, watched);
         let mut certificates = Vec::new();
@@ -163,7 +165,7 @@ impl App {
             reload::watch(config, &parts, reload_rules.clone(), &stop_others),
             admin::admin(config, &parts, admin, tokens, reporter.clone(), &relays, &stop_others),
             start::housekeeping(config, &parts, reporter, &stop_others, &failed),
-            watch::start(config, &parts, &stop_others),
+            watch::start(config, &parts, &relays.apis, &stop_others),
             vital::kafka(&parts, &failed, &stop_others),
         ];
         let receiver = webhooks

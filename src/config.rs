@@ -4,6 +4,7 @@
 //! with file, line and column. Paths are relative to the file that names them.
 
 mod bounds;
+mod credential;
 mod notify;
 mod origin;
 mod source;
@@ -23,10 +24,11 @@ use crate::domain::rule::Mode;
 use source::Wrong;
 
 pub use bounds::{Dedupe, Expire, Join, Limits, Reconcile, RetentionConfig};
+pub use credential::{Credential, Identity, Proof};
 pub use notify::{Body, Channel, MessageRate, Receiver, ReceiverUrl, Target, Topic};
 pub use origin::Origin;
-pub use source::{Kafka, Kind, Protocol, Security, Source, Start, Webhook};
-pub use tenant::{Budget, Budgets, Credential, Tenant};
+pub use source::{Kafka, Kind, Protocol, Security, Source, Start, Webhook, host};
+pub use tenant::{Budget, Budgets, Tenant};
 pub use tokens::{AdminToken, TokenKind};
 pub use values::{Date, NotYet, PerSecond, Secret, SecretError, Size, Span};
 pub use verify::{HmacDigest, HmacEncoding, Verify};
@@ -196,8 +198,7 @@ impl Config {
             channel.resolve_paths(base);
         }
         for tenant in &mut self.tenants {
-            let key = format!("tenants[{}].credential.secret", tenant.name);
-            tenant.credential.secret.resolve(base, key);
+            tenant.resolve_paths(base);
         }
     }
 
@@ -242,21 +243,29 @@ impl Config {
             token.check().or_else(|why| refuse(format!("tokens: {why}")))?;
         }
         for source in &self.sources {
-            source.check(self).map_err(|Wrong { why, at }| {
-                let why = format!("source {}: {why}", source.name);
-                ConfigError(match at {
-                    Some(at) => placed(path, text, at, &why),
-                    None => format!("{}: {why}", path.display()),
-                })
-            })?;
+            let what = format!("source {}", source.name);
+            source.check(self).map_err(|wrong| wrong.told(&what, path, text))?;
         }
         for channel in &self.notify {
-            channel.check().or_else(|why| refuse(format!("notify {}: {why}", channel.name)))?;
+            let checked = channel.check(self);
+            checked.or_else(|why| refuse(format!("notify {}: {why}", channel.name)))?;
         }
         for tenant in &self.tenants {
-            tenant.check().or_else(|why| refuse(format!("tenant {}: {why}", tenant.name)))?;
+            let what = format!("tenant {}", tenant.name);
+            tenant.check().map_err(|wrong| wrong.told(&what, path, text))?;
         }
         Ok(())
+    }
+}
+
+impl Wrong {
+    /// With the place, where it is known.
+    fn told(self, what: &str, path: &Path, text: &str) -> ConfigError {
+        let why = format!("{what}: {}", self.why);
+        ConfigError(match self.at {
+            Some(at) => placed(path, text, at, &why),
+            None => format!("{}: {why}", path.display()),
+        })
     }
 }
 

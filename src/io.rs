@@ -16,6 +16,7 @@ pub mod issuer;
 pub mod admin;
 
 mod brakes;
+mod credential;
 mod record;
 pub mod recall;
 pub mod lookups;
@@ -53,6 +54,7 @@ pub use brakes::{
     BY_FILE, Ballot, Braked, ITSELF, Pause, Resume, Resumption, STOP_FILE, Standing, VoteLine,
     Which, braked, pause_and_wait, resume_whole, stands, stop_file, until_all_have_left,
 };
+pub use credential::{BrokerToken, BrokerTokens, CredentialKind, CredentialLine, Expiry};
 pub use feed::{ChannelLine, Cursor, Fed, Feed, Noted, Record};
 pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{

@@ -2,6 +2,7 @@
 //! configuration; these are the ones nobody should.
 
 mod alerts;
+mod budget;
 mod correlation;
 mod join;
 mod lookup;
@@ -12,6 +13,7 @@ mod tenants;
 use std::time::Duration;
 
 pub use alerts::*;
+pub use budget::*;
 pub use correlation::*;
 pub use join::*;
 pub use lookup::*;
@@ -78,33 +80,6 @@ pub const IN_FLIGHT_PER_TENANT: usize = 16;
 
 /// After a connection was closed without an answer, the latest that the server counts its call.
 pub const COUNTED_LATE: Duration = Duration::from_secs(30);
-
-/// A 429 holds its endpoint at least this long, whatever it says: an early call renews the penalty.
-pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
-
-/// A 429 holds its endpoint at most this long: the longest window Defender has.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
-
-/// How long a 429 holds that does not say how long.
-pub const RETRY_AFTER_UNSAID: Duration = Duration::from_secs(60);
-
-/// What a 429 leaves of our share of a budget, in thousandths, and the least that it leaves.
-pub const SHARE_SHRINKS_TO: u32 = 900;
-pub const SHARE_MIN: u32 = 200;
-
-/// By how much, in thousandths, our share grows back, and how often: a tenth in 40 minutes.
-pub const SHARE_GROWS: u32 = 5;
-pub const SHARE_GROWS_EVERY: Duration = Duration::from_secs(120);
-
-/// What is not urgent goes as fast as it can only where it leaves one slot in so many free.
-pub const PACE_LEAVES: u64 = 10;
-
-/// How much of an even schedule is made up for after a stop: a restart, or a held minute. More
-/// would be a burst, which comes back as another one a window later.
-pub const PACE_CATCHES_UP: Duration = Duration::from_secs(60);
-
-/// How long an action of a class is queued before it counts as one of the next higher.
-pub const AGES_AFTER: Duration = Duration::from_secs(6 * 3600);
 
 /// Characters of an answer that are kept for people.
 pub const ANSWER_TEXT_CHARS: usize = 256;
@@ -375,6 +350,14 @@ pub const SIGN_IN_ADDRESSES: usize = 1024;
 /// Addresses with an entry of their own on the record each [`SIGN_IN_WINDOW`]: who is refused must
 /// not be able to fill the disk. The others share one entry.
 pub const SIGN_IN_NAMED: usize = 10;
+
+/// While the application lacks roles, a token is renewed this often: what is granted is only in
+/// tokens that are made after it, and a person who has just granted it waits.
+pub const ROLES_LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// How long a client of a broker waits for its first token. It asks from inside its poll, which
+/// must come back well within the broker's patience, and asks again by itself.
+pub const BROKER_TOKEN_WAIT: Duration = Duration::from_secs(2);
 
 /// How often the heads of the hash chains go to the log, where they have changed.
 pub const CHAIN_HEADS_EVERY: Duration = Duration::from_secs(5 * 60);

@@ -1,5 +1,7 @@
 //! What Lazaret counts, for Prometheus. Names begin with `lazaret_`.
 
+mod credential;
+
 mod intake;
 
 mod latency;

@@ -16,6 +16,8 @@ mod actions;
 
 mod api;
 
+mod assertion;
+
 mod control;
 
 mod defender;
@@ -56,7 +58,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::actions::{Ending, Machine};
 pub use self::faults::{Effect, Fault, Trouble};
 pub use self::record::{Call, Endpoint};
-pub use self::settings::{App, Busy, SameFile, Settings, UnknownMachines};
+pub use self::settings::{App, Busy, Proof, SameFile, Settings, UnknownMachines};
 pub use self::windows::{Limit, Reckoning};
 
 use self::wire::{Cut, Wires};
@@ -173,6 +175,12 @@ impl Simulator {
     /// Every token issued so far is answered with 401 from now on.
     pub fn revoke_tokens(&self) {
         self.world.lock().tokens.clear();
+    }
+
+    /// Tokens of this application have these roles from now on.
+    pub fn set_roles(&self, client_id: &str, roles: &[&str]) {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        self.world.lock().roles.insert(client_id.to_owned(), roles);
     }
 
     /// Ends it: no connection is taken any more, and those there are, are cut.

@@ -34,10 +34,12 @@ pub fn channel(
     let target = match channel.target() {
         config::Target::Webhook(receiver) => Target::Webhook(Box::new(webhook(channel, receiver)?)),
         config::Target::Kafka(topic) => {
-            let security = settings::security(&topic.security)?;
+            let security = &topic.security;
+            let security = settings::security(config, security, &topic.brokers, clock.clone())?;
             let client = kafka::connection(&topic.brokers, &security);
             let client = client.map_err(|why| why.to_string())?;
-            Target::Topic { client, topic: topic.topic.clone() }
+            let (tokens, topic) = (security.tokens(), topic.topic.clone());
+            Target::Topic { client, tokens, topic }
         }
     };
     let (name, node) = (channel.name.clone(), config.node.clone());

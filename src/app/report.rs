@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Parts;
 use super::reload::Refused;
-use super::watch::Watch;
+use super::{Parts, watch};
 use crate::config::{Config, Origin};
 use crate::domain::ids::TenantName;
 use crate::domain::time::Wall;
 use crate::intake::{Asking, InForce};
 use crate::io::clock::SystemClock;
+use crate::io::defender::DefenderApi;
 use crate::io::issuer::EntraIssuer;
 use crate::io::kafka::KafkaStatus;
 use crate::io::notify::ChannelStatus;
 use crate::io::store::SqliteStore;
 use crate::io::{
-    Clock as _, KafkaLine, RelayLine, Report, STOP_FILE, Store as _, StoreError, WindowLine,
-    stop_file,
+    Clock as _, CredentialLine, KafkaLine, RelayLine, Report, STOP_FILE, Store as _, StoreError,
+    WindowLine, stop_file,
 };
 use crate::limits;
 use crate::relay::RelayStatus;
@@ -41,7 +41,6 @@ struct Sources {
     store: Arc<SqliteStore>,
     clock: Arc<SystemClock>,
     watched: Watched,
-    watch: Watch,
     issuers: Vec<Arc<EntraIssuer>>,
 }
 
@@ -51,6 +50,7 @@ pub(super) struct Watched {
     pub kafka: Vec<(String, Arc<KafkaStatus>)>,
     pub channels: Vec<Arc<ChannelStatus>>,
     pub asking: Arc<Asking>,
+    pub apis: Vec<Arc<DefenderApi>>,
 }
 
 impl Reporter {
@@ -68,7 +68,6 @@ impl Reporter {
             store: parts.store.clone(),
             clock: parts.clock.clone(),
             watched,
-            watch: Watch::new(config),
             issuers: parts.issuers.values().cloned().collect(),
         }))
     }
@@ -95,6 +94,7 @@ impl Reporter {
                 .iter()
                 .map(|(tenant, status)| relay(tenant, status))
                 .collect(),
+            credentials: from.credentials().await,
             kafka: from
                 .watched
                 .kafka
@@ -108,7 +108,6 @@ impl Reporter {
         report.problems.extend(full(&report, from.queue));
         report.problems.extend(stop_file(&from.stop_file));
         report.problems.extend(problems(&report));
-        report.problems.extend(from.watch.problems(now));
         let untold = from.watched.asking.troubles().into_iter().map(|(tenant, why)| {
             format!("Defender does not tell what alerts of tenant {tenant} need: {why}")
         });
@@ -134,6 +133,15 @@ impl Reporter {
                  of the two, then resume"
             ))
         })
+    }
+}
+
+impl Sources {
+    /// Each tenant's, in the order of the configuration. It reads files.
+    async fn credentials(&self) -> Vec<CredentialLine> {
+        let apis = self.watched.apis.clone();
+        let lines = move || apis.iter().map(|api| api.credential()).collect();
+        tokio::task::spawn_blocking(lines).await.unwrap_or_default()
     }
 }
 
@@ -223,6 +231,9 @@ fn problems(report: &Report) -> Vec<String> {
                 relay.tenant, relay.share
             ));
         }
+    }
+    for credential in &report.credentials {
+        problems.extend(watch::of_credential(credential, report.now));
     }
     for channel in &report.channels {
         let long = |since: Wall| report.now.since(since) >= limits::NOTIFY_FAILING;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files;
+use super::{credential, files};
 use crate::config::{
     Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start,
 };
@@ -33,6 +33,9 @@ use crate::serve::CertificateFiles;
 pub fn call_timeout() -> Duration {
     failpoint::span("defender.timeout", Duration::from_secs(30))
 }
+
+/// Formats of which an alert may be read at Defender before it is judged.
+const READ_AT_DEFENDER: [&str; 2] = ["defender-alert", "sentinel-incident"];
 
 const TOLERANCE: Duration = Duration::from_secs(300);
 
@@ -123,7 +126,12 @@ pub fn issuer(verify: &Verify) -> Settled<Option<issuer::Settings>> {
     issuer::Settings::new(*tenant, &login).map(Some).map_err(|why| why.to_string())
 }
 
-pub fn kafka(config: &Config, source: &Source, kafka: &Kafka) -> Settled<kafka::Settings> {
+pub fn kafka(
+    config: &Config,
+    source: &Source,
+    kafka: &Kafka,
+    clock: Arc<dyn Clock>,
+) -> Settled<kafka::Settings> {
     for key in kafka.librdkafka.keys() {
         kafka::check_passed_through(key).map_err(|why| format!("librdkafka: {why}"))?;
     }
@@ -138,14 +146,19 @@ pub fn kafka(config: &Config, source: &Source, kafka: &Kafka) -> Settled<kafka::
             Start::Earliest => kafka::Start::Earliest,
             Start::Latest => kafka::Start::Latest,
         },
-        security: security(&kafka.security)?,
+        security: security(config, &kafka.security, &kafka.brokers, clock)?,
         body_bytes_max,
         passed_through: kafka.librdkafka.clone(),
     })
 }
 
-/// How brokers are spoken to, with the password.
-pub(super) fn security(security: &Security) -> Settled<kafka::Security> {
+/// How brokers are spoken to, with the password, or with what gets tokens.
+pub(super) fn security(
+    config: &Config,
+    security: &Security,
+    brokers: &[String],
+    clock: Arc<dyn Clock>,
+) -> Settled<kafka::Security> {
     let login = || -> Settled<kafka::Login> {
         let (Some(username), Some(password)) = (&security.username, &security.password) else {
             return Err("SASL needs username and password".into());
@@ -166,6 +179,10 @@ pub(super) fn security(security: &Security) -> Settled<kafka::Security> {
         Protocol::Plaintext => kafka::Security::Plaintext,
         Protocol::Ssl => kafka::Security::Ssl { ca },
         Protocol::SaslPlaintext => kafka::Security::SaslPlaintext(login()?),
+        Protocol::SaslSsl if security.credential.is_some() => {
+            let tokens = credential::broker_tokens(config, security, brokers, clock)?;
+            kafka::Security::Token { tokens, ca }
+        }
         Protocol::SaslSsl => kafka::Security::SaslSsl { login: login()?, ca },
     })
 }
@@ -187,27 +204,33 @@ pub(super) fn hosts(tenant: &Tenant) -> Settled<Hosts> {
 }
 
 /// One tenant's API and login. Its first token is fetched after `token_after`, if no call needs it
-/// before.
+/// before. `needs` says which roles are looked for in its tokens.
 pub fn defender(
     tenant: &Tenant,
     token_after: Duration,
     http: defender::Http,
     clock: Arc<dyn Clock>,
+    needs: Option<defender::Needs>,
 ) -> Settled<defender::Settings> {
-    let Hosts { api, login, scope } = hosts(tenant)?;
-    let secret = tenant.credential.secret.read().map_err(|why| why.to_string())?;
+    let Hosts { api, scope, .. } = hosts(tenant)?;
     Ok(defender::Settings {
         tenant: TenantName::new(&tenant.name),
         entra_tenant: tenant.id,
-        client_id: tenant.credential.client_id,
-        secret,
+        credential: credential::credential(tenant)?,
         api,
-        login,
+        login: credential::login(tenant)?,
         scope,
+        needs,
         token_after,
         http,
         clock,
     })
+}
+
+/// Whether a source of this tenant may bring alerts that are read at Defender.
+pub fn reads_alerts(config: &Config, tenant: &Tenant) -> bool {
+    let mut sources = config.sources.iter().filter(|source| source.tenants.contains(&tenant.name));
+    sources.any(|source| READ_AT_DEFENDER.contains(&source.format()))
 }
 
 /// The formats that sources name, with the names of the sources.

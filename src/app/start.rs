@@ -149,8 +149,8 @@ pub(super) fn kafka(
     for source in &config.sources {
         let Kind::Kafka(kafka) = source.kind() else { continue };
         let what = format!("source {}", source.name);
-        let settings =
-            settings::kafka(config, source, kafka).map_err(|why| StartError::new(&what, why))?;
+        let settings = settings::kafka(config, source, kafka, parts.clock.clone());
+        let settings = settings.map_err(|why| StartError::new(&what, why))?;
         let (store, name) = (parts.store.clone(), SourceName::new(&source.name));
         let stored: StoredOffsets = Arc::new(move || store.offsets(&name));
         let started = KafkaSource::start(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Parts, StartError, Tuning, settings};
+use super::{Parts, StartError, Tuning, credential, settings};
 use crate::config::{Config, Tenant};
 use crate::domain::action::Class;
 use crate::domain::dispatcher::DispatcherSettings;
@@ -47,7 +47,7 @@ pub(super) async fn relays(
     let (mut tasks, mut nudges, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
     let (mut cancellers, mut apis) = (Vec::new(), Vec::new());
     for (tenant, turn) in config.tenants.iter().zip(&turns) {
-        let api = Arc::new(api(tenant, parts, &http, *turn)?);
+        let api = Arc::new(api(config, tenant, parts, &http, *turn)?);
         let nudge = Nudge::default();
         let canceller = canceller(tenant, parts, api.clone(), nudge.clone(), stop.clone());
         tasks.push(tokio::spawn(in_turn(*turn, canceller)));
@@ -106,10 +106,17 @@ async fn turns(config: &Config, parts: &Parts) -> Result<Vec<u32>, StartError> {
     Ok(turns)
 }
 
-fn api(tenant: &Tenant, parts: &Parts, http: &Http, turn: u32) -> Result<DefenderApi, StartError> {
+fn api(
+    config: &Config,
+    tenant: &Tenant,
+    parts: &Parts,
+    http: &Http,
+    turn: u32,
+) -> Result<DefenderApi, StartError> {
     let what = format!("tenant {}", tenant.name);
     let (http, clock) = (http.clone(), parts.clock.clone());
-    let settings = settings::defender(tenant, TOKEN_SPACING * turn, http, clock);
+    let needs = Some(credential::needs(config, tenant, parts));
+    let settings = settings::defender(tenant, TOKEN_SPACING * turn, http, clock, needs);
     let settings = settings.map_err(|why| StartError::new(&what, why))?;
     DefenderApi::new(settings).map_err(|why| StartError::new(&what, why))
 }

@@ -14,27 +14,38 @@ use crate::domain::audit::{Actor, Change, What};
 use crate::domain::ids::TenantName;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
+use crate::io::defender::DefenderApi;
 use crate::io::store::SqliteStore;
-use crate::io::{Clock as _, Noted, Record as _, Store as _, StoreError};
+use crate::io::{Clock as _, CredentialLine, Expiry, Noted, Record as _, Store as _, StoreError};
 use crate::limits;
 
-/// What is watched, as the configuration has it.
+/// What is watched: of the configuration, and how it is at this moment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Watch {
+struct Watch {
     /// Sources, and after how long without a receipt each counts as silent.
     sources: Vec<(String, Duration)>,
-    pub(super) credentials: Vec<(TenantName, Wall)>,
+    /// Those that have an end.
+    credentials: Vec<(TenantName, Expiry)>,
 }
 
 impl Watch {
-    pub(super) fn new(config: &Config) -> Self {
+    fn new(config: &Config) -> Self {
         let sources = config.sources.iter();
         let sources =
             sources.filter_map(|source| Some((source.name.clone(), source.silent_after?.0)));
-        let credentials = config.tenants.iter().filter_map(|tenant| {
-            Some((TenantName::new(&tenant.name), tenant.credential.expires?.0))
-        });
-        Self { sources: sources.collect(), credentials: credentials.collect() }
+        Self { sources: sources.collect(), credentials: Vec::new() }
+    }
+
+    /// Looks when credentials end. It reads their files: a certificate may have been replaced.
+    async fn look(&mut self, apis: &Arc<[(TenantName, Arc<DefenderApi>)]>) {
+        let apis = apis.clone();
+        let ends = move || {
+            let ends = apis.iter().filter_map(|(name, api)| Some((name.clone(), api.expires()?)));
+            ends.collect()
+        };
+        if let Ok(ends) = tokio::task::spawn_blocking(ends).await {
+            self.credentials = ends;
+        }
     }
 
     /// What goes on the record now. `received` is when the newest receipt of each source came.
@@ -66,32 +77,42 @@ impl Watch {
             }
         }
         for (tenant, expires) in &self.credentials {
-            let expires = *expires;
+            let Expiry { kind, at: expires } = *expires;
             let due = now + limits::CREDENTIAL_EXPIRING >= expires;
             let before = noted(&Noted::Expiring(tenant.clone()));
             let again = before.is_none_or(|at| now.since(at) >= limits::CREDENTIAL_NOTED_EVERY);
             if due && again {
-                let reason = expiring(expires, now);
+                let reason = format!("its {} {}", kind.as_str(), expiring(expires, now));
                 let what = What::CredentialExpiring { expires };
                 changes.push(change(Some(tenant.clone()), reason, now, what));
             }
         }
         changes
     }
+}
 
-    /// Of each credential that is about to expire, for status.
-    pub(super) fn problems(&self, now: Wall) -> Vec<String> {
-        let due = |expires: Wall| now + limits::CREDENTIAL_EXPIRING >= expires;
-        let due = self.credentials.iter().filter(|(_, expires)| due(*expires));
-        due.map(|(tenant, expires)| {
-            format!(
-                "the credential of tenant {tenant} {}: make a new client secret in Entra, put it \
-                 in its place, and set `expires`",
-                expiring(*expires, now)
-            )
-        })
-        .collect()
+/// What a person should look at, for status, the worst first.
+pub(super) fn of_credential(line: &CredentialLine, now: Wall) -> Vec<String> {
+    let tenant = &line.tenant;
+    let mut problems = Vec::new();
+    if let Some(error) = &line.error {
+        problems.push(format!("tenant {tenant}: {error}; to go on: lazaret doctor"));
     }
+    if !line.roles_missing.is_empty() {
+        let missing = line.roles_missing.join(", and ");
+        problems.push(format!(
+            "the application of tenant {tenant} lacks {missing}: grant it in Entra as an \
+             application permission, with admin consent; it is seen within {} minutes",
+            limits::ROLES_LOOK_EVERY.as_secs() / 60
+        ));
+    }
+    if let Some(Expiry { kind, at }) = line.expires
+        && now + limits::CREDENTIAL_EXPIRING >= at
+    {
+        let (what, ends) = (kind.as_str(), expiring(at, now));
+        problems.push(format!("the {what} of tenant {tenant} {ends}: {}", kind.renewal()));
+    }
+    problems
 }
 
 fn expiring(expires: Wall, now: Wall) -> String {
@@ -106,8 +127,15 @@ fn change(tenant: Option<TenantName>, reason: String, at: Wall, what: What) -> C
     Change { tenant, actor: Actor::Lazaret, reason, at, what }
 }
 
-pub(super) fn start(config: &Config, parts: &Parts, stop: &CancellationToken) -> JoinHandle<()> {
-    let watch = Watch::new(config);
+pub(super) fn start(
+    config: &Config,
+    parts: &Parts,
+    apis: &[Arc<DefenderApi>],
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let mut watch = Watch::new(config);
+    let names = config.tenants.iter().map(|tenant| TenantName::new(&tenant.name));
+    let apis: Arc<[_]> = names.zip(apis.iter().cloned()).collect();
     let (store, clock, stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
     tokio::spawn(async move {
         let started = clock.now().wall;
@@ -118,6 +146,7 @@ pub(super) fn start(config: &Config, parts: &Parts, stop: &CancellationToken) ->
                 () = stop.cancelled() => return,
                 _ = look.tick() => {}
             }
+            watch.look(&apis).await;
             if let Err(why) = once(&watch, &store, &clock, started).await {
                 tracing::error!(%why, "silent sources and credentials could not be looked at");
             }
@@ -145,12 +174,14 @@ async fn once(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::CredentialKind;
 
     const HOUR: Duration = Duration::from_secs(3600);
     const START: Wall = Wall(1_790_000_000_000_000);
 
     fn watch() -> Watch {
-        let credentials = vec![(TenantName::new("contoso"), START + 40 * 24 * HOUR)];
+        let expiry = Expiry { kind: CredentialKind::Certificate, at: START + 40 * 24 * HOUR };
+        let credentials = vec![(TenantName::new("contoso"), expiry)];
         Watch { sources: vec![("siem".to_owned(), HOUR)], credentials }
     }
 
@@ -195,9 +226,23 @@ mod tests {
         let noted = [(Noted::Expiring(TenantName::new("contoso")), START + 10 * day + HOUR)];
         assert_eq!(at(11, &noted), []);
         assert_eq!(at(12, &noted).len(), 1);
-        assert_eq!(watch().problems(START), [""; 0]);
-        let said = watch().problems(START + 38 * day).remove(0);
-        assert!(said.contains("tenant contoso expires in 2 days"), "{said}");
-        assert!(watch().problems(START + 41 * day)[0].contains("has expired"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_credential_is_said_with_what_to_do() {
+        let day = 24 * HOUR;
+        let expires = Some(Expiry { kind: CredentialKind::Certificate, at: START + 40 * day });
+        let line = CredentialLine { tenant: "contoso".to_owned(), expires, ..Default::default() };
+        assert_eq!(of_credential(&line, START), [""; 0]);
+        let said = of_credential(&line, START + 38 * day).remove(0);
+        let says = "the certificate of tenant contoso expires in 2 days";
+        assert!(said.starts_with(says) && said.contains("upload a new certificate"), "{said}");
+        assert!(of_credential(&line, START + 41 * day)[0].contains("has expired"));
+        let error = Some("no token: AADSTS7000222".to_owned());
+        let missing = vec!["File.Read.All".to_owned()];
+        let said = of_credential(&CredentialLine { error, roles_missing: missing, ..line }, START);
+        assert!(said[0].starts_with("tenant contoso: no token: AADSTS7000222"), "{said:?}");
+        let says = "the application of tenant contoso lacks File.Read.All: grant it";
+        assert!(said[1].starts_with(says), "{said:?}");
     }
 }

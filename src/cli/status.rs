@@ -126,6 +126,7 @@ mod tests {
             now: Wall(5),
             summary: Summary::default(),
             relays: Vec::new(),
+            credentials: Vec::new(),
             kafka: Vec::new(),
             channels: Vec::new(),
             problems: Vec::new(),
@@ -142,7 +143,7 @@ mod tests {
         let alone = running.keys().filter(|key| !stopped.contains_key(*key));
         assert_eq!(
             alone.collect::<Vec<_>>(),
-            ["channels", "kafka", "relays", "rules", "ruleset", "started"]
+            ["channels", "credentials", "kafka", "relays", "rules", "ruleset", "started"]
         );
     }
 

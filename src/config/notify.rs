@@ -8,9 +8,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::is_name;
 use super::source::Security;
 use super::values::{Secret, Span};
+use super::{Config, is_name};
 use crate::domain::breaker::Rate;
 use crate::domain::notice::{Kind, Template};
 
@@ -104,7 +104,7 @@ impl Channel {
         receiver.chain(topic)
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self, config: &Config) -> Result<(), String> {
         if self.webhook.is_some() == self.kafka.is_some() {
             return Err("a channel is either a webhook or a kafka topic: give one".into());
         }
@@ -119,7 +119,7 @@ impl Channel {
                 if topic.brokers.is_empty() || !is_name(&topic.topic.replace('.', "_")) {
                     return Err("kafka: name at least one broker, and a topic".into());
                 }
-                topic.security.check()?;
+                topic.security.check(&topic.brokers, config)?;
             }
         }
         if self.kinds.as_ref().is_some_and(Vec::is_empty) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
-use super::values::{NotYet, Secret, Span};
+use super::values::{Secret, Span};
 use super::verify::Verify;
 use super::{Config, is_name};
 use crate::limits;
@@ -75,7 +75,8 @@ pub struct Security {
     pub password: Option<Secret>,
     /// PEM file of the authorities to trust; the system's where left out.
     pub ca: Option<PathBuf>,
-    pub credential: Option<NotYet>,
+    /// The tenant whose credential gets the tokens, for OAUTHBEARER.
+    pub credential: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -122,7 +123,7 @@ impl Source {
         }
         match self.kind() {
             Kind::Webhook(webhook) => webhook.check(config),
-            Kind::Kafka(kafka) => kafka.check().map_err(Wrong::from),
+            Kind::Kafka(kafka) => kafka.check(config).map_err(Wrong::from),
         }
     }
 
@@ -182,7 +183,7 @@ impl Webhook {
 }
 
 impl Kafka {
-    fn check(&self) -> Result<(), String> {
+    fn check(&self, config: &Config) -> Result<(), String> {
         if self.brokers.is_empty() || self.topics.is_empty() {
             return Err("kafka: name at least one broker and one topic".into());
         }
@@ -190,7 +191,7 @@ impl Kafka {
         if !group_fits || !self.topics.iter().all(|t| is_name(&t.replace('.', "_"))) {
             return Err("kafka: group or topics: that is no Kafka name".into());
         }
-        self.security.check()
+        self.security.check(&self.brokers, config)
     }
 }
 
@@ -204,36 +205,60 @@ impl Security {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
-        let security = self;
-        let sasl = matches!(security.protocol, Protocol::SaslPlaintext | Protocol::SaslSsl);
-        match security.mechanism.as_deref() {
-            Some("OAUTHBEARER") => {
-                return Err("security: mechanism OAUTHBEARER is not in this version".into());
+    /// `brokers` are those that it is for.
+    pub(super) fn check(&self, brokers: &[String], config: &Config) -> Result<(), String> {
+        let sasl = matches!(self.protocol, Protocol::SaslPlaintext | Protocol::SaslSsl);
+        let password = self.username.is_some() || self.password.is_some();
+        if !sasl && (self.mechanism.is_some() || password || self.credential.is_some()) {
+            let why = "mechanism, username, password and credential need a SASL protocol";
+            return Err(format!("security: {why}"));
+        }
+        match self.mechanism.as_deref() {
+            _ if !sasl => Ok(()),
+            Some("OAUTHBEARER") => self.check_token(brokers, config),
+            Some("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") => {
+                if self.credential.is_some() {
+                    return Err("security: credential is for the mechanism OAUTHBEARER".into());
+                }
+                if self.username.is_none() || self.password.is_none() {
+                    return Err("security: SASL needs username and password".into());
+                }
+                Ok(())
             }
-            Some("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512")
-                if sasl && (security.username.is_none() || security.password.is_none()) =>
-            {
-                return Err("security: SASL needs username and password".into());
-            }
-            Some("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") if sasl => {}
-            Some(other) if sasl => {
-                return Err(format!(
-                    "security: mechanism {other:?} is unknown: use PLAIN, SCRAM-SHA-256 or \
-                     SCRAM-SHA-512"
-                ));
-            }
-            None if sasl => return Err("security: SASL needs a mechanism".into()),
-            _ if security.mechanism.is_some()
-                || security.username.is_some()
-                || security.password.is_some() =>
-            {
-                return Err(
-                    "security: mechanism, username and password need a SASL protocol".into()
-                );
-            }
-            _ => {}
+            Some(other) => Err(format!(
+                "security: mechanism {other:?} is unknown: use PLAIN, SCRAM-SHA-256, \
+                 SCRAM-SHA-512 or OAUTHBEARER"
+            )),
+            None => Err("security: SASL needs a mechanism".into()),
+        }
+    }
+
+    fn check_token(&self, brokers: &[String], config: &Config) -> Result<(), String> {
+        if self.protocol != Protocol::SaslSsl {
+            let why = "a token may not go over an open connection: use the protocol SASL_SSL";
+            return Err(format!("security: {why}"));
+        }
+        if self.username.is_some() || self.password.is_some() {
+            let why = "OAUTHBEARER takes tokens: leave username and password out";
+            return Err(format!("security: {why}"));
+        }
+        let Some(tenant) = &self.credential else {
+            let why = "OAUTHBEARER needs credential: name the tenant whose credential gets tokens";
+            return Err(format!("security: {why}"));
+        };
+        if !config.tenants.iter().any(|known| known.name == *tenant) {
+            return Err(format!("security: credential: there is no tenant {tenant}"));
+        }
+        let first = brokers.first().map(|broker| host(broker));
+        if brokers.iter().any(|broker| Some(host(broker)) != first) {
+            let why = "a token is for one host: name brokers of one, such as one namespace";
+            return Err(format!("brokers: {why}"));
         }
         Ok(())
     }
+}
+
+/// The host of a broker, without its port.
+pub fn host(broker: &str) -> &str {
+    broker.rsplit_once(':').map_or(broker, |(host, _)| host)
 }

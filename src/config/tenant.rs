@@ -1,11 +1,15 @@
 //! Tenants: where their Defender stands, who we are there, and what we may call.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
 
-use super::values::{Date, NotYet, Secret, Span};
+use super::credential::Credential;
+use super::source::Wrong;
+use super::values::Span;
 use crate::domain::breaker::{Rate, TenantBreakers};
 use crate::domain::cloud::{Cloud, Region};
 use crate::domain::time::written_span;
@@ -24,7 +28,7 @@ pub struct Tenant {
     pub api: Option<String>,
     pub login: Option<String>,
     pub scope: Option<String>,
-    pub credential: Credential,
+    credential: Spanned<Credential>,
     #[serde(default)]
     pub budgets: Budgets,
     /// Calls of the longest window that are kept for what comes as urgent.
@@ -100,21 +104,6 @@ impl Tenant {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Credential {
-    pub client_id: uuid::Uuid,
-    pub secret: Secret,
-    /// When the client secret ends, as Entra showed it: no token tells.
-    pub expires: Option<Date>,
-    #[serde(default)]
-    pub certificate: Option<NotYet>,
-    #[serde(default)]
-    pub workload_identity: Option<NotYet>,
-    #[serde(default)]
-    pub managed_identity: Option<NotYet>,
-}
-
 /// Calls a tenant may make to each endpoint. The defaults are Defender's documented limits.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -150,10 +139,26 @@ impl Default for Budgets {
 }
 
 impl Tenant {
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Who Lazaret is there.
+    pub fn credential(&self) -> &Credential {
+        &self.credential.value
+    }
+
+    pub(super) fn resolve_paths(&mut self, base: &Path) {
+        let key = format!("tenants[{}].credential", self.name);
+        self.credential.value.resolve(base, &key);
+    }
+
+    pub(super) fn check(&self) -> Result<(), Wrong> {
+        let credential = self.credential.value.check();
+        credential.map_err(|why| Wrong {
+            why: format!("credential: {why}"),
+            at: Some(self.credential.referenced),
+        })?;
         if self.breakers.share_of_fleet.is_some() && self.fleet.is_none_or(|fleet| fleet == 0) {
             let how = "say how many machines the tenant has, such as fleet: 12000";
-            return Err(format!("breakers.share_of_fleet needs the key fleet: {how}"));
+            let why = format!("breakers.share_of_fleet needs the key fleet: {how}");
+            return Err(why.into());
         }
         for (name, budget) in [
             ("quarantine", &self.budgets.quarantine),
@@ -166,13 +171,12 @@ impl Tenant {
                 (1..=100_000).contains(&b.calls) && b.per.0 <= Duration::from_secs(86_400)
             };
             if budget.is_empty() || budget.len() > 4 || !budget.iter().all(fits) {
-                return Err(format!(
-                    "budgets.{name}: give one to four limits of 1 to 100000 calls per at most 1d"
-                ));
+                let how = "give one to four limits of 1 to 100000 calls per at most 1d";
+                return Err(format!("budgets.{name}: {how}").into());
             }
         }
         self.check_reserve()?;
-        self.check_tracker()
+        Ok(self.check_tracker()?)
     }
 
     fn check_reserve(&self) -> Result<(), String> {

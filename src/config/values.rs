@@ -121,6 +121,10 @@ pub enum Place {
     File(PathBuf),
     /// The value of an environment variable.
     Env(String),
+    /// The content of the file that an environment variable names. Not written: a key stands for
+    /// it.
+    #[serde(skip)]
+    FileOf(String),
 }
 
 impl From<Place> for Secret {
@@ -177,7 +181,16 @@ fn read_bounded(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
+fn variable(name: &str) -> Result<String, SecretFlaw> {
+    std::env::var(name).map_err(|_| SecretFlaw::Unset(name.to_owned()))
+}
+
 impl Secret {
+    /// One in the file that this environment variable names.
+    pub(super) fn in_file_of(name: &str) -> Self {
+        Place::FileOf(name.to_owned()).into()
+    }
+
     /// Reads the secret. An unset, empty or too short one is an error: it must stop the start.
     pub fn read(&self) -> Result<SecretString, SecretError> {
         self.text().map_err(|why| SecretError { key: self.key.clone(), why })
@@ -188,7 +201,11 @@ impl Secret {
             Place::File(path) => {
                 read_bounded(path).map_err(|why| SecretFlaw::of_file(path.clone(), why))?
             }
-            Place::Env(name) => std::env::var(name).map_err(|_| SecretFlaw::Unset(name.clone()))?,
+            Place::Env(name) => variable(name)?,
+            Place::FileOf(name) => {
+                let path = PathBuf::from(variable(name)?);
+                read_bounded(&path).map_err(|why| SecretFlaw::of_file(path, why))?
+            }
         };
         let text = zeroize::Zeroizing::new(text);
         let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -207,6 +224,7 @@ impl Secret {
         match &self.place {
             Place::File(path) => path.display().to_string(),
             Place::Env(name) => format!("the environment variable {name}"),
+            Place::FileOf(name) => format!("the file that the environment variable {name} names"),
         }
     }
 
@@ -214,7 +232,7 @@ impl Secret {
     pub fn file(&self) -> Option<&Path> {
         match &self.place {
             Place::File(path) => Some(path),
-            Place::Env(_) => None,
+            Place::Env(_) | Place::FileOf(_) => None,
         }
     }
 

@@ -79,36 +79,53 @@ impl Region {
 mod tests {
     use super::*;
 
-    fn hosts(cloud: Cloud, region: Option<Region>) -> [String; 3] {
-        let Hosts { api, login, scope } = cloud.hosts(region).unwrap();
-        [api, login, scope]
-    }
+    const REGIONS: [Region; 6] =
+        [Region::Us, Region::Eu, Region::Uk, Region::Au, Region::Swa, Region::Ina];
+
+    /// Every cloud with every region, as the documentation has it: hosts of API and login, and the
+    /// audience of the token.
+    const TABLE: &[(Cloud, Option<Region>, [&str; 3])] = &[
+        (Cloud::Commercial, None, ["api.securitycenter.microsoft.com", COM, CLASSIC]),
+        (Cloud::Commercial, Some(Region::Us), ["us.api.security.microsoft.com", COM, CLASSIC]),
+        (Cloud::Commercial, Some(Region::Eu), ["eu.api.security.microsoft.com", COM, CLASSIC]),
+        (Cloud::Commercial, Some(Region::Uk), ["uk.api.security.microsoft.com", COM, CLASSIC]),
+        (Cloud::Commercial, Some(Region::Au), ["au.api.security.microsoft.com", COM, CLASSIC]),
+        (Cloud::Commercial, Some(Region::Swa), ["swa.api.security.microsoft.com", COM, CLASSIC]),
+        (Cloud::Commercial, Some(Region::Ina), ["ina.api.security.microsoft.com", COM, CLASSIC]),
+        (Cloud::Gcc, None, [GCC, COM, GCC]),
+        (Cloud::GccHigh, None, [GOV, "login.microsoftonline.us", GOV]),
+        (Cloud::Dod, None, [GOV, "login.microsoftonline.us", GOV]),
+    ];
+
+    const COM: &str = "login.microsoftonline.com";
+    const CLASSIC: &str = "api.securitycenter.microsoft.com";
+    const GCC: &str = "api-gcc.securitycenter.microsoft.us";
+    const GOV: &str = "api-gov.securitycenter.microsoft.us";
 
     #[test]
-    fn the_audience_stays_the_classic_one_on_a_regional_host() {
-        assert_eq!(
-            hosts(Cloud::Commercial, Some(Region::Eu)),
-            [
-                "https://eu.api.security.microsoft.com",
-                "https://login.microsoftonline.com",
-                "https://api.securitycenter.microsoft.com/.default",
-            ]
-        );
-    }
-
-    #[test]
-    fn government_clouds_have_hosts_logins_and_audiences_of_their_own() {
-        let gcc = "https://api-gcc.securitycenter.microsoft.us";
-        let scope = format!("{gcc}/.default");
-        assert_eq!(
-            hosts(Cloud::Gcc, None),
-            [gcc, "https://login.microsoftonline.com", scope.as_str()]
-        );
-        let gov = "https://api-gov.securitycenter.microsoft.us";
-        let scope = format!("{gov}/.default");
-        let high = hosts(Cloud::GccHigh, None);
-        assert_eq!(high, [gov, "https://login.microsoftonline.us", scope.as_str()]);
-        assert_eq!(hosts(Cloud::Dod, None), high);
+    fn every_cloud_and_region_has_its_hosts_and_the_audience_of_its_tokens() {
+        for (cloud, region, [api, login, audience]) in TABLE {
+            let [api, login] = [api, login].map(|host| format!("https://{host}"));
+            let hosts = Hosts { api, login, scope: format!("https://{audience}/.default") };
+            assert_eq!(cloud.hosts(*region), Ok(hosts), "{cloud:?} {region:?}");
+        }
+        let clouds = [Cloud::Commercial, Cloud::Gcc, Cloud::GccHigh, Cloud::Dod];
+        for (cloud, region) in clouds.into_iter().flat_map(|c| REGIONS.map(|r| (c, r))) {
+            let listed = TABLE.iter().any(|(c, r, _)| (*c, *r) == (cloud, Some(region)));
+            assert_eq!(cloud.hosts(Some(region)).is_ok(), listed, "{cloud:?} {region:?}");
+        }
         assert_eq!(Cloud::Gcc.hosts(Some(Region::Us)), Err(NoRegions));
+    }
+
+    #[test]
+    fn the_documentation_lists_them_all() {
+        let docs = include_str!("../../docs/credentials.md");
+        for (cloud, region, [api, login, audience]) in TABLE {
+            let region = region.map_or("", Region::as_str);
+            let mut rows = docs.lines().filter(|line| line.starts_with('|'));
+            let wanted = [*api, login, audience, region];
+            let found = rows.any(|row| wanted.iter().all(|part| row.contains(part)));
+            assert!(found, "{cloud:?} {region}");
+        }
     }
 }

@@ -6,6 +6,12 @@
 
 mod body;
 
+mod broker;
+
+mod certificate;
+
+mod credential;
+
 mod entra;
 
 mod gate;
@@ -14,9 +20,13 @@ mod http;
 
 mod reads;
 
+mod roles;
+
 mod text;
 
 mod token;
+
+mod transport;
 
 mod url;
 
@@ -29,18 +39,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use secrecy::SecretString;
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use self::broker::{BrokerSettings, broker_tokens};
+pub use self::credential::{Credential, ReadSecret};
 pub use self::http::{Http, HttpError};
-pub use self::token::{NoToken, Reads, Token, TokenSource, missing_roles};
+pub use self::roles::{Needs, Reads, missing_roles};
+pub use self::token::{NoToken, Token, TokenSource};
 pub use self::url::UrlError;
 
+use self::credential::Proof;
+use self::entra::{Entra, LoginPlace};
 use self::gate::Gate;
 use self::token::{Bearer, Tokens};
 use self::url::Base;
-use super::{Api, Clock};
+use super::{Api, Clock, CredentialLine, Expiry};
 use crate::domain::action::Call;
 use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};
 use crate::domain::ids::{MachineActionId, MachineId, Sha1, TenantName};
@@ -57,12 +71,15 @@ const STRUCK: &str = "a failpoint struck";
 pub struct Settings {
     pub tenant: TenantName,
     pub entra_tenant: Uuid,
-    pub client_id: Uuid,
-    pub secret: SecretString,
+    pub credential: Arc<Credential>,
     /// Base URLs: https, or http on loopback. `domain::cloud` has the real ones.
     pub api: String,
-    pub login: String,
+    /// May be left out with a managed identity, for which nobody signs in: then it is the
+    /// machine's metadata service that is asked, which a test may have elsewhere.
+    pub login: Option<String>,
     pub scope: String,
+    /// Which roles are looked for in tokens; `None` looks for none.
+    pub needs: Option<Needs>,
     /// When to ask for the first token where no call asks before.
     pub token_after: Duration,
     /// Shared by all tenants.
@@ -80,6 +97,10 @@ pub enum SettingsError {
         name: &'static str,
         error: UrlError,
     },
+    #[error("tenant {0}: there is no thread for its tokens: {1}")]
+    Thread(TenantName, std::io::Error),
+    #[error("tenant {0}: login: name the login that its credential signs in at")]
+    NoLogin(TenantName),
 }
 
 /// The client. Cheap to clone; the token task ends with the last clone.
@@ -90,33 +111,57 @@ struct Inner {
     api: Base,
     http: Http,
     tokens: Tokens,
+    tenant: TenantName,
+    credential: Arc<Credential>,
+    needs: Option<Needs>,
     clock: Arc<dyn Clock>,
 }
 
 impl DefenderApi {
     /// Checks the settings and keeps a token from then on. Needs a tokio runtime.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let login = base(&settings.tenant, "login", &settings.login)?;
-        let source = entra::ClientSecret {
-            entra_tenant: settings.entra_tenant,
-            client_id: settings.client_id,
-            secret: settings.secret.clone(),
+        let source = Entra {
+            credential: settings.credential.clone(),
+            tenant: settings.entra_tenant,
             scope: settings.scope.clone(),
-            login,
+            place: place(&settings.tenant, &settings.credential, settings.login.as_deref())?,
             client: settings.http.client.clone(),
+            clock: settings.clock.clone(),
         };
         Self::with_tokens(settings, Arc::new(source))
     }
 
-    /// The same with tokens from elsewhere; secret, login and scope are not used.
+    /// The same with tokens from elsewhere; login and scope are not used.
     pub fn with_tokens(
         settings: Settings,
         source: Arc<dyn TokenSource>,
     ) -> Result<Self, SettingsError> {
-        let Settings { tenant, api, token_after, http, clock, .. } = settings;
+        let Settings { tenant, api, credential, needs, token_after, http, clock, .. } = settings;
         let api = base(&tenant, "api", &api)?;
-        let tokens = Tokens::start(tenant, source, token_after, clock.clone());
-        Ok(Self(Arc::new(Inner { api, http, tokens, clock })))
+        let tokens =
+            Tokens::start(tenant.clone(), source, token_after, clock.clone(), needs.clone());
+        let inner = Inner { api, http, tokens, tenant, credential, needs, clock };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// When its secret or certificate ends, as of the files now. Reads them: never on a worker of
+    /// the async runtime.
+    pub fn expires(&self) -> Option<Expiry> {
+        self.0.credential.expires()
+    }
+
+    /// How its credential does. Reads files, as [`DefenderApi::expires`].
+    pub fn credential(&self) -> CredentialLine {
+        let (roles, error) = self.0.tokens.at_hand();
+        let missing = roles.zip(self.0.needs.as_ref());
+        let missing = missing.map(|(roles, needs)| missing_roles(&roles, needs()));
+        let missing = missing.unwrap_or_default().into_iter().map(str::to_owned).collect();
+        CredentialLine {
+            tenant: self.0.tenant.to_string(),
+            expires: self.expires(),
+            roles_missing: missing,
+            error: error.map(|error| error.to_string()),
+        }
     }
 
     /// The application's roles, as its token claims them; see [`missing_roles`]. Waits for a token
@@ -260,4 +305,17 @@ impl Inner {
 
 fn base(tenant: &TenantName, name: &'static str, text: &str) -> Result<Base, SettingsError> {
     Base::parse(text).map_err(|error| SettingsError::Url { tenant: tenant.clone(), name, error })
+}
+
+fn place(
+    tenant: &TenantName,
+    credential: &Credential,
+    login: Option<&str>,
+) -> Result<LoginPlace, SettingsError> {
+    let login = login.map(|login| base(tenant, "login", login)).transpose()?;
+    match (&credential.proof, login) {
+        (Proof::Managed(_), at) => Ok(LoginPlace::Metadata(at)),
+        (_, Some(login)) => Ok(LoginPlace::Login(login)),
+        (_, None) => Err(SettingsError::NoLogin(tenant.clone())),
+    }
 }

@@ -14,6 +14,7 @@ mod members;
 mod place;
 mod probe;
 mod reader;
+mod signer;
 mod status;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{Clock, Delivery, Offsets, StoreError};
+use super::{BrokerTokens, Clock, Delivery, Offsets, StoreError};
 use crate::domain::ids::SourceName;
 
 pub use config::{OwnedKey, check_passed_through, connection};
@@ -74,6 +75,25 @@ pub enum Security {
         login: Login,
         ca: Option<PathBuf>,
     },
+    /// SASL_SSL with OAUTHBEARER.
+    Token {
+        tokens: BrokerTokens,
+        ca: Option<PathBuf>,
+    },
+}
+
+impl Security {
+    /// Where tokens come from, for a client that signs in with them.
+    pub fn tokens(&self) -> Option<BrokerTokens> {
+        match self {
+            Security::Token { tokens, .. } => Some(tokens.clone()),
+            _ => None,
+        }
+    }
+
+    fn is_over_tls_with_a_login(&self) -> bool {
+        matches!(self, Security::SaslSsl { .. } | Security::Token { .. })
+    }
 }
 
 #[derive(Clone, Debug)]

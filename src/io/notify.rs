@@ -25,7 +25,7 @@ use self::lane::Lane;
 use self::pace::Pace;
 use self::topic::Topic;
 use self::webhook::{Posted, Sent, Webhook};
-use super::{Clock, Record, StoreError};
+use super::{BrokerTokens, Clock, Record, StoreError};
 use crate::domain::breaker::Rate;
 use crate::domain::notice::{Kind, Message, Template};
 use crate::domain::signature::Seal;
@@ -47,6 +47,8 @@ pub enum Target {
     Topic {
         /// Brokers and security; the rest is set here.
         client: rdkafka::ClientConfig,
+        /// For brokers that are signed in at with tokens.
+        tokens: Option<BrokerTokens>,
         topic: String,
     },
 }
@@ -100,7 +102,9 @@ impl Channel {
                 let webhook = Box::new(Webhook::new(channel.clone(), node, *target, clock)?);
                 Means::Webhook { webhook, kinds, group, rate }
             }
-            Target::Topic { client, topic } => Means::Topic(Topic::new(client, topic)?),
+            Target::Topic { client, tokens, topic } => {
+                Means::Topic(Topic::new(client, tokens, topic)?)
+            }
         };
         let status = Arc::new(ChannelStatus::new(&channel));
         Ok(Self { name: channel, status, means })

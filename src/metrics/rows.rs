@@ -57,7 +57,7 @@ struct WindowOf {
     window_seconds: String,
 }
 
-type Seconds = Gauge<f64, AtomicU64>;
+pub(super) type Seconds = Gauge<f64, AtomicU64>;
 
 #[derive(Debug, Default)]
 pub(super) struct RowMetrics {
@@ -74,6 +74,7 @@ pub(super) struct RowMetrics {
     budget_used: Family<WindowOf, Gauge>,
     budget_limit: Family<WindowOf, Gauge>,
     held: Family<Tenant, Gauge>,
+    credentials: super::credential::CredentialMetrics,
     paused: Family<Tenant, Gauge>,
     kafka_lag: Family<Source, Gauge>,
     kafka_out_of_log: Family<Source, Counter>,
@@ -92,6 +93,7 @@ impl RowMetrics {
         it.register_rows(registry);
         it.register_parts(registry);
         it.register_channels(registry);
+        it.credentials.register(registry);
         it
     }
 
@@ -169,6 +171,7 @@ impl RowMetrics {
                 set(&self.answers.get_or_create(&of), *count);
             }
         }
+        self.credentials.absorb(report);
         for line in &report.channels {
             let channel = Channel { channel: line.name.clone() };
             set(&self.notify_delivered.get_or_create(&channel), line.delivered);

@@ -24,6 +24,7 @@ const BODY_BYTES: usize = 1024 * 1024;
 /// What a request is for, from method and path alone.
 enum Route<'a> {
     Token { tenant: &'a str },
+    Metadata,
     Quarantine { machine: String },
     List,
     One { id: &'a str },
@@ -164,7 +165,8 @@ fn perform(
     let mut inner = world.lock();
     inner.actions.advance(&world.settings, world.now());
     let reply = match (route, bearer) {
-        (Route::Token { tenant }, _) => entra::issue(world, &mut inner, tenant, body),
+        (Route::Token { tenant }, _) => entra::issue(world, &mut inner, tenant, parts, body),
+        (Route::Metadata, _) => entra::vouch(world, &mut inner, parts),
         (Route::Quarantine { machine }, Some(bearer)) => {
             defender::quarantine(world, &mut inner, bearer, machine, parts, body)
         }
@@ -220,6 +222,7 @@ impl<'a> Route<'a> {
         let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
         match (method.as_str(), segments.as_slice()) {
             ("POST", [tenant, "oauth2", "v2.0", "token"]) => Route::Token { tenant },
+            ("GET", ["metadata", "identity", "oauth2", "token"]) => Route::Metadata,
             ("POST", ["api", "machines", id, "StopAndQuarantineFile"]) => {
                 Route::Quarantine { machine: id.to_ascii_lowercase() }
             }
@@ -236,7 +239,7 @@ impl<'a> Route<'a> {
 
     fn endpoint(&self) -> Endpoint {
         match self {
-            Route::Token { .. } => Endpoint::Token,
+            Route::Token { .. } | Route::Metadata => Endpoint::Token,
             Route::Quarantine { .. } => Endpoint::Quarantine,
             Route::List => Endpoint::List,
             Route::One { .. } => Endpoint::One,

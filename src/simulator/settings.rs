@@ -18,6 +18,8 @@ pub struct Settings {
     pub reckoning: Reckoning,
     /// Who may have a token. With none listed anyone may, with every role.
     pub apps: Vec<App>,
+    /// What they may show instead of their secrets, each by a client id.
+    pub proofs: Vec<(String, Proof)>,
     pub token_life: Duration,
     /// From creation until the machine begins.
     pub pending_for: Duration,
@@ -44,6 +46,7 @@ impl Default for Settings {
             reads: documented,
             reckoning: Reckoning::Sliding,
             apps: Vec::new(),
+            proofs: Vec::new(),
             token_life: Duration::from_secs(3599),
             pending_for: Duration::from_secs(1),
             running_for: Duration::from_secs(1),
@@ -63,6 +66,21 @@ pub struct App {
     pub client_id: String,
     pub secret: String,
     pub roles: Vec<String>,
+}
+
+/// What an application may show, or what is known of its secret.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// A certificate that is registered at it: the SHA-256 in base64url, and the modulus of the
+    /// RSA key.
+    Certificate { sha256: String, modulus: Vec<u8> },
+    /// Tokens of another issuer for this subject, signed with this RSA key.
+    Federated { issuer: String, subject: String, modulus: Vec<u8> },
+    /// The machine's metadata service vouches for it; the client id `system` is the machine's own
+    /// identity.
+    Managed,
+    /// Its secret has expired.
+    SecretExpired,
 }
 
 /// What becomes of a call for a machine nobody has set.

@@ -1,6 +1,6 @@
 //! Everything a simulator knows, behind one lock that is held for one step of one call.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,10 @@ pub struct Inner {
     pub record: Record,
     /// Valid bearer tokens by their text.
     pub tokens: HashMap<String, Bearer>,
+    /// Roles of applications, where they have changed since the start.
+    pub roles: HashMap<String, Vec<String>>,
+    /// Ids of assertions that were used: each counts once.
+    pub assertions: HashSet<String>,
     windows: HashMap<(String, String, Endpoint), Windows>,
 }
 

@@ -25,6 +25,7 @@ const LISTENERS: &[(&str, &str)] = &[
     ("SASL", "SASL_PLAINTEXT"),
     ("SASLSSL", "SASL_SSL"),
     ("TLS", "SSL"),
+    ("OAUTH", "SASL_SSL"),
     ("CONTROLLER", "PLAINTEXT"),
 ];
 
@@ -87,7 +88,7 @@ impl Broker {
         self.address_of("PLAIN")
     }
 
-    /// `host:port` of a listener by name: `PLAIN`, `SASL`, `SASLSSL` or `TLS`.
+    /// `host:port` of a listener by name: `PLAIN`, `SASL`, `SASLSSL`, `OAUTH` or `TLS`.
     pub fn address_of(&self, listener: &str) -> String {
         format!("{}:{}", host(listener), self.ports[listener])
     }
@@ -260,12 +261,20 @@ fn properties(dir: &Path, ports: &BTreeMap<String, u16>) -> String {
              {name}.scram-sha-512.sasl.jaas.config={scram}\n"
         );
     }
+    // Tokens without a signature, within their time; a connection ends with its token.
+    let oauth = "listener.name.oauth";
+    text += &format!(
+        "{oauth}.sasl.enabled.mechanisms=OAUTHBEARER\n\
+         {oauth}.oauthbearer.sasl.jaas.config={module}.oauthbearer.OAuthBearerLoginModule required \
+         unsecuredLoginStringClaim_sub=\"broker\";\n\
+         {oauth}.oauthbearer.connections.max.reauth.ms=3600000\n"
+    );
     text
 }
 
 /// A certificate is for a name; elsewhere an address spares the look-up.
 fn host(listener: &str) -> &'static str {
-    if matches!(listener, "TLS" | "SASLSSL") { "localhost" } else { "127.0.0.1" }
+    if matches!(listener, "TLS" | "SASLSSL" | "OAUTH") { "localhost" } else { "127.0.0.1" }
 }
 
 /// The port that a listener got, from the broker's log.

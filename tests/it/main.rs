@@ -13,6 +13,7 @@ mod compose;
 mod configuration;
 mod corpus;
 mod correlations;
+mod credentials;
 mod dependencies;
 mod doubts;
 mod enrich;

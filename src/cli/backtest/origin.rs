@@ -63,7 +63,7 @@ impl Origin {
                     let why = "is a webhook: name one that reads from Kafka";
                     return Err(Failure::usage(format!("--source {} {why}", source.name)));
                 };
-                let settings = settings::kafka(config, source, kafka)
+                let settings = settings::kafka(config, source, kafka, Arc::new(SystemClock::new()))
                     .map_err(|why| Failure::usage(format!("source {}: {why}", source.name)))?;
                 (Place::Topic(topic, Box::new(settings)), Some(source))
             }

@@ -19,9 +19,6 @@ use crate::io::{Clock as _, Report, kafka};
 use crate::rules;
 use crate::serve::Certificate;
 
-/// Formats of which an alert may be read at Defender before it is judged.
-const READ_AT_DEFENDER: [&str; 2] = ["defender-alert", "sentinel-incident"];
-
 pub async fn all(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::new("configuration", Health::Ok, "readable, every key known")];
     findings.extend(secrets(config));
@@ -82,14 +79,22 @@ pub(super) fn secrets(config: &Config) -> Vec<Finding> {
             }
         });
     }
-    let tenants = config.tenants.iter().map(|tenant| &tenant.credential.secret);
-    let of_entra = "it is a client secret of the application in Entra";
-    findings.extend(tenants.map(|secret| check_secret(secret, of_entra)));
+    let tenants = config.tenants.iter().flat_map(|tenant| tenant.credential().secrets());
+    findings.extend(tenants.map(|secret| check_secret(secret, of_entra(secret))));
     for token in &config.listen.admin.tokens {
         let how = format!("`lazaret token new --name {} --role ROLE` makes one", token.name);
         findings.extend(token.secret().map(|secret| check_secret(secret, &how)));
     }
     findings
+}
+
+/// Where a part of a tenant's credential comes from.
+fn of_entra(secret: &Secret) -> &'static str {
+    match secret.key().rsplit('.').next() {
+        Some("secret") => "it is a client secret of the application in Entra",
+        Some("workload_identity") => "it is a token that Kubernetes, or another issuer, puts there",
+        _ => "docs/credentials.md has how to make a certificate and its key",
+    }
 }
 
 /// How to make a secret that sender and service are to share, or whose it is.
@@ -313,17 +318,18 @@ fn sync_time(config: &Config) -> Finding {
 
 pub(super) async fn token(config: &Config, tenant: &Tenant) -> Finding {
     let check = format!("tenant {}", tenant.name);
-    if is_unread(std::iter::once(&tenant.credential.secret)) {
+    if is_unread(tenant.credential().secrets()) {
         return not_asked(&check, "no token was asked for");
     }
     let clock = Arc::new(SystemClock::new());
     let settings = settings::http(config)
-        .and_then(|http| settings::defender(tenant, Duration::ZERO, http, clock));
+        .and_then(|http| settings::defender(tenant, Duration::ZERO, http, clock, None));
     let settings = match settings {
         Ok(settings) => settings,
         Err(why) => return Finding::new(&check, Health::Fail, why),
     };
-    let urls = format!("of {}, for calls to {}", settings.login, settings.api);
+    let login = settings.login.as_deref().unwrap_or("the metadata service of this machine");
+    let urls = format!("of {login}, for calls to {}", settings.api);
     let api = match DefenderApi::new(settings) {
         Ok(api) => api,
         Err(why) => return Finding::new(&check, Health::Fail, why),
@@ -347,11 +353,9 @@ pub(super) async fn token(config: &Config, tenant: &Tenant) -> Finding {
 /// Whether a source of this tenant has alerts that may be read at Defender, and whether a rule asks
 /// about files. Rules that do not load are another check's.
 fn reads(config: &Config, tenant: &Tenant) -> Reads {
-    let mut sources = config.sources.iter().filter(|source| source.tenants.contains(&tenant.name));
-    let alerts = sources.any(|source| READ_AT_DEFENDER.contains(&source.format()));
     let loaded = rules::load(&config.rules, SystemClock::new().now().wall);
     let files = loaded.is_ok_and(|loaded| loaded.ruleset.may_ask(Subject::File));
-    Reads { alerts, files }
+    Reads { alerts: settings::reads_alerts(config, tenant), files }
 }
 
 async fn kafka_sources(config: &Config) -> Vec<Finding> {
@@ -363,7 +367,7 @@ async fn kafka_sources(config: &Config) -> Vec<Finding> {
             findings.push(not_asked(&check, "the brokers were not asked"));
             continue;
         }
-        let settings = match settings::kafka(config, source, kafka) {
+        let settings = match settings::kafka(config, source, kafka, Arc::new(SystemClock::new())) {
             Ok(settings) => settings,
             Err(why) => {
                 findings.push(Finding::new(&check, Health::Fail, why));

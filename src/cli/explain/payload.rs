@@ -53,9 +53,10 @@ impl<'c> Search<'c> {
         let Kind::Kafka(kafka) = source.kind() else {
             return Err(failed(format!("source {} reads from no Kafka any more", source.name)));
         };
-        let settings = settings::kafka(self.config, source, kafka);
+        let clock = Arc::new(SystemClock::new());
+        let settings = settings::kafka(self.config, source, kafka, clock.clone());
         let settings = settings.map_err(|why| failed(why.to_string()))?;
-        let history = History::open(&settings, topic, Arc::new(SystemClock::new()));
+        let history = History::open(&settings, topic, clock);
         let message = history.and_then(|history| history.one(*partition, *offset));
         let message = message.map_err(|why| failed(why.to_string()))?;
         if let Some(flaw) = message.flaw {

@@ -21,7 +21,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::token::{NoToken, Token, TokenSource};
-use super::{DefenderApi, Http, Settings};
+use super::{Credential, DefenderApi, Http, ReadSecret, Settings};
 use crate::domain::action::Call;
 use crate::domain::answer::Answer;
 use crate::domain::ids::{EffectKey, MachineId, Sha1, TenantName};
@@ -84,15 +84,21 @@ impl TokenSource for FixedToken {
     }
 }
 
+/// A client secret that stands nowhere.
+pub fn secret(text: &'static str) -> Arc<Credential> {
+    let read: ReadSecret = Arc::new(move || Ok(SecretString::from(text)));
+    Arc::new(Credential::secret(CLIENT, read, None).unwrap())
+}
+
 pub fn settings(url: &str, clock: &Arc<TestClock>) -> Settings {
     Settings {
         tenant: TenantName::new("contoso"),
         entra_tenant: TENANT,
-        client_id: CLIENT,
-        secret: SecretString::from(SECRET),
+        credential: secret(SECRET),
         api: url.to_owned(),
-        login: url.to_owned(),
+        login: Some(url.to_owned()),
         scope: "https://api.securitycenter.microsoft.com/.default".to_owned(),
+        needs: None,
         token_after: Duration::ZERO,
         http: http(Duration::from_secs(20)),
         clock: clock.clone(),

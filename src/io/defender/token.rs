@@ -8,18 +8,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 
+use super::roles::{self, Needs, missing_roles, stops_calls};
 use crate::domain::ids::TenantName;
-use crate::domain::time::Boot;
+use crate::domain::time::{Boot, Wall};
 use crate::io::Clock;
+use crate::limits::ROLES_LOOK_EVERY;
 
 /// A token is renewed when this much of its life, in percent, is over: long before its end, so
 /// that a login that is down for a while stops nothing.
@@ -35,7 +34,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// us hammer the login.
 const REFUSALS_APART: Duration = Duration::from_secs(30);
 
-/// Where tokens come from: a client secret today, other credentials later.
+/// Where tokens come from.
 pub trait TokenSource: Send + Sync {
     /// Asks for a new token, every time: what was refused must not come back from a cache.
     fn fetch(&self) -> BoxFuture<'static, Result<Token, NoToken>>;
@@ -57,6 +56,7 @@ pub struct NoToken(pub String);
 #[derive(Debug)]
 pub struct Bearer {
     header: HeaderValue,
+    text: SecretString,
     roles: Vec<String>,
     valid_until: Boot,
 }
@@ -68,7 +68,13 @@ impl Bearer {
         let mut header = HeaderValue::try_from(format!("Bearer {text}"))
             .map_err(|_| NoToken("the login's answer holds characters no token has".to_owned()))?;
         header.set_sensitive(true);
-        Ok(Self { header, roles: roles(text), valid_until: asked + token.life })
+        let (roles, text) = (roles::of(text)?, token.text.clone());
+        Ok(Self { header, text, roles, valid_until: asked + token.life })
+    }
+
+    /// The token itself, for what takes no header.
+    pub fn text(&self) -> SecretString {
+        self.text.clone()
     }
 
     /// The value of the `Authorization` header, marked as sensitive.
@@ -102,12 +108,14 @@ struct State {
 
 impl Tokens {
     /// Starts the task that fetches tokens; it ends with this value. Needs a tokio runtime. It
-    /// fetches the first one after that time, or as soon as a caller waits for it.
+    /// fetches the first one after that time, or as soon as a caller waits for it. With `needs` it
+    /// looks in each token for the roles that they ask for.
     pub fn start(
         tenant: TenantName,
         source: Arc<dyn TokenSource>,
         after: Duration,
         clock: Arc<dyn Clock>,
+        needs: Option<Needs>,
     ) -> Self {
         let state = Arc::new(watch::Sender::new(State::default()));
         let (wanted, renew) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -118,6 +126,8 @@ impl Tokens {
             state: state.clone(),
             wanted: wanted.clone(),
             renew: renew.clone(),
+            needs,
+            missing: Vec::new(),
         };
         Self { clock, state, wanted, renew, task: tokio::spawn(task.run(after)) }
     }
@@ -150,6 +160,19 @@ impl Tokens {
             // Can't fail: this value owns a sender.
             let _ = changes.changed().await;
         }
+    }
+
+    /// The roles of the newest token, while none is known `None`; and why the last request failed,
+    /// if it did.
+    pub fn at_hand(&self) -> (Option<Vec<String>>, Option<NoToken>) {
+        let state = self.state.borrow();
+        (state.bearer.as_ref().map(|bearer| bearer.roles.clone()), state.error.clone())
+    }
+
+    /// When a token ends, by the wall clock.
+    pub fn ends(&self, bearer: &Bearer) -> Wall {
+        let now = self.clock.now();
+        now.wall + bearer.valid_until.since(now.boot)
     }
 
     /// Drops a token that was answered with 401 and asks for another. Of many calls that were
@@ -186,6 +209,9 @@ struct Keeper {
     /// The first token is. Heard once, and never again.
     wanted: Arc<Notify>,
     renew: Arc<Notify>,
+    needs: Option<Needs>,
+    /// Roles that the newest token lacks, as they were logged.
+    missing: Vec<&'static str>,
 }
 
 impl Keeper {
@@ -200,7 +226,7 @@ impl Keeper {
         fetched.catch_unwind().await.unwrap_or_else(panicked)
     }
 
-    async fn run(self, after: Duration) {
+    async fn run(mut self, after: Duration) {
         // Elapsed or wanted: either way it is time for the first one.
         let _ = tokio::time::timeout(after, self.wanted.notified()).await;
         let mut failures = 0;
@@ -211,11 +237,12 @@ impl Keeper {
             let pause = match fetched {
                 Ok((bearer, life)) => {
                     failures = 0;
+                    self.look_for_roles(&bearer);
                     self.state.send_modify(|state| {
                         state.bearer = Some(Arc::new(bearer));
                         state.error = None;
                     });
-                    (life * RENEW_AT_PERCENT / 100).max(PAUSE_MIN)
+                    renew_in(life, &self.missing)
                 }
                 Err(error) => {
                     tracing::warn!(tenant = %self.tenant, %error, "the login gives no token");
@@ -229,44 +256,51 @@ impl Keeper {
             let _ = tokio::time::timeout(pause, self.renew.notified()).await;
         }
     }
+
+    /// Says what the roles lack, where that has changed since the last token.
+    fn look_for_roles(&mut self, bearer: &Bearer) {
+        let Some(needs) = &self.needs else { return };
+        let missing = missing_roles(&bearer.roles, needs());
+        if missing == self.missing {
+            return;
+        }
+        let (tenant, list) = (&self.tenant, missing.join(", and "));
+        if missing.is_empty() {
+            tracing::info!(%tenant, "the application has every role that is needed");
+        } else if missing.iter().any(|role| stops_calls(role)) {
+            tracing::error!(
+                %tenant, missing = list,
+                "the application lacks roles, so that Defender refuses every call: grant them to \
+                 it in Entra as application permissions, with admin consent"
+            );
+        } else {
+            tracing::warn!(
+                %tenant, missing = list,
+                "the application lacks roles, so that Defender does not tell what alerts or rules \
+                 ask for: grant them to it in Entra as application permissions, with admin consent"
+            );
+        }
+        self.missing = missing;
+    }
 }
 
-/// What Defender is asked for, besides machines.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reads {
-    pub alerts: bool,
-    pub files: bool,
+/// When a token of this life is renewed, whose roles lack these: what is granted now is only in
+/// tokens that are made from now on.
+fn renew_in(life: Duration, missing: &[&str]) -> Duration {
+    let usual = (life * RENEW_AT_PERCENT / 100).max(PAUSE_MIN);
+    if missing.is_empty() { usual } else { usual.min(ROLES_LOOK_EVERY) }
 }
 
-/// What the roles lack for Lazaret's work. The first two are needed by every call that quarantines:
-/// observed, where Microsoft's page says "one of". The others only where alerts or files are read.
-pub fn missing_roles(roles: &[String], reads: Reads) -> Vec<&'static str> {
-    let has = |wanted: &str| roles.iter().any(|role| role == wanted);
-    let mut missing = Vec::new();
-    if !has("Machine.StopAndQuarantine") {
-        missing.push("Machine.StopAndQuarantine");
-    }
-    if !has("Machine.Read.All") && !has("Machine.ReadWrite.All") {
-        missing.push("Machine.Read.All or Machine.ReadWrite.All");
-    }
-    if reads.files && !has("File.Read.All") {
-        missing.push("File.Read.All");
-    }
-    if reads.alerts && !has("Alert.Read.All") && !has("Alert.ReadWrite.All") {
-        missing.push("Alert.Read.All or Alert.ReadWrite.All");
-    }
-    missing
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Reads the `roles` claim without verifying the token: Defender is its audience, not we, and
-/// nothing is decided by it. A token of a shape we don't know has no roles that we know of.
-fn roles(token: &str) -> Vec<String> {
-    #[derive(Default, Deserialize)]
-    struct Claims {
-        #[serde(default)]
-        roles: Vec<String>,
+    #[test]
+    fn a_token_that_lacks_roles_is_renewed_sooner() {
+        let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+        assert_eq!(renew_in(hour, &[]), 36 * minute);
+        assert_eq!(renew_in(hour, &["File.Read.All"]), 5 * minute);
+        assert_eq!(renew_in(minute, &["File.Read.All"]), minute * 60 / 100);
+        assert_eq!(renew_in(Duration::ZERO, &[]), PAUSE_MIN);
     }
-    let claims = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
-    let claims = claims.and_then(|bytes| serde_json::from_slice::<Claims>(&bytes).ok());
-    claims.unwrap_or_default().roles
 }

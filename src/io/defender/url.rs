@@ -1,6 +1,7 @@
 //! URLs, built from typed segments only: no text from outside can steer one.
 
 use reqwest::Url;
+use uuid::Uuid;
 
 use crate::domain::ids::{MachineActionId, MachineId, Sha1};
 
@@ -43,6 +44,19 @@ impl Base {
     /// The same host and port as an https URL, which is all that some libraries accept.
     pub fn as_https(&self) -> String {
         self.0.as_str().replacen("http://", "https://", 1)
+    }
+
+    /// Where the login takes requests for tokens of this tenant.
+    pub fn token(&self, tenant: Uuid) -> Url {
+        self.join(&[&tenant.to_string(), "oauth2", "v2.0", "token"])
+    }
+
+    /// That URL's path and query at this host.
+    pub fn instead_of(&self, url: &Url) -> Url {
+        let mut here = self.0.clone();
+        here.set_path(url.path());
+        here.set_query(url.query());
+        here
     }
 
     pub fn quarantine(&self, machine: MachineId) -> Url {

@@ -92,7 +92,7 @@ pub(super) fn client_config(settings: &Settings) -> Result<ClientConfig, KafkaEr
     };
     set(RECOMMENDED);
     if let Some(broker) = settings.brokers.iter().find(|broker| is_event_hubs(broker)) {
-        if !matches!(settings.security, Security::SaslSsl { .. }) {
+        if !settings.security.is_over_tls_with_a_login() {
             return Err(KafkaError::EventHubs { broker: broker.clone() });
         }
         set(EVENT_HUBS);
@@ -130,7 +130,7 @@ pub fn connection(brokers: &[String], security: &Security) -> Result<ClientConfi
         config.set(key, value);
     }
     if let Some(broker) = brokers.iter().find(|broker| is_event_hubs(broker))
-        && !matches!(security, Security::SaslSsl { .. })
+        && !security.is_over_tls_with_a_login()
     {
         return Err(KafkaError::EventHubs { broker: broker.clone() });
     }
@@ -211,12 +211,16 @@ fn set_security(config: &mut ClientConfig, security: &Security) {
         Security::Ssl { ca } => ("SSL", None, ca),
         Security::SaslPlaintext(login) => ("SASL_PLAINTEXT", Some(login), &None),
         Security::SaslSsl { login, ca } => ("SASL_SSL", Some(login), ca),
+        Security::Token { ca, .. } => ("SASL_SSL", None, ca),
     };
     config.set("security.protocol", protocol);
     config.set("enable.ssl.certificate.verification", "true");
     config.set("ssl.endpoint.identification.algorithm", "https");
     if let Some(ca) = ca {
         config.set("ssl.ca.location", ca.to_string_lossy());
+    }
+    if security.tokens().is_some() {
+        config.set("sasl.mechanism", "OAUTHBEARER");
     }
     if let Some(Login { mechanism, username, password }) = login {
         let mechanism = match mechanism {

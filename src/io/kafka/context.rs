@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
@@ -17,15 +18,17 @@ use serde::Deserialize;
 use super::assignment::{Assignment, Place, list, places_of};
 use super::lane::State;
 use super::status::KafkaStatus;
+use super::{Settings, signer};
 use crate::domain::ids::SourceName;
 use crate::domain::time::Boot;
-use crate::io::{Clock, NotTaken};
+use crate::io::{BrokerTokens, Clock, NotTaken};
 use crate::limits;
 
 pub(super) struct Context {
     pub source: SourceName,
     pub clock: Arc<dyn Clock>,
     pub status: Arc<KafkaStatus>,
+    tokens: Option<BrokerTokens>,
     /// Never locked across a poll: the callbacks lock it too, on the same thread.
     assignment: Mutex<Assignment>,
     /// The group has changed since the last look at its members.
@@ -40,11 +43,12 @@ pub(super) struct Context {
 const LOG_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Context {
-    pub fn new(source: SourceName, clock: Arc<dyn Clock>, status: Arc<KafkaStatus>) -> Self {
+    pub fn new(settings: &Settings, clock: Arc<dyn Clock>, status: Arc<KafkaStatus>) -> Self {
         Self {
-            source,
+            source: settings.source.clone(),
             clock,
             status,
+            tokens: settings.security.tokens(),
             assignment: Mutex::new(Assignment::new()),
             rebalanced: AtomicBool::new(false),
             out_of_step: AtomicBool::new(false),
@@ -183,6 +187,12 @@ impl ConsumerContext for Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        signer::token(self.tokens.as_ref())
+    }
+
     fn error(&self, error: ClientError, reason: &str) {
         let code = error.rdkafka_error_code();
         if code == Some(RDKafkaErrorCode::AllBrokersDown) {

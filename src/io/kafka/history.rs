@@ -13,6 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::assignment::body;
+use super::signer::{self, Signer};
 use super::{KafkaError, Settings, config};
 use crate::domain::time::Wall;
 use crate::io::{Clock, Flaw};
@@ -32,7 +33,7 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// A topic of which any message can be read.
 pub struct History {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Signer>,
     topic: String,
     partitions: Vec<i32>,
     body_bytes_max: usize,
@@ -65,8 +66,8 @@ impl History {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KafkaError> {
         let failed = |why: String| history(topic, why);
-        let consumer: BaseConsumer =
-            beside(settings)?.create().map_err(|why| failed(why.to_string()))?;
+        let consumer = signer::consumer(&beside(settings)?, &settings.security);
+        let consumer = consumer.map_err(failed)?;
         let metadata = consumer
             .fetch_metadata(Some(topic), KAFKA_ASK)
             .map_err(|why| failed(format!("{}: {why}", settings.brokers.join(", "))))?;

@@ -1,16 +1,16 @@
 //! A look at the topics without joining the group: for `lazaret doctor`.
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 
-use super::{KafkaError, Settings, config};
+use super::{KafkaError, Settings, config, signer};
 use crate::limits::KAFKA_ASK;
 
 /// Connects, signs in, and names what it finds: topics and their partitions. Blocks for at most
 /// [`KAFKA_ASK`] a topic. Joins no group and commits nothing.
 pub fn probe(settings: &Settings) -> Result<String, KafkaError> {
     let failed = |why: String| KafkaError::Client { source_name: settings.source.clone(), why };
-    let consumer: BaseConsumer =
-        config::client_config(settings)?.create().map_err(|why| failed(why.to_string()))?;
+    let consumer = signer::consumer(&config::client_config(settings)?, &settings.security);
+    let consumer = consumer.map_err(failed)?;
     let mut found = Vec::new();
     for topic in &settings.topics {
         let metadata = consumer

@@ -65,8 +65,7 @@ impl Reader {
     ) -> Result<Self, KafkaError> {
         let client = |why: String| KafkaError::Client { source_name: settings.source.clone(), why };
         let config = config::client_config(&settings)?;
-        let context =
-            Context::new(settings.source.clone(), Arc::clone(&ports.clock), Arc::clone(&status));
+        let context = Context::new(&settings, Arc::clone(&ports.clock), Arc::clone(&status));
         let consumer: BaseConsumer<Context> =
             config.create_with_context(context).map_err(|why| client(why.to_string()))?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();

@@ -1,9 +1,12 @@
 //! A Kafka topic that gets every change of an action's state, at least once.
 
+use std::error::Error;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -12,25 +15,48 @@ use super::{NotifyError, longer, rest, store_failed};
 use crate::domain::audit::What;
 use crate::domain::notice::Message;
 use crate::domain::time::Wall;
-use crate::io::{Clock, Cursor, Fed, Record, StoreError};
+use crate::io::{BrokerTokens, Clock, Cursor, Fed, Record, StoreError};
 use crate::limits;
 
 pub(super) struct Topic {
-    producer: FutureProducer,
+    producer: FutureProducer<Signer>,
     topic: String,
+}
+
+/// Signs in where the brokers want tokens.
+struct Signer(Option<BrokerTokens>);
+
+impl ClientContext for Signer {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let tokens = self.0.as_ref().ok_or("the security of these brokers has no credential")?;
+        let token = tokens.token()?;
+        Ok(OAuthToken {
+            token: token.text.expose_secret().to_owned(),
+            // Brokers go by the token; librdkafka only wants some name.
+            principal_name: "lazaret".to_owned(),
+            lifetime_ms: token.until.0 / 1000,
+        })
+    }
 }
 
 /// Key and value of one Kafka message.
 type Entry = (String, String);
 
 impl Topic {
-    pub(super) fn new(mut client: ClientConfig, topic: String) -> Result<Self, NotifyError> {
+    pub(super) fn new(
+        mut client: ClientConfig,
+        tokens: Option<BrokerTokens>,
+        topic: String,
+    ) -> Result<Self, NotifyError> {
         // Idempotent, so that a retry of librdkafka neither doubles nor reorders.
         client.set("enable.idempotence", "true");
         client.set("acks", "all");
         client.set("linger.ms", "5");
         client.set("message.timeout.ms", limits::NOTIFY_WITHIN.as_millis().to_string());
-        let producer = client.create().map_err(|why| NotifyError::Client(why.to_string()))?;
+        let producer = client.create_with_context(Signer(tokens));
+        let producer = producer.map_err(|why| NotifyError::Client(why.to_string()))?;
         Ok(Self { producer, topic })
     }
 

@@ -1,11 +1,14 @@
 //! Every way to log in, on the real broker's listeners.
 
-use lazaret::io::kafka::{Login, Mechanism, Security};
+use std::time::Duration;
+
+use lazaret::io::kafka::{self, Login, Mechanism, Security};
 use secrecy::SecretString;
 
 use super::intake::{Intake, settings, until};
 use super::numbers;
 use crate::broker::{Broker, EVENT_HUBS_USER, PLAIN_USER, SCRAM_USER};
+use crate::credentials::Broking;
 
 fn login(mechanism: Mechanism, (username, password): (&str, &str)) -> Login {
     Login { mechanism, username: username.to_owned(), password: SecretString::from(password) }
@@ -66,4 +69,58 @@ fn a_wrong_password_and_an_unknown_authority_are_said() {
             status.errors > 0 && text.contains(words)
         });
     }
+}
+
+/// A source that signs in with tokens, at a login of its own.
+fn with_tokens(
+    broker: &Broker,
+    secret: &str,
+    token_life: Duration,
+) -> (tokio::runtime::Runtime, Broking, kafka::Settings) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let broking = runtime.block_on(Broking::start(secret, token_life));
+    let mut settings = settings(broker);
+    settings.brokers = vec![broker.address_of("OAUTH")];
+    settings.security = Security::Token { tokens: broking.tokens.clone(), ca: Some(broker.ca()) };
+    (runtime, broking, settings)
+}
+
+#[test]
+fn a_source_signs_in_with_tokens_and_renews_them() {
+    let broker = Broker::start();
+    broker.create_topic("alerts", 1);
+    numbers(&broker, "alerts", 0, 0..3);
+    let (_runtime, broking, settings) = with_tokens(&broker, "s3cr3t", Duration::from_secs(5));
+    let probed = kafka::probe(&settings).unwrap();
+    assert!(probed.contains("alerts with 1 partitions"), "{probed}");
+    let mut intake = Intake::start(settings);
+    intake.take(3);
+    // The broker ends connections whose token has ended; reading goes on over several.
+    for life in 1..=3 {
+        let asked = broking.asked();
+        until("the token is renewed twice", || broking.asked() >= asked + 2);
+        numbers(&broker, "alerts", 0, life * 3..life * 3 + 3);
+        intake.take(3);
+    }
+    assert!(broking.asked() >= 7);
+    intake.stop();
+}
+
+#[test]
+fn a_source_without_a_token_says_why_and_goes_on_once_there_is_one() {
+    let broker = Broker::start();
+    broker.create_topic("alerts", 1);
+    numbers(&broker, "alerts", 0, 0..3);
+    let (_runtime, broking, settings) = with_tokens(&broker, "wr0ng", Duration::from_secs(3599));
+    let why = kafka::probe(&settings).unwrap_err().to_string();
+    assert!(why.contains("AADSTS7000215") && why.contains("(for localhost)"), "{why}");
+    let mut intake = Intake::start(settings);
+    until("the error is visible", || {
+        let text = intake.status().last_error.map(|error| error.text).unwrap_or_default();
+        assert!(!text.contains("wr0ng"));
+        text.contains("AADSTS7000215") && text.contains("put the secret's value in its place")
+    });
+    broking.mend();
+    intake.take(3);
+    intake.stop();
 }

@@ -192,6 +192,13 @@ sources:
       format: defender-xdr
       security: {protocol: SASL_SSL, mechanism: PLAIN, username: u, password: {env: A}, ca: a}
       librdkafka: {client.rack: west}
+  - name: g
+    tenants: [contoso]
+    kafka:
+      brokers: [b:9093]
+      topics: [t]
+      format: defender-xdr
+      security: {protocol: SASL_SSL, mechanism: OAUTHBEARER, credential: contoso}
 tenants:
   - name: contoso
     id: 11111111-2222-3333-4444-555555555555
@@ -208,6 +215,15 @@ tenants:
       machines: [{calls: 100, per: 60s}]
     breakers: {actions: 1000/1h, share_of_fleet: 2.5%/24h}
     fleet: 12000
+  - name: t1
+    id: 11111112-2222-3333-4444-555555555555
+    credential: {client_id: 66666666-7777-8888-9999-000000000000, certificate: {file: a}, key: {file: b}}
+  - name: t2
+    id: 11111113-2222-3333-4444-555555555555
+    credential: {client_id: 66666666-7777-8888-9999-000000000000, workload_identity: {file: a}}
+  - name: t3
+    id: 11111114-2222-3333-4444-555555555555
+    credential: {managed_identity: system}
 notify:
   - name: soc
     webhook:

@@ -47,6 +47,7 @@ fn report() -> Report {
         problems: summary.problems(),
         summary,
         relays,
+        credentials: Vec::new(),
         kafka: Vec::new(),
         channels: Vec::new(),
         rules_refused: None,

@@ -44,7 +44,7 @@ fn scripted_after(
     let clock = TestClock::new();
     let source = Arc::new(Scripted { answers, asked });
     let tenant = TenantName::new("contoso");
-    let tokens = Tokens::start(tenant, source, after, clock.clone());
+    let tokens = Tokens::start(tenant, source, after, clock.clone(), None);
     (clock, tokens, receiver)
 }
 
@@ -101,8 +101,8 @@ async fn one_token_serves_many_calls() {
 async fn a_wrong_secret_leaves_the_call_unsent_and_is_named_but_not_shown() {
     let simulator = Simulator::bind(apps(&[])).await.unwrap();
     let clock = TestClock::new();
-    let secret = SecretString::from("wr0ng");
-    let api = DefenderApi::new(Settings { secret, ..settings(&simulator.url(), &clock) }).unwrap();
+    let wrong = Settings { credential: secret("wr0ng"), ..settings(&simulator.url(), &clock) };
+    let api = DefenderApi::new(wrong).unwrap();
     let answer = api.quarantine(Permit::for_tests(), call(), clock.soon()).await;
     let Answer::Unsent { text } = answer else { panic!("{answer:?}") };
     let expected = "no token: AADSTS7000215: Invalid client secret provided for app";
@@ -224,7 +224,8 @@ impl TokenSource for Panics {
 async fn a_source_that_panics_has_failed_and_is_asked_again() {
     let clock = TestClock::new();
     let source = Arc::new(Panics(Mutex::new(0)));
-    let tokens = Tokens::start(TenantName::new("contoso"), source, Duration::ZERO, clock.clone());
+    let tokens =
+        Tokens::start(TenantName::new("contoso"), source, Duration::ZERO, clock.clone(), None);
     let why = tokens.bearer(PATIENCE).await.unwrap_err();
     assert!(why.to_string().contains("panicked"), "{why}");
     let given = async {
