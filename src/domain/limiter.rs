@@ -12,6 +12,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::action::AttemptRow;
+use super::planted::{Bug, planted};
 use super::time::{Boot, Clocks, Now};
 use crate::limits;
 
@@ -118,6 +119,10 @@ impl Limiter {
         let clocks = Clocks { wall_trusted, ..clocks };
         let mut limiter = Self::new(limits);
         for row in attempts {
+            let unanswered = row.closed.is_none() && planted(Bug::ForgetUnanswered);
+            if unanswered || planted(Bug::ForgetWindows) {
+                continue;
+            }
             let completed = match row.closed {
                 Some((at, true)) => at.on_boot_clock(now, clocks),
                 Some((at, false)) => at.on_boot_clock(now, clocks) + limits::COUNTED_LATE,
@@ -175,6 +180,15 @@ impl Limiter {
             free_at = free_at.max(pacing.next);
         }
         for limit in &self.limits {
+            if planted(Bug::TokenBucket) {
+                // Full at first, and then one every so often: it lets through twice the limit.
+                let every = limit.per / limit.calls.get();
+                let last = self.completed.iter().next_back();
+                let burst = self.completed.len() + self.in_flight < limit.calls.get() as usize;
+                let next = last.filter(|_| !burst).map(|last| *last + every);
+                free_at = free_at.max(next.unwrap_or(now));
+                continue;
+            }
             // So many of the newest may still be in the window when the next call is sent.
             let spare = (limit.calls.get() as usize - 1).checked_sub(self.in_flight)?;
             if let Some(last) = self.completed.len().checked_sub(spare + 1) {

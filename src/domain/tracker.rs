@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::action::{Doubt, State, StateName};
 use super::answer::{Entry, ListQuery};
 use super::ids::{ActionId, AttemptId, EffectKey, MachineActionId};
+use super::planted::{Bug, planted};
 use super::time::{Boot, Now, Wall};
 use crate::limits;
 pub(super) use settle::doubling;
@@ -154,9 +155,13 @@ impl Tracker {
         let followed: BTreeSet<_> = self.followed.values().map(|f| &f.machine_action).collect();
         let sought: BTreeSet<_> =
             self.doubts.values().map(|d| (d.key.machine, Some(d.key.sha1))).collect();
-        let wanted = |e: &Entry| followed.contains(&e.id) || sought.contains(&(e.machine, e.sha1));
+        let wanted = |e: &Entry| {
+            planted(Bug::AdoptByMachine)
+                || followed.contains(&e.id)
+                || sought.contains(&(e.machine, e.sha1))
+        };
         cycle.entries.extend(entries.into_iter().filter(wanted).map(|e| (e.id.clone(), e)));
-        if read >= cycle.query.top {
+        if read >= cycle.query.top && !planted(Bug::FirstPageOnly) {
             cycle.query.skip = cycle.query.skip.saturating_add(read);
             self.cycle = Some(cycle);
             return Vec::new();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::limiter::Limiter;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::Boot;
 use crate::domain::tracker::doubling;
 use crate::limits;
@@ -44,7 +45,9 @@ impl Endpoint {
     pub fn too_many(&mut self, now: Boot, retry_after: Option<Duration>, text: &str) {
         self.unsent = 0;
         let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
-        self.hold(now + wait, text);
+        if !planted(Bug::IgnoreRetryAfter) {
+            self.hold(now + wait, text);
+        }
     }
 
     /// The token of a call sent at `sent` was refused. Calls that were under way together had the

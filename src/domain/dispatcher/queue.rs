@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::action::{Class, Head, Heads};
 use crate::domain::ids::ActionId;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::Wall;
 
 /// Between two loads that bring nothing although the store says something is due.
@@ -79,12 +80,18 @@ impl Queue {
 
     /// Classes strictly in order: a lower one goes only when nothing of a higher one is due.
     pub fn next(&mut self, now: Wall) -> Next {
-        for line in &mut self.lines {
+        let mut order = Class::ALL;
+        if planted(Bug::OrderByArrival) {
+            let first = |class: &Class| self.lines[*class as usize].heads.front();
+            order.sort_by_key(|class| first(class).map(|head| head.sequence));
+        }
+        for class in order {
+            let line = &mut self.lines[class as usize];
             if line.reload_at.is_some_and(|at| at <= now) {
                 return Next::Load(line.class);
             }
             while let Some(head) = line.heads.front() {
-                if head.expires <= now {
+                if head.expires <= now && !planted(Bug::SendExpired) {
                     line.heads.pop_front();
                     line.reload_by(now + LOAD_SPACING);
                 } else if head.not_before > now {

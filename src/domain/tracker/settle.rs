@@ -6,6 +6,7 @@ use super::{Cycle, Followed, InDoubt, Move, Tracker};
 use crate::domain::action::{Doubt, State, StateName};
 use crate::domain::answer::{Entry, Status};
 use crate::domain::ids::{ActionId, MachineActionId};
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::{Now, Wall};
 use crate::limits;
 
@@ -59,7 +60,9 @@ impl Tracker {
     /// several: it need not be unique. One that is another action's already is never taken.
     fn adoptable<'a>(&self, doubt: &InDoubt, cycle: &'a Cycle) -> Option<&'a Entry> {
         let taken = |id: &MachineActionId| {
-            self.outcomes.contains(id) || self.followed.values().any(|f| f.machine_action == *id)
+            !planted(Bug::AdoptTaken)
+                && (self.outcomes.contains(id)
+                    || self.followed.values().any(|f| f.machine_action == *id))
         };
         cycle
             .entries
@@ -104,6 +107,9 @@ impl Followed {
         };
         self.created = entry.created;
         let to = match entry.status {
+            Status::Pending if planted(Bug::PendingIsDone) => {
+                State::Succeeded { completed: entry.updated }
+            }
             Status::Pending | Status::InProgress => return self.too_old(now),
             Status::Succeeded => State::Succeeded { completed: entry.updated },
             Status::Failed => {
@@ -124,7 +130,8 @@ impl Followed {
 
 impl InDoubt {
     fn fits(&self, entry: &Entry) -> bool {
-        let same_file = entry.machine == self.key.machine && entry.sha1 == Some(self.key.sha1);
+        let same_sha1 = entry.sha1 == Some(self.key.sha1) || planted(Bug::AdoptByMachine);
+        let same_file = entry.machine == self.key.machine && same_sha1;
         same_file
             && match self.doubt {
                 Doubt::NoAnswer => entry.created >= self.oldest(),
