@@ -313,7 +313,10 @@ impl Checker {
         let (action, late) = (*action, at > *send_by || *of != boot);
         self.must(Invariant::Brakes, !late, || format!("attempt {id} is sent past its send by"))?;
         let Some(known) = self.actions.all.get(&action) else { return Ok(()) };
-        let stopped = self.stopped.iter().find(|reach| reach.covers(known.rule, known.file));
+        let (state, in_flight) = (known.state, known.state == StateName::InFlight);
+        let (rule, file) = (known.rule, known.file);
+        self.must(Invariant::Brakes, in_flight, || format!("{action} is sent and {state}"))?;
+        let stopped = self.stopped.iter().find(|reach| reach.covers(rule, file));
         let stopped = stopped.copied();
         let what = || format!("{action} leaves past the pause of {stopped:?}");
         self.must(Invariant::Brakes, stopped.is_none(), what)

@@ -54,6 +54,7 @@ fn caught_all(bugs: &[Bug]) -> Vec<(Bug, Option<(u64, String)>)> {
 
 #[test]
 fn every_planted_bug_is_caught_within_the_seeds() {
+    assert_eq!(BUGS.len(), Bug::DenyNotChecked as usize + 1, "the last one in its list");
     let (half, other) = BUGS.split_at(BUGS.len() / 2);
     let found = std::thread::scope(|threads| {
         let other = threads.spawn(|| caught_all(other));

@@ -115,10 +115,6 @@ impl World {
             return;
         }
         let closed = self.stamp();
-        if let Answer::TooMany { retry_after, .. } = &answer {
-            let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
-            self.append(Event::TooMany { until: closed.boot + wait });
-        }
         let action = attempt.action;
         let called = Called::Attempted(Box::new(Attempted { attempt, call, answer, closed }));
         self.deliver(dispatcher::Event::Called { action, called });

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::troubles::Write;
 use super::{CLIENT_TIMEOUT, Happening, SECOND, WAIT, World};
-use crate::domain::dispatcher::{Dispatcher, DispatcherSettings, Effect, Event};
+use crate::domain::answer::Answer;
+use crate::domain::dispatcher::{Called, Dispatcher, DispatcherSettings, Effect, Event};
 use crate::domain::limiter::Limit;
 use crate::domain::time::Clocks;
 use crate::domain::tracker::TrackerSettings;
@@ -102,14 +103,11 @@ impl World {
             if let Some((decided, effect)) = process.effects.pop_front() {
                 self.perform(decided, effect);
             } else if let Some(event) = process.inbox.pop_front() {
-                let returned = match &event {
-                    Event::Called { action, .. } => Some(*action),
-                    _ => None,
-                };
+                let learnt = learnt(&event);
                 let effects = process.dispatcher.step(now, event);
                 process.effects.extend(effects.into_iter().map(|effect| (self.time, effect)));
-                if let Some(action) = returned {
-                    self.append(history::Event::Returned { action });
+                for event in learnt {
+                    self.append(event);
                 }
             } else {
                 break;
@@ -193,6 +191,19 @@ impl World {
             self.crash(Crossing::InCommit);
         }
     }
+}
+
+/// What an event tells the dispatcher of a call.
+fn learnt(event: &Event) -> Vec<history::Event> {
+    let Event::Called { action, called } = event else { return Vec::new() };
+    let mut learnt = vec![history::Event::Returned { action: *action }];
+    if let Called::Attempted(attempted) = called
+        && let Answer::TooMany { retry_after, .. } = &attempted.answer
+    {
+        let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
+        learnt.push(history::Event::TooMany { until: attempted.closed.boot + wait });
+    }
+    learnt
 }
 
 fn crossing(effect: &Effect) -> Crossing {
