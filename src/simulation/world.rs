@@ -300,12 +300,7 @@ impl World {
             Happening::Unpause { reach } => self.unpause(reach),
             Happening::Person => self.person(),
             Happening::Restore => self.restore(),
-            Happening::Nudge => {
-                if self.process.is_some() {
-                    self.append(Event::Nudged);
-                    self.deliver(dispatcher::Event::Nudge);
-                }
-            }
+            Happening::Nudge => self.deliver(dispatcher::Event::Nudge),
             Happening::Wake { token } => {
                 if self.process.as_ref().is_some_and(|process| process.is_woken_by(token)) {
                     self.deliver(dispatcher::Event::Wakeup);

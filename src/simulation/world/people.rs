@@ -57,8 +57,7 @@ impl World {
         self.store.pauses.retain(|paused| *paused != reach);
         self.answered.retain(|paused| *paused != reach);
         self.append(Event::Resumed { reach });
-        if self.process.is_some() && self.dice.chance(500) {
-            self.append(Event::Shown);
+        if self.dice.chance(500) {
             self.deliver(dispatcher::Event::Resumed);
         }
     }

@@ -193,9 +193,14 @@ impl World {
     }
 }
 
-/// What an event tells the dispatcher of a call.
+/// What the dispatcher knows once it has taken an event, which may have waited for the store.
 fn learnt(event: &Event) -> Vec<history::Event> {
-    let Event::Called { action, called } = event else { return Vec::new() };
+    let (action, called) = match event {
+        Event::Called { action, called } => (action, called),
+        Event::Nudge => return vec![history::Event::Nudged],
+        Event::Resumed => return vec![history::Event::Shown],
+        _ => return Vec::new(),
+    };
     let mut learnt = vec![history::Event::Returned { action: *action }];
     if let Called::Attempted(attempted) = called
         && let Answer::TooMany { retry_after, .. } = &attempted.answer
