@@ -22,6 +22,7 @@ mod run;
 mod schema;
 mod send;
 mod simulate;
+mod simulate_day;
 mod status;
 mod style;
 mod votes;
@@ -77,6 +78,8 @@ enum Command {
     Notify(notify::Args),
     /// Runs a strict stand-in for Defender on a port, for tests
     Simulate(simulate::Args),
+    /// Simulates a day of one tenant in a moment, and checks what Lazaret promises
+    SimulateDay(simulate_day::Args),
     /// Signs an alert and posts it as a sender would
     Send(send::Args),
     /// Makes up alert traffic, and the calls it must lead to, for tests
@@ -166,6 +169,7 @@ impl Cli {
             Command::Notify(args) => notify::run(args),
             Command::Simulate(args) => runtime(2)
                 .and_then(|runtime| runtime.block_on(simulate::run(args)).map_err(Failure::usage)),
+            Command::SimulateDay(args) => simulate_day::run(args),
             Command::Send(args) => send::run(args),
             Command::Generate(args) => generate::run(args),
         };

@@ -7,6 +7,8 @@
 
 pub(crate) mod dice;
 
+pub(crate) mod planted;
+
 pub mod time;
 
 pub mod ids;

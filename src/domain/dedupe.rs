@@ -14,6 +14,7 @@ use super::decision::{
     Outcome, Receipt,
 };
 use super::ids::{ActionId, EffectKey, Sha1, TenantName};
+use super::planted::{Bug, planted};
 use super::time::Wall;
 use deciding::Deciding;
 
@@ -96,7 +97,7 @@ pub fn judge(effect: Option<&Effect>, draft: &Draft, now: Wall) -> Verdict {
         };
         return Verdict::Duplicate { why, raise_to: None };
     }
-    if effect.owner.state.is_open() {
+    if effect.owner.state.is_open() && !planted(Bug::OpenDoesNotBlock) {
         let raise_to = (draft.class < effect.owner.class).then_some(draft.class);
         if draft.intent == Intent::Act && effect.owner.held_unknown {
             return Verdict::Release { raise_to };

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::planted::{Bug, planted};
+
 /// Microseconds since this machine booted, time asleep included (`CLOCK_BOOTTIME`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Boot(pub i64);
@@ -51,6 +53,9 @@ impl Stamp {
     /// wall clock did since; in another it is placed by its wall age, or at `now` where the wall
     /// clock can't be trusted, which makes every window wait longer and never shorter.
     pub fn on_boot_clock(&self, now: Now, clocks: Clocks) -> Boot {
+        if planted(Bug::WallForWindows) {
+            return now.boot - now.wall.since(self.wall);
+        }
         if self.boot_id == clocks.boot_id {
             return self.boot;
         }

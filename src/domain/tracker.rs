@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::action::{Doubt, Progress, State, StateName};
 use super::answer::{Entry, ListQuery};
 use super::ids::{ActionId, AttemptId, EffectKey, MachineActionId, MachineId};
+use super::planted::{Bug, planted};
 use super::time::{Boot, Now, Wall};
 use crate::limits;
 pub use again::{Kept, led_to};
@@ -192,13 +193,14 @@ impl Tracker {
         let refused = doubts().filter(|doubt| doubt.doubt != Doubt::NoAnswer);
         let held: BTreeSet<MachineId> = refused.map(|doubt| doubt.key.machine).collect();
         let wanted = |e: &Entry| {
-            followed.contains(&e.id)
+            planted(Bug::AdoptByMachine)
+                || followed.contains(&e.id)
                 || sought.contains(&(e.machine, e.sha1))
                 || held.contains(&e.machine)
         };
         cycle.entries.extend(entries.into_iter().filter(wanted).map(|e| (e.id.clone(), e)));
         cycle.pages = cycle.pages.saturating_add(1);
-        if read >= cycle.query.top {
+        if read >= cycle.query.top && !planted(Bug::FirstPageOnly) {
             cycle.query.skip = cycle.query.skip.saturating_add(read);
             self.cycle = Some(cycle);
             return Found::default();

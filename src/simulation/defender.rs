@@ -1,53 +1,57 @@
-//! A Defender that does everything it is known or feared to do, and counts calls as strictly as
-//! any server could.
+//! A Defender that does everything it is known or feared to do.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::action::Call;
+use crate::domain::action::{Call, StateName};
 use crate::domain::answer::{Answer, Entry, ListQuery, Listing, Status};
 use crate::domain::dice::Dice;
-use crate::domain::ids::{ActionId, EffectKey, MachineActionId};
+use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineActionId};
 use crate::domain::limiter::Limit;
 use crate::domain::time::Wall;
-use crate::simulation::servers::{Model, Server};
+use crate::limits;
+use crate::simulation::history::{Event, Fault, Unseen};
+use crate::simulation::plan::Plan;
+use crate::simulation::sender;
+use crate::simulation::servers::Server;
 
 pub struct Defender {
-    limits: Vec<Limit>,
     /// What it refuses calls by.
     servers: Vec<Server>,
-    /// Defender's wall clock is that much ahead, in microseconds.
+    /// Its wall clock is that much ahead, in microseconds.
     skew: i64,
-    /// When calls were counted, refused ones too.
-    counted: Vec<i64>,
-    /// A token bucket for each limit: its level, and when that was.
-    buckets: Vec<(f64, i64)>,
     made: Vec<Made>,
     /// Whether faults happen.
     pub faulty: bool,
-    /// Whether machines may be offline until Defender gives up on them.
-    pub offline: bool,
-    /// Whether it may take longer than promised to show in its list what it accepted.
-    pub hides: bool,
-    /// Whether every call for one of the machines is lost before it is accepted.
-    pub dark: bool,
+    offline: bool,
+    hides: bool,
+    dark: bool,
     /// Whether a person has to give it the permission back.
     pub forbidden: bool,
-    /// Ids that a 201 named to an action, beside the one made for it.
-    pub named: Vec<(ActionId, MachineActionId)>,
+    told: Vec<Event>,
 }
 
 struct Made {
     id: MachineActionId,
-    by: ActionId,
+    number: u32,
     key: EffectKey,
     comment: String,
     created: i64,
     visible: i64,
     ends: i64,
     end: Status,
-    /// A look-up that came in time could not have seen it.
-    hidden_too_long: bool,
+    /// Its list has shown how it ended.
+    told: bool,
+}
+
+/// A call as it arrives.
+pub struct Arriving<'a> {
+    pub attempt: AttemptId,
+    pub action: ActionId,
+    pub call: &'a Call,
+    /// When its attempt was written, by the sender's clock.
+    pub written: Wall,
+    /// When its sender would look for it at the earliest.
+    pub look_up: i64,
 }
 
 /// What comes back from a call.
@@ -61,34 +65,32 @@ const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3600 * SECOND;
 
 impl Defender {
-    pub fn new(limits: Vec<Limit>, model: Model, skew: i64) -> Self {
-        let full = |limit: &Limit| (f64::from(limit.calls.get()), 0);
+    pub fn new(limits: &[Limit], plan: &Plan) -> Self {
         Self {
-            buckets: limits.iter().map(full).collect(),
-            servers: limits.iter().map(|limit| Server::new(model, *limit)).collect(),
-            limits,
-            skew,
-            counted: Vec::new(),
+            servers: limits.iter().map(|limit| Server::new(plan.model, *limit)).collect(),
+            skew: plan.skew,
             made: Vec::new(),
             faulty: true,
-            offline: false,
-            hides: false,
-            dark: false,
+            offline: plan.offline,
+            hides: plan.hides,
+            dark: plan.dark,
             forbidden: false,
-            named: Vec::new(),
+            told: Vec::new(),
         }
     }
 
-    /// A call arrives. `look_up` is when its sender would look for it at the earliest.
-    pub fn call(
-        &mut self,
-        dice: &mut Dice,
-        time: i64,
-        by: ActionId,
-        call: &Call,
-        look_up: i64,
-    ) -> Reply {
-        self.count(time);
+    /// What has happened here since the last time.
+    pub fn told(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.told)
+    }
+
+    fn went(&mut self, fault: Fault, reply: Reply) -> Reply {
+        self.told.push(Event::Went(fault));
+        reply
+    }
+
+    pub fn call(&mut self, dice: &mut Dice, time: i64, arriving: &Arriving<'_>) -> Reply {
+        self.told.push(Event::Counted { attempt: arriving.attempt });
         // Each counts, whatever the other says.
         let over = self.servers.iter_mut().map(|server| server.count(time));
         if over.fold(false, |any, over| any | over) {
@@ -97,35 +99,23 @@ impl Defender {
         if self.forbidden {
             return Reply::Answer(refused(403, "Forbidden"));
         }
-        if self.dark && call.key.machine.as_bytes()[0] == 1 {
-            return Reply::Answer(unclear(504));
+        if self.dark && arriving.call.key.machine.as_bytes()[0] == 1 {
+            return self.went(Fault::ServerError, Reply::Answer(unclear(504)));
         }
-        if self.faulty {
-            match dice.below(1000) {
-                0..30 => return too_many(dice),
-                30..50 => return Reply::Answer(unclear(503)),
-                50..65 => {
-                    return Reply::Answer(Answer::Unauthorized { text: "expired".to_owned() });
-                }
-                65..85 => return Reply::Answer(refused(404, "ResourceNotFound")),
-                85..95 => return Reply::Answer(refused(400, "InvalidHashValue")),
-                95..100 => return Reply::Answer(refused(403, "DisallowedOperation")),
-                100..102 => {
-                    self.forbidden = true;
-                    return Reply::Answer(refused(403, "Forbidden"));
-                }
-                102..115 => return Reply::Lost,
-                _ => {}
-            }
+        if self.faulty
+            && let Some((fault, reply)) = fails(dice)
+        {
+            self.forbidden |= fault == Fault::Forbidden;
+            return self.went(fault, reply);
         }
-        if let Some(reply) = self.busy(dice, time, by, call) {
+        if let Some(reply) = self.busy(dice, time, arriving) {
             return reply;
         }
-        let machine_action = self.make(dice, time, by, call, look_up);
+        let machine_action = self.make(dice, time, arriving);
         if self.faulty {
             match dice.below(1000) {
-                0..40 => return Reply::Lost,
-                40..60 => return Reply::Answer(unclear(502)),
+                0..40 => return self.went(Fault::AnswerLost, Reply::Lost),
+                40..60 => return self.went(Fault::ServerError, Reply::Answer(unclear(502))),
                 _ => {}
             }
         }
@@ -134,31 +124,25 @@ impl Defender {
 
     /// Another request is under way: for this file its id comes back or a refusal, for another
     /// file on that machine often a refusal.
-    fn busy(&mut self, dice: &mut Dice, time: i64, by: ActionId, call: &Call) -> Option<Reply> {
-        let pending =
-            |m: &&Made| m.key.machine == call.key.machine && m.created <= time && m.ends > time;
+    fn busy(&mut self, dice: &mut Dice, time: i64, arriving: &Arriving<'_>) -> Option<Reply> {
+        let key = &arriving.call.key;
+        let pending = |m: &&Made| m.key.machine == key.machine && m.ends > time;
         let active = Reply::Answer(refused(400, "ActiveRequestAlreadyExists"));
-        let same = self.made.iter().filter(pending).find(|m| m.key == call.key);
+        let same = self.made.iter().rev().filter(pending).find(|m| m.key == *key);
         if let Some(same) = same {
             if dice.chance(500) {
                 return Some(active);
             }
             let machine_action = same.id.clone();
-            self.named.push((by, machine_action.clone()));
+            let (action, number) = (arriving.action, same.number);
+            self.told.push(Event::Named { action, number });
             return Some(Reply::Answer(Answer::Accepted { machine_action }));
         }
         let other = self.made.iter().any(|m| pending(&m));
         (other && dice.chance(300)).then_some(active)
     }
 
-    fn make(
-        &mut self,
-        dice: &mut Dice,
-        time: i64,
-        by: ActionId,
-        call: &Call,
-        look_up: i64,
-    ) -> MachineActionId {
+    fn make(&mut self, dice: &mut Dice, time: i64, arriving: &Arriving<'_>) -> MachineActionId {
         let hides = self.hides && dice.chance(100);
         let hidden = dice.below(if hides { 200 } else { 20 }) as i64 * SECOND;
         let visible = time + hidden;
@@ -169,43 +153,51 @@ impl Defender {
             12..15 => (lasts, Status::Cancelled),
             _ => (lasts, Status::Succeeded),
         };
-        let id = format!("machine-action-{}", self.made.len());
-        let id = MachineActionId::parse(&id).expect("a short word");
+        let number = self.made.len() as u32;
+        let id = MachineActionId::parse(&format!("machine-action-{number}")).expect("a short word");
+        let Arriving { action, call, written, look_up, .. } = *arriving;
+        let unseen = if visible + SECOND > look_up {
+            self.told.push(Event::Went(Fault::HiddenTooLong));
+            Some(Unseen::Hidden)
+        } else {
+            (self.wall(time) < written - limits::CLOCK_SKEW).then_some(Unseen::ByClock)
+        };
+        let file = sender::file(&call.key);
+        self.told.push(Event::Made { action, number, file, unseen });
         self.made.push(Made {
             id: id.clone(),
-            by,
+            number,
             key: call.key.clone(),
             comment: call.comment.clone(),
             created: time,
             visible,
             ends: time + lasts,
             end,
-            hidden_too_long: visible + SECOND > look_up,
+            told: false,
         });
         id
     }
 
     pub fn list(&mut self, dice: &mut Dice, time: i64, query: ListQuery) -> Listing {
-        if self.faulty {
-            let text = "a fault".to_owned();
-            match dice.below(1000) {
-                0..20 => {
-                    let retry_after = Some(Duration::from_secs(dice.below(90)));
-                    return Listing::TooMany { retry_after, text };
-                }
-                20..30 => return Listing::Unauthorized { text },
-                30..80 => return Listing::Failed { text },
-                _ => {}
+        if self.faulty
+            && let Some(listing) = list_fails(dice)
+        {
+            self.told.push(Event::Went(Fault::ListFailed));
+            return listing;
+        }
+        // The newest come first, and they are made in the order of time.
+        let first = self.made.partition_point(|m| self.wall(m.created) < query.since);
+        let visible = (first..self.made.len()).rev().filter(|at| self.made[*at].visible <= time);
+        let page = visible.skip(query.skip as usize).take(query.top as usize);
+        let page: Vec<usize> = page.collect();
+        for at in &page {
+            let made = &mut self.made[*at];
+            if made.ends <= time && !std::mem::replace(&mut made.told, true) {
+                let (number, end) = (made.number, name(made.end));
+                self.told.push(Event::Told { number, end });
             }
         }
-        let mut visible: Vec<&Made> = self
-            .made
-            .iter()
-            .filter(|m| m.visible <= time && self.wall(m.created) >= query.since)
-            .collect();
-        visible.sort_by_key(|m| std::cmp::Reverse(m.created));
-        let page = visible.into_iter().skip(query.skip as usize).take(query.top as usize);
-        let entries: Vec<Entry> = page.map(|m| self.entry(m, time)).collect();
+        let entries: Vec<Entry> = page.iter().map(|at| self.entry(&self.made[*at], time)).collect();
         let read = u32::try_from(entries.len()).expect("a page");
         Listing::Page { entries, read }
     }
@@ -227,34 +219,44 @@ impl Defender {
     fn wall(&self, time: i64) -> Wall {
         Wall(super::EPOCH + time + self.skew)
     }
+}
 
-    /// By now that machine action has ended so.
-    pub fn has_ended(&self, id: &MachineActionId, time: i64, end: Status) -> bool {
-        self.made.iter().any(|m| m.id == *id && m.ends <= time && m.end == end)
+/// The fault that a call meets before it has an effect, if it meets one.
+fn fails(dice: &mut Dice) -> Option<(Fault, Reply)> {
+    let answer = |fault, answer| Some((fault, Reply::Answer(answer)));
+    match dice.below(1000) {
+        0..30 => Some((Fault::TooManyForNoReason, too_many(dice))),
+        30..50 => answer(Fault::ServerError, unclear(503)),
+        50..65 => answer(Fault::TokenRefused, Answer::Unauthorized { text: "expired".to_owned() }),
+        65..85 => answer(Fault::NotFound, refused(404, "ResourceNotFound")),
+        85..95 => answer(Fault::Refused, refused(400, "InvalidHashValue")),
+        95..100 => answer(Fault::Refused, refused(403, "DisallowedOperation")),
+        100..102 => answer(Fault::Forbidden, refused(403, "Forbidden")),
+        102..115 => Some((Fault::RequestLost, Reply::Lost)),
+        _ => None,
     }
+}
 
-    /// Actions with more machine actions than their own calls explain: one, one for each end after
-    /// which it was to be called again, and one for each that was hidden longer than its look-up
-    /// waited.
-    pub fn made_twice(&self, again: impl Fn(&ActionId) -> i64) -> Vec<ActionId> {
-        let mut spare: BTreeMap<ActionId, i64> = BTreeMap::new();
-        for made in &self.made {
-            *spare.entry(made.by).or_insert_with(|| 1 + again(&made.by)) -=
-                i64::from(!made.hidden_too_long);
+fn list_fails(dice: &mut Dice) -> Option<Listing> {
+    let text = "a fault".to_owned();
+    match dice.below(1000) {
+        0..20 => {
+            let retry_after = Some(Duration::from_secs(dice.below(90)));
+            Some(Listing::TooMany { retry_after, text })
         }
-        spare.into_iter().filter(|(_, spare)| *spare < 0).map(|(action, _)| action).collect()
+        20..30 => Some(Listing::Unauthorized { text }),
+        30..80 => Some(Listing::Failed { text }),
+        _ => None,
     }
+}
 
-    fn count(&mut self, time: i64) {
-        self.counted.push(time);
-        for (limit, (level, last)) in self.limits.iter().zip(&mut self.buckets) {
-            let per = i64::try_from(limit.per.as_micros()).expect("a window");
-            let in_window = self.counted.iter().rev().take_while(|at| **at > time - per).count();
-            assert!(in_window <= limit.calls.get() as usize, "{limit:?} exceeded");
-            let capacity = f64::from(limit.calls.get());
-            let refill = (time - *last) as f64 * capacity / per as f64;
-            (*level, *last) = ((*level + refill).min(capacity) - 1.0, time);
-            assert!(*level >= -1e-6, "the bucket of {limit:?} ran dry");
+fn name(end: Status) -> StateName {
+    match end {
+        Status::Failed => StateName::Failed,
+        Status::Cancelled => StateName::Cancelled,
+        Status::TimedOut => StateName::TimedOut,
+        Status::Succeeded | Status::Pending | Status::InProgress | Status::Other => {
+            StateName::Succeeded
         }
     }
 }

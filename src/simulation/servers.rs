@@ -71,8 +71,8 @@ impl Server {
         }
     }
 
-    /// Counts a call at `time`, which never goes back, and says whether it is refused. Windows count
-    /// what they refuse too, so that calling on does not help; a bucket has nothing to take then.
+    /// Counts a call at `time`, which never goes back, and says whether it is refused. Windows
+    /// count what they refuse too, so that calling on does not help; a bucket has nothing to take.
     pub fn count(&mut self, time: i64) -> bool {
         match self {
             Server::AlignedWindow { calls, per, window, counted } => {

@@ -1,189 +1,187 @@
 //! A store in memory, with the promises of the real one. It outlives every crash.
 
+mod ends;
+mod intake;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::history::{By, Event, File, Moved, Reach};
+use super::sender;
 use crate::domain::action::{
-    Approvals, AttemptRow, Begun, Call, Class, ClosedAttempt, Endings, Head, Heads, HoldWhy,
-    NewAttempt, OnEnd, OpenAction, Progress, Resumed, State, StateName,
+    Approvals, AttemptRow, Begun, Call, Class, ClosedAttempt, Head, Heads, HoldWhy, NewAttempt,
+    OpenAction, Progress, Resumed, State, StateName,
 };
 use crate::domain::audit::{Change, What};
-use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineActionId};
-use crate::domain::scope::Scope;
+use crate::domain::dedupe::Effect;
+use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineActionId, Sha1};
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::{BootId, Now, Wall};
-use crate::domain::tracker::{Kept, Move, led_to};
 
 #[derive(Default)]
 pub struct Store {
-    pub actions: BTreeMap<ActionId, Row>,
-    pub open: BTreeSet<ActionId>,
-    pub attempts: BTreeMap<AttemptId, AttemptRow>,
-    pub pauses: Vec<Scope>,
-    /// What the guard sends to a person.
+    actions: BTreeMap<ActionId, Row>,
+    open: BTreeSet<ActionId>,
+    attempts: BTreeMap<AttemptId, AttemptRow>,
+    effects: BTreeMap<EffectKey, Effect>,
+    /// What deny rules have covered.
+    spared: BTreeMap<EffectKey, Vec<String>>,
+    /// Deliveries that were taken.
+    replays: BTreeSet<u32>,
+    pub pauses: Vec<Reach>,
+    /// Files that a deny rule covers: rules, which are not in the store, but outlive a crash too.
+    pub denied: BTreeSet<Sha1>,
+    /// Whether the guard sends the next one to a person.
     pub guarded: bool,
-    /// A look-up may go back too far, or not far enough.
-    pub wild_wall: bool,
+    sequence: i64,
+    /// What has become durable since somebody looked.
+    told: Vec<Event>,
 }
 
-pub struct Row {
-    pub key: EffectKey,
-    pub comment: String,
-    pub class: Class,
-    pub sequence: i64,
-    pub created: Wall,
-    pub expires: Wall,
-    pub state: State,
-    pub corrupt: bool,
-    /// A nudge or a start came after it was committed.
-    pub known: bool,
-    /// It came back to its old place, and nothing but a reload can show it.
-    pub back: bool,
+struct Row {
+    key: EffectKey,
+    comment: String,
+    /// Of the rule, whatever it was raised to.
+    rule: Class,
+    class: Class,
+    sequence: i64,
+    created: Wall,
+    expires: Wall,
+    /// How long it may be queued, and held.
+    queued_for: Duration,
+    held_for: Duration,
+    state: State,
+    corrupt: bool,
     /// The last one it was accepted as.
-    pub machine_action: Option<MachineActionId>,
+    machine_action: Option<MachineActionId>,
     /// How often it was called again since it had timed out or failed.
-    pub again: u32,
-    /// The machine actions of those earlier calls.
-    pub over: Vec<MachineActionId>,
+    again: u32,
 }
 
-/// How long one waits that is called again.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
-
-impl Store {
-    /// One open action per effect, as dedupe has it. `false` where there is one.
-    pub fn insert(&mut self, id: ActionId, row: Row) -> bool {
-        if self.open.iter().any(|open| self.actions[open].key == row.key) {
-            return false;
-        }
-        self.open.insert(id);
-        self.actions.insert(id, row);
-        true
+impl Row {
+    fn file(&self) -> File {
+        sender::file(&self.key)
     }
 
+    fn is_covered(&self, reach: &Reach) -> bool {
+        reach.covers(self.rule, self.file())
+    }
+}
+
+impl Store {
+    /// What has become durable since the last time.
+    pub fn told(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.told)
+    }
+
+    pub fn state(&self, action: ActionId) -> Option<&State> {
+        self.actions.get(&action).map(|row| &row.state)
+    }
+
+    pub fn open(&self) -> impl Iterator<Item = (ActionId, &State)> {
+        self.open.iter().map(|id| (*id, &self.actions[id].state))
+    }
+
+    /// Writes an attempt, or says why not. Checked in one transaction with it.
     pub fn begin(&mut self, attempt: &NewAttempt) -> Begun {
-        let row = self.actions.get_mut(&attempt.action).expect("the action is there");
+        let Some(row) = self.actions.get(&attempt.action) else { return Begun::Corrupt };
         let now = attempt.written.wall;
         let State::Queued { not_before, tries, busy_since } = row.state else {
             return Begun::NotQueued(row.state.name());
         };
-        let covered = |scope: &Scope| covers(scope, row);
-        if let Some(scope) = self.pauses.iter().find(|scope| covered(scope)) {
-            return match scope {
-                Scope::All => Begun::Paused("paused".to_owned()),
+        let paused = self.pauses.iter().find(|reach| row.is_covered(reach));
+        if let Some(reach) = paused.filter(|_| !planted(Bug::PauseNotChecked)) {
+            return match reach {
+                Reach::All => Begun::Paused("paused".to_owned()),
                 _ => Begun::Aside,
             };
         }
         if row.corrupt {
             return Begun::Corrupt;
         }
-        if row.expires <= now {
+        if row.expires <= now && !planted(Bug::SendExpired) {
             return Begun::Expired;
         }
         if not_before > now {
             return Begun::NotQueued(StateName::Queued);
         }
-        if self.guarded {
+        if self.denied.contains(&row.key.sha1) && !planted(Bug::DenyNotChecked) {
+            let by = "rule deny".to_owned();
+            self.moves(attempt.action, State::Rejected { by }, now, By::Dispatcher);
+            return Begun::Stopped(StateName::Rejected);
+        }
+        if std::mem::take(&mut self.guarded) {
             let (why, approvals) = (HoldWhy::Returns, Approvals::default());
-            row.state = State::Held { why, approvals };
+            self.moves(attempt.action, State::Held { why, approvals }, now, By::Dispatcher);
             return Begun::Stopped(StateName::Held);
         }
-        row.state = State::InFlight { attempt: attempt.id, tries, busy_since };
+        let call = Call { key: row.key.clone(), comment: row.comment.clone() };
         let NewAttempt { id, action, written, send_by } = *attempt;
-        let new = AttemptRow { id, action, written, send_by, closed: None };
-        assert!(self.attempts.insert(id, new).is_none(), "attempt {id} twice");
-        Begun::Written(Call { key: row.key.clone(), comment: row.comment.clone() })
+        self.moves(action, State::InFlight { attempt: id, tries, busy_since }, now, By::Dispatcher);
+        self.attempts.insert(id, AttemptRow { id, action, written, send_by, closed: None });
+        let send_by = send_by.boot;
+        self.told.push(Event::Written { attempt: id, action, at: now, send_by });
+        Begun::Written(call)
     }
 
-    /// Returns what was moved, from and to. Every change has to fit: nobody else is at work here.
-    pub fn apply(
-        &mut self,
-        closed: Option<ClosedAttempt>,
-        changes: Vec<Change>,
-    ) -> Vec<(ActionId, StateName, State)> {
-        if let Some(closed) = closed {
-            let row = self.attempts.get_mut(&closed.id).expect("the attempt was written");
-            assert!(row.closed.is_none(), "attempt {} closed twice", closed.id);
-            row.closed = Some((closed.closed, closed.answered));
+    /// Closes an attempt and applies what still fits: somebody else may have moved an action.
+    pub fn record(&mut self, closed: Option<&ClosedAttempt>, changes: &[Change]) {
+        if let Some(closed) = closed
+            && let Some(row) = self.attempts.get_mut(&closed.id)
+        {
+            row.closed.get_or_insert((closed.closed, closed.answered));
         }
-        let mut moved = Vec::new();
         for change in changes {
-            let (action, from, to) = match change.what {
-                What::Moved { action, from, to } => (action, from, to),
-                What::Progressed { action, to } => {
-                    self.progressed(action, to);
-                    continue;
-                }
-                _ => panic!("{change:?}"),
-            };
-            for Move { action, from, to, .. } in self.led_to(action, from, to, change.at) {
-                moved.push(self.shift(action, from, to));
+            match &change.what {
+                What::Moved { action, from, to } => self.shifts(*action, *from, to, change.at),
+                What::Progressed { action, to } => self.progresses(*action, *to),
+                _ => {}
             }
         }
-        moved
     }
 
-    fn progressed(&mut self, id: ActionId, to: Progress) {
-        let row = self.actions.get_mut(&id).expect("the action is there");
-        let State::Accepted { progress, .. } = &mut row.state else { panic!("{id} {to:?}") };
-        assert_ne!(*progress, to, "{id} is noted twice");
-        *progress = to;
+    fn progresses(&mut self, action: ActionId, to: Progress) {
+        let row = self.actions.get_mut(&action);
+        if let Some(State::Accepted { progress, .. }) = row.map(|row| &mut row.state) {
+            *progress = to;
+        }
     }
 
-    /// What the end of an accepted action leads to, as the rule of its class has it: it is called
-    /// once more, or a person is asked.
-    fn led_to(&self, action: ActionId, from: StateName, to: State, now: Wall) -> Vec<Move> {
-        let end = Move { action, from, to, why: String::new() };
-        let row = &self.actions[&action];
-        let endings = match row.class {
-            Class::Urgent => Endings { timed_out: OnEnd::Retry(1), failed: OnEnd::Retry(2) },
-            Class::Normal => Endings::default(),
-            Class::Bulk => Endings { timed_out: OnEnd::GiveUp, failed: OnEnd::Hold },
-        };
-        let kept = Kept { endings, again: row.again, ..Kept::default() };
-        if from == StateName::Accepted { led_to(end, &kept, now) } else { vec![end] }
-    }
-
-    fn shift(
-        &mut self,
-        action: ActionId,
-        from: StateName,
-        to: State,
-    ) -> (ActionId, StateName, State) {
-        let row = self.actions.get_mut(&action).expect("the action is there");
-        assert_eq!(row.state.name(), from, "{action} on its way to {to:?}");
-        assert!(from.may_become(to.name()), "{action}: {from} to {to:?}");
-        match &to {
-            State::Accepted { machine_action, .. } => {
-                let is_new = !row.over.contains(machine_action);
-                assert!(is_new || self.wild_wall, "{action} takes its own earlier end");
-                row.machine_action = Some(machine_action.clone());
-            }
-            State::Queued { not_before, .. } if from == StateName::Accepted => {
-                row.again += 1;
-                row.over.extend(row.machine_action.clone());
-                row.expires = row.expires.max(*not_before + KEPT);
-                row.back = true;
-            }
+    /// Moves an action, and its effect where it ends.
+    pub fn moves(&mut self, action: ActionId, to: State, at: Wall, by: By) {
+        let row = self.actions.get_mut(&action).expect("whoever moves it has found it here");
+        let from = row.state.name();
+        if let State::Accepted { machine_action, .. } = &to {
+            row.machine_action = Some(machine_action.clone());
+        }
+        match (from, &to) {
+            (StateName::Held, State::Queued { .. }) => row.expires = at + row.queued_for,
+            (StateName::Queued, State::Held { .. }) => row.expires = at + row.held_for,
             _ => {}
         }
-        row.state = to.clone();
         if !to.name().is_open() {
             self.open.remove(&action);
+            let effect = self.effects.get_mut(&row.key);
+            if let Some(effect) = effect.filter(|effect| effect.owner.id == action) {
+                effect.ended(&to, at);
+            }
         }
-        (action, from, to)
+        row.state = to;
+        let moved = moved(action, row, from, by);
+        self.told.push(Event::Moved(moved));
     }
 
     pub fn heads(&self, class: Class, now: Wall, limit: usize) -> Heads {
         let mut heads = Heads::default();
-        let mut queued: Vec<(&ActionId, &Row)> =
-            self.open.iter().map(|id| (id, &self.actions[id])).collect();
+        let rows = self.open.iter().map(|id| (id, &self.actions[id]));
+        let mut queued: Vec<(&ActionId, &Row)> = rows
+            .filter(|(_, row)| row.class == class && row.state.name() == StateName::Queued)
+            .filter(|(_, row)| !self.is_aside(row))
+            .collect();
         queued.sort_by_key(|(_, row)| row.sequence);
         for (id, row) in queued {
             let State::Queued { not_before, tries, busy_since } = row.state else { continue };
             let Row { sequence, created, expires, .. } = *row;
-            if row.class != class || self.is_aside(row) {
-                continue;
-            }
             if not_before > now {
                 heads.next_due = Some(heads.next_due.map_or(not_before, |at| at.min(not_before)));
             } else if heads.due.len() == limit {
@@ -207,20 +205,25 @@ impl Store {
     }
 
     pub fn expired(&self, now: Wall, limit: usize) -> Vec<(ActionId, StateName)> {
-        let over = |id: &&ActionId| {
-            let row = &self.actions[*id];
-            row.expires <= now && matches!(row.state, State::Queued { .. } | State::Held { .. })
-        };
-        let named = |id: &ActionId| (*id, self.actions[id].state.name());
-        self.open.iter().filter(over).take(limit).map(named).collect()
+        let waits = |state: &State| matches!(state, State::Queued { .. } | State::Held { .. });
+        let rows = self.open.iter().map(|id| (*id, &self.actions[id]));
+        rows.filter(|(_, row)| row.expires <= now && waits(&row.state))
+            .take(limit)
+            .map(|(id, row)| (id, row.state.name()))
+            .collect()
     }
 
+    /// What a start finds.
     pub fn resume(&self) -> Resumed {
-        let newest = |id| self.attempts.values().filter(move |row| row.action == id);
+        let mut newest: BTreeMap<ActionId, &AttemptRow> = BTreeMap::new();
+        // Their ids sort by time.
+        for row in self.attempts.values() {
+            newest.insert(row.action, row);
+        }
         let in_hand = |state: &State| {
             matches!(state, State::InFlight { .. } | State::InDoubt { .. } | State::Accepted { .. })
         };
-        let open: Vec<OpenAction> = self
+        let open = self
             .open
             .iter()
             .map(|id| (id, &self.actions[id]))
@@ -230,7 +233,7 @@ impl Store {
                 key: row.key.clone(),
                 comment: row.comment.clone(),
                 state: row.state.clone(),
-                attempt: newest(*id).max_by_key(|row| row.id).cloned(),
+                attempt: newest.get(id).map(|row| (*row).clone()),
             })
             .collect();
         let outcomes = self
@@ -243,75 +246,47 @@ impl Store {
             attempts: self.attempts.values().cloned().collect(),
             open,
             outcomes,
-            paused: self.pauses.contains(&Scope::All),
-        }
-    }
-
-    /// Whoever reads now finds everything.
-    pub fn all_shown(&mut self) {
-        for row in self.actions.values_mut() {
-            (row.known, row.back) = (true, false);
+            paused: self.pauses.contains(&Reach::All),
         }
     }
 
     /// A pause of its rule, machine or file covers it.
     fn is_aside(&self, row: &Row) -> bool {
-        self.pauses.iter().any(|scope| *scope != Scope::All && covers(scope, row))
+        self.pauses.iter().any(|reach| *reach != Reach::All && row.is_covered(reach))
     }
 
-    /// Whether an attempt of that scope may still go on the wire.
-    pub fn may_leave(&self, scope: &Scope, boot_id: BootId, now: Now) -> bool {
-        self.attempts.values().any(|attempt| {
+    /// Whether an attempt of that reach may still go on the wire.
+    pub fn may_leave(&self, reach: Reach, boot_id: BootId, now: Now) -> bool {
+        self.attempts.values().rev().any(|attempt| {
             let same_boot = attempt.send_by.boot_id == boot_id;
             let open = attempt.closed.is_none() && same_boot && attempt.send_by.boot > now.boot;
-            open && covers(scope, &self.actions[&attempt.action])
+            open && self.actions[&attempt.action].is_covered(&reach)
         })
-    }
-
-    /// A person's word moves an action.
-    pub fn moves(&mut self, id: ActionId, to: State) -> (StateName, StateName) {
-        let row = self.actions.get_mut(&id).expect("the action is there");
-        let moved = (row.state.name(), to.name());
-        assert!(moved.0.may_become(moved.1), "{moved:?}");
-        row.state = to;
-        row.back = true;
-        if !moved.1.is_open() {
-            self.open.remove(&id);
-        }
-        moved
-    }
-
-    /// An action that should have gone before that one, if there is one. What came as urgent goes
-    /// beside what has risen to it, which is spread over the hour.
-    pub fn overlooked(
-        &self,
-        action: ActionId,
-        now: Wall,
-        in_hand: &BTreeSet<ActionId>,
-    ) -> Option<ActionId> {
-        let rank = |row: &Row| (row.class.aged(row.created, now), row.sequence);
-        let gone = &self.actions[&action];
-        let first = |id: &&ActionId| {
-            let row = &self.actions[*id];
-            let due = matches!(row.state, State::Queued { not_before, .. } if not_before <= now);
-            let usable = row.known && !row.back && !row.corrupt && row.expires > now;
-            let beside = gone.class == Class::Urgent && row.class != Class::Urgent;
-            due && usable
-                && !beside
-                && !self.is_aside(row)
-                && !in_hand.contains(id)
-                && rank(row) < rank(gone)
-        };
-        self.open.iter().find(first).copied()
     }
 }
 
-/// Rules stand for classes here: each class has one.
-pub fn covers(scope: &Scope, row: &Row) -> bool {
-    match scope {
-        Scope::All | Scope::Tenant(_) => true,
-        Scope::Rule(rule) => rule == row.class.as_str(),
-        Scope::Machine(machine) => *machine == row.key.machine,
-        Scope::Sha1(sha1) => *sha1 == row.key.sha1,
+/// The number in a machine action's id, as the simulated Defender makes it.
+fn number(id: &MachineActionId) -> Option<u32> {
+    id.as_str().rsplit('-').next()?.parse().ok()
+}
+
+fn moved(action: ActionId, row: &Row, from: StateName, by: By) -> Moved {
+    let not_before = match row.state {
+        State::Queued { not_before, .. } => not_before,
+        _ => Wall(0),
+    };
+    let completed = match row.state {
+        State::Succeeded { completed } => Some(completed),
+        _ => None,
+    };
+    Moved {
+        action,
+        from,
+        to: row.state.name(),
+        by,
+        not_before,
+        expires: row.expires,
+        machine_action: row.machine_action.as_ref().and_then(number),
+        completed,
     }
 }

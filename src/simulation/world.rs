@@ -1,25 +1,30 @@
-//! What happens when, and what the process makes of it.
+//! What happens when, in virtual time.
 
+mod calls;
+mod intake;
 mod people;
 mod process;
+mod troubles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::EPOCH;
 use super::defender::Defender;
-use super::plan::Plan;
-use super::store::{Row, Store};
-use crate::domain::action::{Call, Class, NewAttempt, State, StateName};
+use super::history::{Crossing, Event, Fault, History, Invariant, Reach};
+use super::plan::{Crossings, Plan};
+use super::report::Report;
+use super::sender::Letter;
+use super::store::Store;
+use crate::domain::action::{Call, NewAttempt};
 use crate::domain::answer::{Answer, ListQuery};
+use crate::domain::decision::JudgedDelivery;
 use crate::domain::dice::Dice;
-use crate::domain::dispatcher::{Dispatcher, Event};
-use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineId, Sha1, TenantName};
+use crate::domain::dispatcher;
+use crate::domain::ids::{ActionId, AttemptId};
 use crate::domain::limiter::{Limit, Permit};
-use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Now, Stamp, Wall};
+use process::Process;
 
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -27,30 +32,60 @@ const HOUR: i64 = 60 * MINUTE;
 const CLIENT_TIMEOUT: i64 = 10 * SECOND;
 const WAIT: i64 = 60 * SECOND;
 /// Faults and new alerts end here; then everything has to come to its end.
-const CALM: i64 = 4 * HOUR;
+const CALM: i64 = 6 * HOUR;
+/// By then everything has ended: the last expiry, and machine actions of 72 h before it.
+const OVER: i64 = 300 * HOUR;
+/// More than any seed needs.
+const STEPS: u64 = 2_000_000;
 
 enum Happening {
+    /// A sender has something new.
     Alert,
+    /// It hands a delivery over, if that is not acknowledged yet.
+    Post {
+        delivery: u32,
+    },
+    /// A delivery is read.
+    Arrives {
+        delivery: u32,
+    },
+    /// Its transaction is committed.
+    Commit {
+        number: u32,
+        judged: Box<JudgedDelivery>,
+    },
+    Acknowledge {
+        delivery: u32,
+    },
+    /// The sender reads that it was taken.
+    Acknowledged {
+        delivery: u32,
+    },
     Start {
         reboot: bool,
     },
-    Crash,
     SetWall,
+    DiskFull,
+    Deny,
     Pause,
     /// The command asks whether everything written before has left.
     PauseAnswers {
-        scope: Scope,
+        reach: Reach,
     },
     Unpause {
-        scope: Scope,
+        reach: Reach,
     },
-    /// A person rejects something queued, and lets everything go on that is held.
+    /// A person rejects something queued, and decides on what is held.
     Person,
     Restore,
     Nudge,
     Wake {
         token: u64,
     },
+    /// The store is asked again for what it failed to do.
+    Again,
+    /// What was told before it was synced is synced: only where that mistake is planted.
+    Sync,
     Begin {
         action: ActionId,
         permit: Permit,
@@ -74,126 +109,158 @@ enum Happening {
         query: ListQuery,
         sent: Boot,
     },
-    Deliver(Event),
-}
-
-struct Process {
-    dispatcher: Dispatcher,
-    in_hand: BTreeSet<ActionId>,
-    token: u64,
+    Deliver(dispatcher::Event),
 }
 
 pub struct World {
     plan: Plan,
+    limits: Vec<Limit>,
     dice: Dice,
     time: i64,
     sequence: u64,
-    /// By time and order; the last number is the run of the process that it is for, 0 for all.
+    /// By time and order; the first of the value is the run of the process that it is for, 0 for
+    /// all.
     agenda: BTreeMap<(i64, u64), (u64, Happening)>,
+    letters: Vec<Letter>,
     store: Store,
     defender: Defender,
+    history: History,
+    crossings: Crossings,
     process: Option<Process>,
     run: u64,
     boot_id: u8,
+    /// True time at which this boot began.
+    booted: i64,
     wall_error: i64,
     /// Calls to Defender fail to connect until then.
     outage_until: i64,
-    /// Moves that were made, by names.
-    pub moves: BTreeSet<(StateName, StateName)>,
+    /// There is no room on the disk until then.
+    room_at: i64,
     unanswered: BTreeSet<AttemptId>,
-    sent: BTreeSet<AttemptId>,
     /// Pauses whose command has answered.
-    answered: Vec<Scope>,
-    alerts_left: u64,
+    answered: Vec<Reach>,
+    /// Told, but not synced: only where that mistake is planted.
+    unsynced: Vec<Event>,
+    letters_left: u32,
+    ids: u64,
     steps: u64,
-    /// Of everything that happened, in order.
-    pub digest: u64,
 }
 
 impl World {
     pub fn new(plan: Plan) -> Self {
         let limits = quarantine_limits();
-        let mut defender = Defender::new(limits, plan.model, plan.skew);
-        defender.offline = plan.offline;
-        defender.hides = plan.hides;
-        defender.dark = plan.dark;
         Self {
             dice: Dice::new(plan.seed),
             time: 0,
             sequence: 0,
             agenda: BTreeMap::new(),
-            store: Store { wild_wall: plan.wild_wall, ..Store::default() },
-            defender,
+            letters: Vec::new(),
+            store: Store::default(),
+            defender: Defender::new(&limits, &plan),
+            history: History::new(&limits),
+            crossings: Crossings::new(plan.crashes),
             process: None,
             run: 0,
             boot_id: 1,
+            booted: 0,
             wall_error: 0,
             outage_until: 0,
-            moves: BTreeSet::new(),
+            room_at: 0,
             unanswered: BTreeSet::new(),
-            sent: BTreeSet::new(),
             answered: Vec::new(),
-            alerts_left: plan.alerts,
+            unsynced: Vec::new(),
+            letters_left: plan.deliveries,
+            ids: 0,
             steps: 0,
-            digest: 0,
+            limits,
             plan,
         }
     }
 
-    pub fn run(&mut self) {
+    /// Runs to the end, or to the first thing that must hold and does not.
+    pub fn run(mut self) -> Report {
         self.at(0, Happening::Start { reboot: false });
         self.at(SECOND, Happening::Alert);
         self.at(20 * MINUTE, Happening::Pause);
         self.at(25 * MINUTE, Happening::Person);
         self.at(10 * MINUTE, Happening::Restore);
         self.at(15 * MINUTE, Happening::SetWall);
-        if self.plan.crash_permille > 0 {
-            self.at(5 * MINUTE, Happening::Crash);
+        if self.plan.bad_disk {
+            self.at(30 * MINUTE, Happening::DiskFull);
         }
-        while let Some((&(time, sequence), _)) = self.agenda.first_key_value() {
-            let (run, happening) = self.agenda.remove(&(time, sequence)).expect("it is first");
-            assert!(
-                time < 300 * HOUR,
-                "{} actions never end: {}",
-                self.store.open.len(),
-                self.open()
-            );
+        if self.plan.denies {
+            let when = self.dice.below(CALM as u64) as i64;
+            self.at(when, Happening::Deny);
+        }
+        while let Some(((time, _), (run, happening))) = self.agenda.pop_first() {
             self.time = time;
-            self.steps += 1;
-            assert!(self.steps < 1_000_000, "it turns in circles");
-            self.defender.faulty = time < CALM;
+            self.defender.faulty = self.is_faulty();
             if run == 0 || run == self.run {
+                self.step();
                 self.happen(happening);
             }
-            if self.time > CALM && self.alerts_left == 0 && self.store.open.is_empty() {
+            let quiet = self.history.open() == 0 && self.letters.iter().all(|l| l.acknowledged);
+            let over = time > CALM && self.letters_left == 0 && quiet;
+            if over || time > OVER || self.history.broken().is_some() {
                 break;
             }
         }
-        let again = |action: &ActionId| i64::from(self.store.actions[action].again);
-        let twice = self.defender.made_twice(again);
-        assert!(twice.is_empty() || self.plan.wild_wall, "called twice: {twice:?}");
+        self.history.end(self.time);
+        let broken = self.history.broken().cloned();
+        let Plan { seed, model, .. } = self.plan;
+        let digest = self.history.digest();
+        Report { seed, model, time: self.time, tally: self.history.tally, digest, broken }
     }
 
-    fn open(&self) -> String {
-        let states = self.store.open.iter().map(|id| format!("{:?}", self.store.actions[id].state));
-        states.take(3).collect::<Vec<_>>().join(", ")
+    fn is_faulty(&self) -> bool {
+        self.time < CALM
+    }
+
+    fn step(&mut self) {
+        self.steps += 1;
+        if self.steps > STEPS {
+            self.history.fail(self.time, Invariant::Bounds, "it turns in circles".to_owned());
+        }
+    }
+
+    fn append(&mut self, event: Event) {
+        self.history.append(self.time, event);
+    }
+
+    fn went(&mut self, fault: Fault) {
+        self.append(Event::Went(fault));
+    }
+
+    /// `true` where the process crashes at this point.
+    fn crosses(&mut self, at: Crossing) -> bool {
+        let crashes =
+            self.is_faulty() && self.process.is_some() && self.crossings.hit(&mut self.dice);
+        if crashes {
+            self.crash(at);
+        }
+        crashes
     }
 
     fn now(&self) -> Now {
+        let up = self.time - self.booted;
         Now {
-            boot: Boot(self.time + self.time * self.plan.drift / 1_000_000),
+            boot: Boot(up + up * self.plan.drift / 1_000_000),
             wall: Wall(EPOCH + self.time + self.wall_error),
         }
     }
 
+    fn boot_id(&self) -> BootId {
+        BootId([self.boot_id; 16])
+    }
+
     fn stamp(&self) -> Stamp {
-        Stamp::new(BootId([self.boot_id; 16]), self.now())
+        Stamp::new(self.boot_id(), self.now())
     }
 
     /// The true time at which the boot clock has reached `boot`.
     fn true_time(&self, boot: Boot) -> i64 {
         let after = i128::from(boot.0) * 1_000_000 / i128::from(1_000_000 + self.plan.drift);
-        i64::try_from(after).expect("a time of a test") + 2
+        self.booted + i64::try_from(after).expect("a time of a simulation") + 2
     }
 
     fn at(&mut self, time: i64, happening: Happening) {
@@ -214,103 +281,43 @@ impl World {
         self.dice.below(below * 1000) as i64
     }
 
-    fn note(&mut self, what: &str) {
-        let text = format!("{} {what}", self.time);
-        for byte in text.bytes() {
-            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Alert => self.alert(),
+            Happening::Post { delivery } => self.post(delivery),
+            Happening::Arrives { delivery } => self.arrives(delivery),
+            Happening::Commit { number, judged } => self.commit(number, &judged),
+            Happening::Acknowledge { delivery } => self.acknowledge(delivery),
+            Happening::Acknowledged { delivery } => {
+                self.letters[delivery as usize].acknowledged = true;
+            }
             Happening::Start { reboot } => self.start(reboot),
-            Happening::Crash => {
-                if self.process.is_some() && self.time < CALM {
-                    self.crash();
-                }
-                let delay = self.millis(1_200_000);
-                self.at(self.time + delay, Happening::Crash);
-            }
             Happening::SetWall => self.set_wall(),
+            Happening::DiskFull => self.disk_full(),
+            Happening::Deny => self.deny(),
             Happening::Pause => self.pause(),
-            Happening::PauseAnswers { scope } => self.pause_answers(scope),
-            Happening::Unpause { scope } => self.unpause(&scope),
+            Happening::PauseAnswers { reach } => self.pause_answers(reach),
+            Happening::Unpause { reach } => self.unpause(reach),
             Happening::Person => self.person(),
-            Happening::Restore => {
-                self.defender.forbidden = false;
-                if self.dice.chance(100) && self.time < CALM {
-                    self.outage_until = self.time + MINUTE;
-                }
-                self.at(self.time + 10 * MINUTE, Happening::Restore);
-            }
-            Happening::Nudge => {
-                self.store.actions.values_mut().for_each(|row| row.known = true);
-                self.deliver(Event::Nudge);
-            }
+            Happening::Restore => self.restore(),
+            Happening::Nudge => self.deliver(dispatcher::Event::Nudge),
             Happening::Wake { token } => {
-                if self.process.as_ref().is_some_and(|process| process.token == token) {
-                    self.deliver(Event::Wakeup);
+                if self.process.as_ref().is_some_and(|process| process.is_woken_by(token)) {
+                    self.deliver(dispatcher::Event::Wakeup);
+                }
+            }
+            Happening::Again => self.again(),
+            Happening::Sync => {
+                for event in std::mem::take(&mut self.unsynced) {
+                    self.append(event);
                 }
             }
             Happening::Begin { action, permit } => self.begin(action, permit),
             Happening::Send { attempt, call, permit } => self.send(attempt, call, permit),
             Happening::Arrive { attempt, call, look_up } => self.arrive(attempt, call, look_up),
             Happening::Close { attempt, call, answer } => self.close(attempt, call, answer),
-            Happening::List { query, sent } => {
-                let listing = self.defender.list(&mut self.dice, self.time, query);
-                let delay = self.millis(300);
-                self.later(delay, Happening::Deliver(Event::Listed { sent, listing }));
-            }
+            Happening::List { query, sent } => self.list(query, sent),
             Happening::Deliver(event) => self.deliver(event),
-        }
-    }
-
-    fn alert(&mut self) {
-        self.alerts_left -= 1;
-        let byte = |n: u64| [u8::try_from(n + 1).expect("few"); 20];
-        let key = EffectKey {
-            tenant: TenantName::new("contoso"),
-            machine: MachineId::from_bytes(byte(self.dice.below(12))),
-            sha1: Sha1::from_bytes(byte(self.dice.below(3))),
-        };
-        let id = ActionId(Uuid::from_u128(u128::from(self.alerts_left) + 1));
-        let row = Row {
-            key,
-            comment: format!("alert {}", self.dice.below(50)),
-            class: Class::ALL[self.dice.below(3) as usize],
-            sequence: i64::try_from(self.sequence).expect("few"),
-            created: self.now().wall,
-            expires: self.now().wall + Duration::from_secs(3600 * (1 + self.dice.below(48))),
-            state: State::Queued { not_before: self.now().wall, tries: 0, busy_since: None },
-            corrupt: self.dice.chance(10),
-            known: false,
-            back: false,
-            machine_action: None,
-            again: 0,
-            over: Vec::new(),
-        };
-        if self.store.insert(id, row) && !self.dice.chance(50) {
-            let delay = self.millis(50);
-            self.later(delay, Happening::Nudge);
-        }
-        if self.alerts_left > 0 {
-            // Storms, and quiet times between them.
-            let next =
-                if self.dice.chance(850) { self.millis(3000) } else { self.millis(1_200_000) };
-            self.at(self.time + next, Happening::Alert);
-        }
-    }
-
-    fn set_wall(&mut self) {
-        if !self.plan.steady_wall {
-            let most = if self.plan.wild_wall { 7200 } else { 100 };
-            self.wall_error = (self.dice.below(2 * most) as i64 - most as i64) * SECOND;
-            if self.time < CALM {
-                self.at(self.time + 15 * MINUTE, Happening::SetWall);
-            } else {
-                self.wall_error = 0;
-            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::action::{
 use crate::domain::answer::Answer;
 use crate::domain::ids::ActionId;
 use crate::domain::limiter::Slot;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::Now;
 use crate::domain::tracker::{InDoubt, Move};
 use crate::limits;
@@ -75,7 +76,18 @@ impl Dispatcher {
     fn settle_slot(&mut self, slot: Slot, attempted: &Attempted) {
         let Attempted { attempt, answer, closed, .. } = attempted;
         let late = if answer.is_definite() { Duration::ZERO } else { limits::COUNTED_LATE };
-        self.quarantine.limiter.release(slot, closed.boot + late);
+        let free = match answer {
+            Answer::TooMany { .. } => planted(Bug::FreeOnTooMany),
+            Answer::Unclear { status: None, .. } => planted(Bug::FreeOnTimeout),
+            _ => false,
+        };
+        if free {
+            self.quarantine.limiter.give_back(slot);
+        } else if planted(Bug::StampAtSend) {
+            self.quarantine.limiter.release(slot, attempt.written.boot);
+        } else {
+            self.quarantine.limiter.release(slot, closed.boot + late);
+        }
         match answer {
             Answer::TooMany { retry_after, text } => {
                 let sent = attempt.written.boot;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::limiter::Limiter;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::Boot;
 use crate::domain::tracker::doubling;
 use crate::limits;
@@ -63,7 +64,9 @@ impl Endpoint {
         }
         self.refuses = true;
         let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
-        self.hold(now + wait, text);
+        if !planted(Bug::IgnoreRetryAfter) {
+            self.hold(now + wait, text);
+        }
     }
 
     /// The token of a call sent at `sent` was refused. Calls that were under way together had the

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::action::{Class, Head, Heads};
 use crate::domain::ids::ActionId;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::Wall;
 
 /// Between two loads that bring nothing although the store says something is due.
@@ -92,7 +93,10 @@ impl Queue {
         }
         let may_go = self.lines.iter().filter(|line| others || line.class == Class::Urgent);
         let fronts = may_go.filter_map(|line| Some((line.class, line.heads.front()?)));
-        let rank = |head: &Head| (head.class.aged(head.created, now), head.sequence);
+        let rank = |head: &Head| match planted(Bug::OrderByArrival) {
+            true => (Class::Urgent, head.sequence),
+            false => (head.class.aged(head.created, now), head.sequence),
+        };
         let first = fronts.min_by_key(|(_, head)| rank(head));
         first.map_or(Next::Nothing, |(class, _)| Next::Due(class))
     }
@@ -137,7 +141,8 @@ impl Line {
     /// was set back.
     fn drop_what_is_not_due(&mut self, now: Wall) {
         while let Some(head) = self.heads.front() {
-            let again = match (head.expires <= now, head.not_before > now) {
+            let over = head.expires <= now && !planted(Bug::SendExpired);
+            let again = match (over, head.not_before > now) {
                 (true, _) => now + LOAD_SPACING,
                 (false, true) => head.not_before,
                 (false, false) => return,

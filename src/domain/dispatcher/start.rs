@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Dispatcher, DispatcherSettings, Effect, Endpoint, Queue, Shut};
 use crate::domain::action::{Doubt, OpenAction, Resumed, State, StateName};
 use crate::domain::limiter::{Limiter, Pace};
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::{Boot, Clocks, Now};
 use crate::domain::tracker::{InDoubt, Move, Tracker};
 
@@ -53,6 +54,7 @@ impl Dispatcher {
     fn take_up(&mut self, now: Now, clocks: Clocks, open: OpenAction) -> Option<Move> {
         let OpenAction { action, key, comment, state, attempt: row } = open;
         let (attempt, tries, busy_since, doubt) = match state {
+            State::InFlight { .. } if planted(Bug::ForgetInFlight) => return None,
             State::InFlight { attempt, tries, busy_since } => {
                 (attempt, tries, busy_since, Doubt::NoAnswer)
             }
@@ -83,6 +85,7 @@ impl Dispatcher {
     pub(super) fn look_up_at(&self, now: Now, send_by: Boot, doubt: Doubt) -> (Boot, Boot) {
         let wait = self.settings.tracker.wait;
         match doubt {
+            Doubt::NoAnswer if planted(Bug::LookUpTooEarly) => (send_by, send_by),
             Doubt::NoAnswer => {
                 let due = send_by + self.settings.client_timeout + wait;
                 (due, due)

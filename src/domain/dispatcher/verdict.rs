@@ -3,6 +3,7 @@
 use super::Attempted;
 use crate::domain::action::{Doubt, Head, Progress, State};
 use crate::domain::answer::Answer;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::Wall;
 use crate::limits;
 
@@ -28,6 +29,9 @@ pub(super) fn verdict(head: &Head, attempted: &Attempted) -> Verdict {
             (State::Accepted { machine_action, since: now, progress }, why)
         }
         Answer::TooMany { text, .. } | Answer::Unauthorized { text } | Answer::Unsent { text } => {
+            (again(tries, head.not_before), text.clone())
+        }
+        Answer::Unclear { text, .. } if planted(Bug::RetryUnseen) => {
             (again(tries, head.not_before), text.clone())
         }
         Answer::Unclear { text, .. } => (doubt(Doubt::NoAnswer), text.clone()),

@@ -7,6 +7,7 @@ use super::{Cycle, Followed, Found, InDoubt, Move, Tracker};
 use crate::domain::action::{Doubt, Progress, State, StateName};
 use crate::domain::answer::{Entry, Status};
 use crate::domain::ids::{ActionId, MachineActionId, MachineId};
+use crate::domain::planted::{Bug, planted};
 use crate::domain::time::{Boot, Now, Wall};
 use crate::limits;
 
@@ -84,7 +85,9 @@ impl Tracker {
     /// several: it need not be unique. One that is another action's already is never taken.
     fn adoptable<'a>(&self, doubt: &InDoubt, cycle: &'a Cycle) -> Option<&'a Entry> {
         let taken = |id: &MachineActionId| {
-            self.outcomes.contains(id) || self.followed.values().any(|f| f.machine_action == *id)
+            !planted(Bug::AdoptTaken)
+                && (self.outcomes.contains(id)
+                    || self.followed.values().any(|f| f.machine_action == *id))
         };
         cycle
             .entries
@@ -146,6 +149,9 @@ impl Followed {
         let said = || entry.error.clone();
         let error = || said().unwrap_or_else(|| "Defender gives no reason".to_owned());
         let to = match entry.status {
+            Status::Pending if planted(Bug::PendingIsDone) => {
+                State::Succeeded { completed: entry.updated }
+            }
             Status::Pending | Status::InProgress | Status::Other => return self.too_old(now),
             Status::Succeeded => State::Succeeded { completed: entry.updated },
             Status::Failed => State::Failed { error: error() },
@@ -177,7 +183,8 @@ impl Followed {
 
 impl InDoubt {
     fn fits(&self, entry: &Entry) -> bool {
-        let same_file = entry.machine == self.key.machine && entry.sha1 == Some(self.key.sha1);
+        let same_sha1 = entry.sha1 == Some(self.key.sha1) || planted(Bug::AdoptByMachine);
+        let same_file = entry.machine == self.key.machine && same_sha1;
         same_file
             && match self.doubt {
                 Doubt::NoAnswer => entry.created >= self.oldest(),

@@ -1,58 +1,76 @@
-//! The process: what the relay does, step by step, with a crash wherever one can be.
+//! The process: what the relay does with what the dispatcher says, step by step, with a crash
+//! wherever one can be.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use uuid::Uuid;
-
-use super::{CALM, CLIENT_TIMEOUT, Happening, Process, SECOND, WAIT, World, quarantine_limits};
-use crate::domain::action::{Begun, Call, NewAttempt, State, StateName};
-use crate::domain::answer::{Answer, Status};
-use crate::domain::dispatcher::{
-    Attempted, Called, Dispatcher, DispatcherSettings, Effect, Event, NotBegun,
-};
-use crate::domain::ids::{ActionId, AttemptId, TenantName};
-use crate::domain::limiter::{Limit, Permit};
-use crate::domain::scope::Scope;
-use crate::domain::time::{BootId, Clocks, Stamp};
+use super::troubles::Write;
+use super::{CLIENT_TIMEOUT, Happening, SECOND, WAIT, World};
+use crate::domain::answer::Answer;
+use crate::domain::dispatcher::{Called, Dispatcher, DispatcherSettings, Effect, Event};
+use crate::domain::limiter::Limit;
+use crate::domain::time::Clocks;
 use crate::domain::tracker::TrackerSettings;
 use crate::limits;
-use crate::simulation::defender::Reply;
+use crate::simulation::history::{self, Crossing, Fault, Invariant, Reach};
+use crate::simulation::plan::WallClock;
+use crate::simulation::sender;
+
+pub(super) struct Process {
+    dispatcher: Dispatcher,
+    /// What is still to be done, with the time when it was decided.
+    effects: VecDeque<(i64, Effect)>,
+    /// What it has not been told yet.
+    inbox: VecDeque<Event>,
+    /// The store failed, and is asked again later. Nothing else goes on before.
+    stalled: bool,
+    token: u64,
+}
+
+impl Process {
+    pub fn is_woken_by(&self, token: u64) -> bool {
+        self.token == token && !self.stalled
+    }
+}
 
 impl World {
     pub(super) fn start(&mut self, reboot: bool) {
-        assert!(self.process.is_none());
         self.run += 1;
         if reboot {
+            self.went(Fault::Reboot);
             self.boot_id += 1;
+            self.booted = self.time - 20 * SECOND;
         }
         let now = self.now();
-        let boot_id = BootId([self.boot_id; 16]);
-        let clocks = Clocks { boot_id, wall_trusted: self.plan.steady_wall };
+        let wall_trusted = self.plan.wall == WallClock::Steady;
+        let clocks = Clocks { boot_id: self.boot_id(), wall_trusted };
         let settings = DispatcherSettings {
-            tenant: TenantName::new("contoso"),
-            quarantine: quarantine_limits(),
+            tenant: sender::tenant(),
+            quarantine: self.limits.clone(),
             reserve: 0,
             machine_actions: vec![Limit::new(100, Duration::from_secs(60)).expect("a limit")],
             client_timeout: Duration::from_micros(CLIENT_TIMEOUT as u64),
             tracker: TrackerSettings {
                 every: Duration::from_secs(300),
                 wait: Duration::from_micros(WAIT as u64),
-                page: 2 + (self.plan.seed % 7) as u32,
+                page: self.plan.page,
             },
         };
         let resumed = self.store.resume();
+        let open = self.store.open().count();
+        self.append(history::Event::Started { boot: self.boot_id, open });
         let (dispatcher, effects) = Dispatcher::resume(settings, resumed, now, clocks);
-        self.process = Some(Process { dispatcher, in_hand: BTreeSet::new(), token: 0 });
-        self.store.all_shown();
-        if self.perform(effects, &mut VecDeque::new()) {
-            self.deliver(Event::Wakeup);
-        }
+        self.append(history::Event::Shown);
+        let effects = effects.into_iter().map(|effect| (self.time, effect)).collect();
+        let inbox = VecDeque::new();
+        self.process = Some(Process { dispatcher, effects, inbox, stalled: false, token: 0 });
+        self.deliver(Event::Wakeup);
     }
 
-    pub(super) fn crash(&mut self) {
-        self.note("crash");
+    pub(super) fn crash(&mut self, at: Crossing) {
+        self.append(history::Event::Crashed { at });
         self.unanswered.clear();
+        self.unsynced.clear();
         self.process = None;
         self.run += 1;
         let reboot = self.dice.chance(200);
@@ -61,18 +79,39 @@ impl World {
     }
 
     pub(super) fn deliver(&mut self, event: Event) {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            self.steps += 1;
-            assert!(self.steps < 1_000_000, "it turns in circles");
+        if let Some(process) = &mut self.process {
+            process.inbox.push_back(event);
+            self.work();
+        }
+    }
+
+    pub(super) fn again(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.stalled = false;
+            self.work();
+        }
+    }
+
+    /// Does what is to be done, then takes the next event, as long as there is something.
+    fn work(&mut self) {
+        loop {
+            self.step();
             let now = self.now();
             let Some(process) = &mut self.process else { return };
-            if let Event::Called { action, .. } = &event {
-                process.in_hand.remove(action);
-            }
-            let effects = process.dispatcher.step(now, event);
-            if !self.perform(effects, &mut events) {
+            if process.stalled || self.history.broken().is_some() {
                 return;
+            }
+            if let Some((decided, effect)) = process.effects.pop_front() {
+                self.perform(decided, effect);
+            } else if let Some(event) = process.inbox.pop_front() {
+                let learnt = learnt(&event);
+                let effects = process.dispatcher.step(now, event);
+                process.effects.extend(effects.into_iter().map(|effect| (self.time, effect)));
+                for event in learnt {
+                    self.append(event);
+                }
+            } else {
+                break;
             }
         }
         let Some(process) = &mut self.process else { return };
@@ -84,150 +123,102 @@ impl World {
         }
     }
 
-    /// `false` where the process crashed on the way.
-    fn perform(&mut self, effects: Vec<Effect>, events: &mut VecDeque<Event>) -> bool {
-        for effect in effects {
-            if self.dice.chance(self.plan.crash_permille) && self.time < CALM {
-                self.crash();
-                return false;
+    fn perform(&mut self, decided: i64, effect: Effect) {
+        if self.crosses(crossing(&effect)) {
+            return;
+        }
+        let wall = self.now().wall;
+        match effect {
+            Effect::Record { .. } | Effect::Pause { .. } => self.keep(decided, effect),
+            Effect::Load { class, depth } => {
+                let heads = self.store.heads(class, wall, depth.heads.min(8));
+                self.tell(Event::Loaded { class, heads });
             }
-            let wall = self.now().wall;
+            Effect::Sweep => {
+                self.append(history::Event::Shown);
+                let expired = self.store.expired(wall, limits::SWEEP_BATCH);
+                self.tell(Event::Expired(expired));
+            }
+            Effect::Call { permit, action } => {
+                // What happened while the store failed, the decision could not know.
+                let boot = self.now().boot;
+                self.append(if decided == self.time {
+                    history::Event::Chosen { action, boot, wall }
+                } else {
+                    history::Event::Taken { action }
+                });
+                let delay = self.millis(5);
+                self.later(delay, Happening::Begin { action, permit });
+            }
+            Effect::List { query, permit: _ } => {
+                let sent = self.now().boot;
+                let delay = self.millis(300);
+                self.later(delay, Happening::List { query, sent });
+            }
+        }
+    }
+
+    /// Before anything that waits already.
+    fn tell(&mut self, event: Event) {
+        if let Some(process) = &mut self.process {
+            process.inbox.push_front(event);
+        }
+    }
+
+    /// Writes what must be written before anything else goes on, as often as it takes.
+    fn keep(&mut self, decided: i64, effect: Effect) {
+        let write = self.write();
+        if write == Write::Failed {
+            let Some(process) = &mut self.process else { return };
+            process.stalled = true;
+            process.effects.push_front((decided, effect));
+            let delay = SECOND / 10 + self.millis(5000);
+            return self.later(delay, Happening::Again);
+        }
+        if write != (Write::Torn { kept: false }) {
             match effect {
                 Effect::Record { closed, changes } => {
-                    for (action, from, to) in self.store.apply(closed, changes) {
-                        self.note(&format!("{action} {to:?}"));
-                        self.moves.insert((from, to.name()));
-                        self.check_end(action, &to);
-                    }
+                    self.store.record(closed.as_ref(), &changes);
+                    self.sync();
                 }
-                Effect::Pause { .. } => self.pause_scope(Scope::All),
-                Effect::Load { class, depth } => {
-                    let heads = self.store.heads(class, wall, depth.heads.min(8));
-                    events.push_back(Event::Loaded { class, heads });
-                }
-                Effect::Sweep => {
-                    self.store.all_shown();
-                    let expired = self.store.expired(wall, limits::SWEEP_BATCH);
-                    events.push_back(Event::Expired(expired));
-                }
-                Effect::Call { permit, action } => {
-                    self.note(&format!("call {action}"));
-                    self.check_order(action);
-                    let delay = self.millis(5);
-                    self.later(delay, Happening::Begin { action, permit });
-                }
-                Effect::List { query, permit: _ } => {
-                    self.note(&format!("{query:?}"));
-                    let sent = self.now().boot;
-                    let delay = self.millis(300);
-                    self.later(delay, Happening::List { query, sent });
+                Effect::Pause { .. } => self.pause_reach(Reach::All),
+                _ => {
+                    let what = "only records and pauses are kept".to_owned();
+                    self.history.fail(self.time, Invariant::Bounds, what);
                 }
             }
         }
-        true
-    }
-
-    pub(super) fn begin(&mut self, action: ActionId, permit: Permit) {
-        let written = self.stamp();
-        let send_by = Stamp {
-            boot: written.boot + limits::SEND_BY,
-            wall: written.wall + limits::SEND_BY,
-            ..written
-        };
-        let id = AttemptId(Uuid::from_u128(u128::from(self.sequence)));
-        let attempt = NewAttempt { id, action, written, send_by };
-        let not_begun = |why| Event::Called { action, called: Called::NotBegun(why) };
-        if self.defender.faulty && self.dice.chance(10) {
-            let error = NotBegun::StoreFailed("disk full".to_owned());
-            return self.deliver(not_begun(error));
-        }
-        self.store.guarded = self.defender.faulty && self.dice.chance(15);
-        match self.store.begin(&attempt) {
-            Begun::Stopped(state) => {
-                self.moves.insert((StateName::Queued, state));
-                self.deliver(not_begun(NotBegun::Refused(Begun::Stopped(state))));
-            }
-            Begun::Written(call) => {
-                let slow = self.defender.faulty && self.dice.chance(10);
-                let delay = if slow { 3 * SECOND } else { self.millis(50) };
-                self.later(delay, Happening::Send { attempt, call, permit });
-            }
-            other => self.deliver(not_begun(NotBegun::Refused(other))),
+        if let Write::Torn { .. } = write {
+            self.crash(Crossing::InCommit);
         }
     }
+}
 
-    /// The last check, and then the socket.
-    pub(super) fn send(&mut self, attempt: NewAttempt, call: Call, _permit: Permit) {
-        let unreachable = self.time < self.outage_until;
-        let fails = self.defender.faulty && self.dice.chance(20);
-        if self.now().boot > attempt.send_by.boot || unreachable || fails {
-            let answer = Answer::Unsent { text: "no connection".to_owned() };
-            let delay = self.millis(500);
-            self.unanswered.insert(attempt.id);
-            return self.later(delay, Happening::Close { attempt, call, answer });
-        }
-        let state = &self.store.actions[&attempt.action].state;
-        let written = matches!(state, State::InFlight { attempt: id, .. } if *id == attempt.id);
-        assert!(written, "{attempt:?} was sent and not written: {state:?}");
-        assert!(self.sent.insert(attempt.id), "{attempt:?} was sent twice");
-        self.check_pauses(attempt.action);
-        self.unanswered.insert(attempt.id);
-        let spike = if self.defender.faulty && self.dice.chance(20) { 20_000 } else { 300 };
-        let delay = self.millis(spike);
-        let look_up = self.true_time(attempt.send_by.boot) + CLIENT_TIMEOUT + WAIT;
-        let arrive = Happening::Arrive { attempt: attempt.clone(), call: call.clone(), look_up };
-        // Once it is on the wire it arrives, whatever becomes of its sender.
-        self.at(self.time + delay, arrive);
-        let answer = Answer::Unclear { status: None, text: "timeout".to_owned() };
-        self.later(CLIENT_TIMEOUT, Happening::Close { attempt, call, answer });
+/// What the dispatcher knows once it has taken an event, which may have waited for the store.
+fn learnt(event: &Event) -> Vec<history::Event> {
+    let (action, called) = match event {
+        Event::Called { action, called } => (action, called),
+        Event::Nudge => return vec![history::Event::Nudged],
+        Event::Resumed => return vec![history::Event::Shown],
+        _ => return Vec::new(),
+    };
+    let mut learnt = vec![history::Event::Returned { action: *action }];
+    if let Called::Attempted(attempted) = called
+        && let Answer::TooMany { retry_after, .. } = &attempted.answer
+    {
+        let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
+        learnt.push(history::Event::TooMany { until: attempted.closed.boot + wait });
     }
+    learnt
+}
 
-    pub(super) fn arrive(&mut self, attempt: NewAttempt, call: Call, look_up: i64) {
-        let action = attempt.action;
-        let reply = self.defender.call(&mut self.dice, self.time, action, &call, look_up);
-        if let Reply::Answer(answer) = reply {
-            let slow = self.defender.faulty && self.dice.chance(20);
-            let delay = self.millis(if slow { 20_000 } else { 300 });
-            self.later(delay, Happening::Close { attempt, call, answer });
-        }
-    }
-
-    /// The first answer counts; a client that gave up sees no other.
-    pub(super) fn close(&mut self, attempt: NewAttempt, call: Call, answer: Answer) {
-        if self.unanswered.remove(&attempt.id) {
-            let action = attempt.action;
-            let closed = self.stamp();
-            let attempted = Box::new(Attempted { attempt, call, answer, closed });
-            self.deliver(Event::Called { action, called: Called::Attempted(attempted) });
-        }
-    }
-
-    fn check_order(&mut self, action: ActionId) {
-        let wall = self.now().wall;
-        let process = self.process.as_mut().expect("it decides");
-        assert!(process.in_hand.insert(action), "{action} is in hand already");
-        assert!(process.in_hand.len() <= limits::IN_FLIGHT_PER_TENANT);
-        let first = self.store.overlooked(action, wall, &process.in_hand);
-        assert_eq!(first, None, "goes before {action}");
-    }
-
-    /// Nothing has ended that Defender has not ended so, and no other action's end is taken.
-    fn check_end(&self, action: ActionId, state: &State) {
-        let end = match state {
-            State::Succeeded { .. } => Status::Succeeded,
-            State::Failed { .. } => Status::Failed,
-            State::Cancelled { .. } => Status::Cancelled,
-            _ => return,
-        };
-        let row = &self.store.actions[&action];
-        let id = row.machine_action.as_ref().expect("it was accepted");
-        assert!(self.defender.has_ended(id, self.time, end), "{action}: {id} is not {end:?}");
-        let named = self.defender.named.contains(&(action, id.clone()));
-        let taken = self
-            .store
-            .actions
-            .iter()
-            .any(|(other, row)| *other != action && row.machine_action.as_ref() == Some(id));
-        assert!(named || !taken, "{id} is another action's end");
+fn crossing(effect: &Effect) -> Crossing {
+    match effect {
+        Effect::Record { .. } => Crossing::BeforeRecord,
+        Effect::Pause { .. } => Crossing::BeforePause,
+        Effect::Load { .. } => Crossing::BeforeLoad,
+        Effect::Sweep => Crossing::BeforeSweep,
+        Effect::Call { .. } => Crossing::BeforeCall,
+        Effect::List { .. } => Crossing::BeforeList,
     }
 }
