@@ -8,6 +8,7 @@ use crate::domain::ids::ActionId;
 use crate::domain::time::Wall;
 
 /// An action, as its events have left it.
+#[derive(Debug)]
 pub struct Known {
     pub file: File,
     pub rule: Class,

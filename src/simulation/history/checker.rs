@@ -298,7 +298,14 @@ impl Checker {
         let Self { looks, shows, paused, in_hand, .. } = self;
         let sight = Sight { looks: *looks, shows: *shows, paused, in_hand };
         let first = overlooked(&self.actions, action, wall, &sight);
-        self.must(Invariant::Order, first.is_none(), || format!("{first:?} goes before {action}"))
+        let (checked, known) = (&self.actions.all, first.and_then(|id| self.actions.all.get(&id)));
+        let what = match (known, checked.get(&action)) {
+            (Some(first), Some(chosen)) => format!("{first:?} goes before {chosen:?}"),
+            _ => String::new(),
+        };
+        self.must(Invariant::Order, first.is_none(), || {
+            format!("{first:?} before {action}: {what}")
+        })
     }
 
     fn sent(&mut self, id: AttemptId, at: Boot) -> Result<(), Wrong> {

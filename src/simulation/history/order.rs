@@ -21,7 +21,8 @@ pub struct Sight<'a> {
     pub in_hand: &'a BTreeSet<ActionId>,
 }
 
-/// An action that should have gone before that one, if there is one.
+/// An action that should have gone before that one, if there is one. Of each class only the first
+/// that is due is compared: within a class they go as they came, whatever the wall clock did since.
 pub fn overlooked(
     actions: &Actions,
     chosen: ActionId,
@@ -30,22 +31,30 @@ pub fn overlooked(
 ) -> Option<ActionId> {
     let Sight { looks, shows, paused, in_hand } = *sight;
     let chosen = actions.all.get(&chosen)?;
-    let last = rank(chosen, now);
-    let goes_first = |id: &&ActionId| {
-        let Some(known) = actions.all.get(id) else { return false };
+    let is_due = |id: &ActionId, known: &Known| {
         // A pause of everything stops both.
         let aside = |reach: &Reach| *reach != Reach::All && reach.covers(known.rule, known.file);
-        // What came as urgent goes beside what has risen to it, which is spread over the hour.
-        let beside = chosen.class == Class::Urgent && known.class != Class::Urgent;
-        rank(known, now) < last
-            && !beside
-            && known.not_before <= now
+        known.not_before <= now
             && known.expires > now
             && !known.corrupt
-            && known.looks < looks
-            && known.shows < shows
             && !in_hand.contains(id)
             && !paused.iter().any(aside)
     };
-    actions.queued.iter().find(goes_first).copied()
+    let queued = actions.queued.iter().filter_map(|id| Some((*id, actions.all.get(id)?)));
+    let due: Vec<(ActionId, &Known)> = queued.filter(|(id, known)| is_due(id, known)).collect();
+    let fronts = Class::ALL.into_iter().filter_map(|class| {
+        let of_class = due.iter().filter(|(_, known)| known.class == class);
+        of_class.min_by_key(|(_, known)| known.sequence)
+    });
+    let goes_first = |(_, known): &&(ActionId, &Known)| {
+        let is_seen = known.looks < looks && known.shows < shows;
+        // What came as urgent goes beside what has risen to it, which is spread over the hour.
+        let beside = chosen.class == Class::Urgent && known.class != Class::Urgent;
+        let before = match known.class == chosen.class {
+            true => known.sequence < chosen.sequence,
+            false => rank(known, now) < rank(chosen, now),
+        };
+        is_seen && !beside && before
+    };
+    fronts.into_iter().find(goes_first).map(|(id, _)| *id)
 }
