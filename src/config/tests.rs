@@ -47,12 +47,9 @@ fn an_unknown_key_is_refused_with_its_place() {
 
 #[test]
 fn what_is_not_in_this_version_is_refused_as_such() {
-    for (line, replacement) in
-        [("store: {sqlite: ./data}", "store: {sqlite: ./data, postgres: {url: {env: X}}}")]
-    {
-        let said = refusal(&with(line, replacement));
-        assert!(said.contains("not in this version"), "{replacement}: {said}");
-    }
+    let later = "store: {sqlite: ./data, postgres: {url: {env: X}}}";
+    let said = refusal(&with("store: {sqlite: ./data}", later));
+    assert!(said.contains("not in this version"), "{said}");
 }
 
 #[test]
