@@ -123,7 +123,7 @@ fn an_earlier_end_of_what_is_called_again_is_remembered() {
     let outcomes =
         |world: &mut World| world.db.resume(&contoso(), world.now, HOUR).unwrap().outcomes;
     let ended = MachineActionId::parse("ma-1").unwrap();
-    assert_eq!(outcomes(&mut world), [ended.clone()]);
+    assert_eq!(outcomes(&mut world), std::slice::from_ref(&ended));
     world.later(RETRY_WAIT.0);
     assert!(matches!(world.begin(id(1)), Begun::Written(_)));
     assert_eq!(outcomes(&mut world), [ended]);
