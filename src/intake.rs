@@ -10,9 +10,10 @@ mod judge;
 mod nearest;
 mod read_up;
 mod source;
+mod touched;
 mod unjudged;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -27,7 +28,7 @@ use moka::sync::Cache;
 use tokio::sync::mpsc;
 
 use crate::domain::breaker::TenantBreakers;
-use crate::domain::decision::{Answered, Decision, JoinBounds, JudgedDelivery};
+use crate::domain::decision::{Answered, JoinBounds, JudgedDelivery};
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::lookup::Budgets;
 use crate::domain::rule::{Mode, Ruleset};
@@ -355,15 +356,8 @@ impl Shared {
         }
     }
 
-    /// Only those whose effects were touched: a thousand others would each read the store.
     fn tell_relays(&self, answer: &Answered, effects: &[(EffectKey, ActionId)]) {
-        let acts = answer.alerts.iter().flat_map(|alert| &alert.candidates).any(|candidate| {
-            matches!(candidate.decision, Decision::Act { .. } | Decision::Duplicate { .. })
-        });
-        if acts || answer.acts_elsewhere {
-            let tenants: BTreeSet<_> = effects.iter().map(|(key, _)| &key.tenant).collect();
-            tenants.into_iter().for_each(|tenant| (self.nudge)(tenant));
-        }
+        touched::tenants(answer, effects).into_iter().for_each(|tenant| (self.nudge)(tenant));
     }
 }
 

@@ -236,7 +236,7 @@ pub trait Store: Send + Sync {
         window: Duration,
     ) -> BoxFuture<'static, Result<Resumed, StoreError>>;
 
-    /// Effects that still block, newest first, at most `limit`: to fill the duplicate cache.
+    /// Effects that still block, of the newest `limit` actions: to fill the duplicate cache.
     fn blocking(
         &self,
         now: Wall,

@@ -11,7 +11,10 @@ pub const TENANT_ID: &str = "11111111-2222-3333-4444-555555555555";
 pub const ACTS: &str = "Detected";
 pub const IDLE: &str = "Prevented";
 
-/// The one rule that acts: on active files.
+/// Of the one rule that acts: on active files.
+pub const ACTING_ID: &str = "5f4d8d0a-5d0e-4f39-8b0c-6a3f2c7b9e10";
+
+/// Its text.
 const ACTING: &str = r#"title: Quarantine every active file
 id: 5f4d8d0a-5d0e-4f39-8b0c-6a3f2c7b9e10
 status: stable

@@ -2,7 +2,7 @@
 //! the same run, in turns with it.
 //!
 //! `cargo bench --bench line` measures everything; `-- decode latency webhook kafka memory stream
-//! judge tenants` only those parts; `--quick` a small version that proves nothing but that it runs.
+//! judge tenants restart write-ahead` only those parts; `--quick` a small version that proves nothing but that it runs.
 //! The Kafka parts need `LAZARET_TEST_KAFKA`, which `./test --prepare` prints.
 #![expect(clippy::disallowed_methods, reason = "a load program measures by the system's clock")]
 
@@ -16,12 +16,16 @@ mod kafka;
 mod latency;
 mod memory;
 mod naive;
+mod process;
+mod queue;
+mod restart;
 mod site;
 mod stream;
 mod table;
 mod tenants;
 mod webhook;
 mod wire;
+mod write_ahead;
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -35,7 +39,7 @@ pub struct Scale {
 type Part = (&'static str, fn(Scale));
 
 /// In the order of their numbers in the printed result.
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 10] = [
     ("decode", decode::run),
     ("latency", latency::run),
     ("webhook", webhook::run),
@@ -44,6 +48,8 @@ const PARTS: [Part; 8] = [
     ("stream", stream::run),
     ("judge", judge::run),
     ("tenants", tenants::run),
+    ("restart", restart::run),
+    ("write-ahead", write_ahead::run),
 ];
 
 fn main() {

@@ -1,11 +1,10 @@
 //! What the real program holds in memory.
 
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::alerts::{self, ACTS};
 use super::broker::Broker;
+use super::process::Process;
 use super::site::{Plan, Site};
 use super::table::{self, Target};
 use super::wire::{self, Wire};
@@ -53,26 +52,13 @@ pub fn run(scale: Scale) {
 
 struct Service {
     site: Site,
-    child: Child,
+    process: Process,
 }
 
 impl Service {
     fn start(site: Site) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_lazaret"))
-            .args(["run", "--config"])
-            .arg(site.config())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program was built with the benches");
-        let mut service = Self { site, child };
-        let began = Instant::now();
-        while !is_ready(service.site.admin) {
-            let ended = service.child.try_wait().expect("it is ours");
-            assert!(ended.is_none(), "the service ended: {ended:?}");
-            assert!(began.elapsed() < Duration::from_secs(60), "the service is not ready");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        service
+        let process = Process::start(&site.config(), site.admin);
+        Self { site, process }
     }
 
     fn fill(&self, waiting: usize) {
@@ -90,30 +76,8 @@ impl Service {
     }
 
     fn row(&self, name: &str, most: f64) {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(path).expect("Linux shows what a process holds");
-        let megabytes = |key: &str| {
-            let line = status.lines().find(|line| line.starts_with(key));
-            let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-            kib.unwrap_or(f64::NAN) * 1024.0 / 1e6
-        };
-        let (all, anonymous) = (megabytes("VmRSS:"), megabytes("RssAnon:"));
+        let [all, anonymous] = ["VmRSS", "RssAnon"].map(|key| self.process.megabytes(key));
         let verdict = Target::AtMost(most).verdict(all);
         println!("  {name:<36}{all:>10.1}{anonymous:>10.1}  {verdict}");
     }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-fn is_ready(admin: SocketAddr) -> bool {
-    let asked = Wire::connect(admin).and_then(|mut wire| {
-        let (status, _) = wire.ask(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
-        Ok(status)
-    });
-    asked.is_ok_and(|status| status == 200)
 }

@@ -40,8 +40,13 @@ impl Site {
         site
     }
 
+    /// Of a file in its directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     pub fn config(&self) -> PathBuf {
-        self.dir.path().join("lazaret.yaml")
+        self.path("lazaret.yaml")
     }
 
     pub fn load(&self) -> Config {

@@ -44,7 +44,7 @@ pub fn run(scale: Scale) {
     row("a token asked for each, ms", began.elapsed().as_secs_f64() * 1000.0);
     row("most token requests in 0.1 s", most_within(&simulator, 100_000) as f64);
     std::thread::sleep(IDLE / 4 / scale.divisor as u32);
-    row("VmRSS, MB", service.resident());
+    row("VmRSS, MB", service.megabytes("VmRSS"));
     row("open files", service.open_files() as f64);
     let (used, idle) = (service.cpu(), IDLE / scale.divisor as u32);
     std::thread::sleep(idle);
@@ -76,7 +76,7 @@ pub fn run(scale: Scale) {
         measure(&format!("{sick} with {name}"));
     }
     row("open files", service.open_files() as f64);
-    row("VmRSS, MB", service.resident());
+    row("VmRSS, MB", service.megabytes("VmRSS"));
 }
 
 /// Which trouble a tenant has.

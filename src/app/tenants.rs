@@ -92,18 +92,22 @@ pub(super) async fn in_turn<T>(turn: u32, run: impl Future<Output = T>) -> T {
 async fn turns(config: &Config, parts: &Parts) -> Result<Vec<u32>, StartError> {
     let failed = |why| StartError::new("what is queued could not be read", why);
     let queued = parts.store.tenants_with_queue().await.map_err(failed)?;
-    let queued: HashMap<TenantName, Class> = queued.into_iter().collect();
-    let mut order: Vec<usize> = (0..config.tenants.len()).collect();
+    let names: Vec<_> = config.tenants.iter().map(|tenant| TenantName::new(&tenant.name)).collect();
+    Ok(by_urgency(&names, &queued.into_iter().collect()))
+}
+
+/// Who has the most urgent work starts first, who has none last; else as they come.
+fn by_urgency(tenants: &[TenantName], queued: &HashMap<TenantName, Class>) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..tenants.len()).collect();
     order.sort_by_key(|n| {
-        let class = queued.get(&TenantName::new(&config.tenants[*n].name));
-        // Those with nothing come last.
+        let class = queued.get(&tenants[*n]);
         (class.is_none(), class.copied())
     });
     let mut turns = vec![0; order.len()];
     for (turn, n) in (0..).zip(order) {
         turns[n] = turn;
     }
-    Ok(turns)
+    turns
 }
 
 fn api(
@@ -158,5 +162,20 @@ fn canceller(
         if let Err(why) = canceller.run(stop).await {
             tracing::error!(tenant = %name, %why, "nothing is cancelled any more");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_the_most_urgent_work_starts_first() {
+        let names = ["idle", "bulk", "urgent", "idle too", "normal", "urgent too"];
+        let names = names.map(TenantName::new);
+        let queued = [(1, Class::Bulk), (2, Class::Urgent), (4, Class::Normal), (5, Class::Urgent)];
+        let queued = queued.map(|(n, class)| (names[n].clone(), class)).into();
+        assert_eq!(by_urgency(&names, &queued), [4, 3, 0, 5, 2, 1]);
+        assert_eq!(by_urgency(&names, &HashMap::new()), [0, 1, 2, 3, 4, 5]);
     }
 }

@@ -8,6 +8,8 @@ mod schema;
 
 mod open;
 
+mod check;
+
 mod db;
 
 mod threads;
@@ -73,6 +75,7 @@ use tokio::sync::{Mutex, oneshot};
 pub use chains::Chains;
 pub use db::Db;
 
+use self::check::{Beside, When};
 use self::db::{Trouble, Work};
 use self::fault::Fault;
 use self::threads::{Lane, Question};
@@ -90,6 +93,7 @@ use crate::domain::guard::Guard;
 use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::{Clocks, Now, Wall};
+use crate::limits;
 
 /// The store of one directory, on threads of its own: one that writes and commits in groups, and
 /// one that reads for people, so that their questions delay no commit.
@@ -105,21 +109,31 @@ pub struct SqliteStore {
     place: String,
     newest: Option<Wall>,
     ended: Mutex<Vec<oneshot::Receiver<()>>>,
+    /// Where the file was too long to be looked at before.
+    check: Mutex<Option<Beside>>,
 }
 
 impl SqliteStore {
-    /// Opens the store in this directory, or makes it there; blocks while the file is checked.
-    /// `queue_max` as in [`Db::open`].
+    /// Opens the store in this directory, or makes it there. A long file is looked at while the
+    /// store works; it closes itself where that finds damage, as after an I/O error. `queue_max`
+    /// as in [`Db::open`].
     pub fn open(dir: &Path, queue_max: u64) -> Result<Self, StoreError> {
-        let mut db = Db::open(dir, queue_max)?;
+        Self::open_first(dir, queue_max, limits::STORE_CHECKED_FIRST)
+    }
+
+    fn open_first(dir: &Path, queue_max: u64, first: u64) -> Result<Self, StoreError> {
+        let (mut db, when) = Db::open_first(dir, queue_max, first)?;
         let newest = db.newest()?;
         let place = db.place().to_owned();
         let trouble = db.trouble.clone();
         let (reader, reader_ended) = threads::reader(open::reader(dir)?)?;
         let (quick, quick_ended) = threads::reader(open::reader(dir)?)?;
+        let damage = db.damage.clone();
         let (writer, writer_ended) = threads::writer(db)?;
+        let check = (when == When::Beside).then(|| Beside::start(dir, damage)).transpose()?;
         let ended = Mutex::new(vec![reader_ended, quick_ended, writer_ended]);
-        Ok(Self { writer, reader, quick, trouble, place, newest, ended })
+        let check = Mutex::new(check);
+        Ok(Self { writer, reader, quick, trouble, place, newest, ended, check })
     }
 
     /// The newest time that was on disk at the opening ([`Clocks::wall_trusted`]).
@@ -151,6 +165,9 @@ impl SqliteStore {
     /// Takes no more work, does what is queued, and returns once the file is closed and its lock
     /// released.
     pub async fn close(&self) {
+        if let Some(check) = self.check.lock().await.take() {
+            check.stop().await;
+        }
         self.reader.close();
         self.quick.close();
         self.writer.close();
@@ -252,7 +269,8 @@ impl Store for SqliteStore {
         now: Wall,
         limit: usize,
     ) -> BoxFuture<'static, Result<Vec<(EffectKey, ActionId)>, StoreError>> {
-        self.write(move |db| effects::blocking(db, now, limit))
+        // It only predicts, so it need not stand in the writer's way.
+        self.read(move |db| effects::blocking(db, now, limit))
     }
 
     fn offsets(&self, source: &SourceName) -> BoxFuture<'static, Result<Offsets, StoreError>> {

@@ -3,19 +3,18 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lazaret::simulator::{Endpoint, Simulator};
 use tempfile::TempDir;
 
 use crate::alerts::{self, ACTS, TENANT_ID};
+use crate::process::Process;
 use crate::wire::{self, SECRET, Wire};
 
 pub const CLIENT_ID: &str = "66666666-7777-8888-9999-000000000000";
 /// The tenant that is well, of which alerts are timed.
 const WELL: usize = 0;
-const START_WITHIN: Duration = Duration::from_secs(300);
 /// Machines of one tenant.
 const MACHINES: usize = 1 << 16;
 
@@ -78,25 +77,8 @@ tenants:{texts}
     }
 
     /// Returns once the program says that it is ready.
-    pub fn start(&self) -> Service {
-        let child = Command::new(env!("CARGO_BIN_EXE_lazaret"))
-            .args(["run", "--config"])
-            .arg(self.dir.path().join("lazaret.yaml"))
-            .stderr(match std::env::var_os("LAZARET_BENCH_LOG") {
-                Some(_) => Stdio::inherit(),
-                None => Stdio::null(),
-            })
-            .spawn()
-            .expect("the program was built with the benches");
-        let mut service = Service(child);
-        let began = Instant::now();
-        while !is_ready(self.admin) {
-            let ended = service.0.try_wait().expect("it is ours");
-            assert!(ended.is_none(), "the service ended: {ended:?}");
-            assert!(began.elapsed() < START_WITHIN, "the service is not ready");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        service
+    pub fn start(&self) -> Process {
+        Process::start(&self.dir.path().join("lazaret.yaml"), self.admin)
     }
 
     pub fn machine(tenant: usize, alert: usize) -> String {
@@ -157,44 +139,6 @@ tenants:{texts}
     }
 }
 
-/// The running program. It is killed with this.
-pub struct Service(Child);
-
-impl Service {
-    /// In megabytes.
-    pub fn resident(&self) -> f64 {
-        let status = self.read("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-        kib.unwrap_or(f64::NAN) * 1024.0 / 1e6
-    }
-
-    pub fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.0.id())).map_or(0, Iterator::count)
-    }
-
-    /// What it has used so far; Linux counts hundredths of a second.
-    pub fn cpu(&self) -> Duration {
-        let stat = self.read("stat");
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        let ticks = |at| fields.split_whitespace().nth(at).and_then(|t| t.parse::<u64>().ok());
-        let ticks = ticks(11).zip(ticks(12)).map_or(0, |(user, system)| user + system);
-        Duration::from_millis(ticks * 10)
-    }
-
-    fn read(&self, name: &str) -> String {
-        let path = format!("/proc/{}/{name}", self.0.id());
-        std::fs::read_to_string(path).expect("Linux shows what a process holds")
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
-
 fn number(tenant: usize, alert: usize) -> usize {
     tenant * MACHINES + alert + 1
 }
@@ -208,14 +152,6 @@ fn ask(wire: &mut Wire, id: &str, body: &str) {
     let request = wire::request(&wire::seal(), id, body);
     let (status, answer) = wire.ask(&request).expect("an answer");
     assert_eq!(status, 202, "{}", String::from_utf8_lossy(answer));
-}
-
-fn is_ready(admin: SocketAddr) -> bool {
-    let asked = Wire::connect(admin).and_then(|mut wire| {
-        let (status, _) = wire.ask(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
-        Ok(status)
-    });
-    asked.is_ok_and(|status| status == 200)
 }
 
 fn free_address() -> SocketAddr {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::check::{Damage, When};
 use super::fault::Fault;
 use super::offsets;
 use super::open::{self, Lock};
@@ -43,6 +44,8 @@ pub struct Db {
     /// Why the open transaction can't commit any more.
     lost: Option<StoreError>,
     closed: bool,
+    /// Found beside the work: closes the store too.
+    pub(super) damage: Damage,
     /// Why the last write came to nothing, until one does not: for people.
     pub(super) trouble: Trouble,
     /// Some work of the open group came to nothing.
@@ -73,13 +76,23 @@ pub(super) type Work = Box<dyn FnOnce(&mut Db) -> Answer + Send>;
 
 impl Db {
     /// Opens the store in this directory, or makes it there. `queue_max` is how many actions may
-    /// be open: past it, a delivery that would make a new one fails as full.
+    /// be open: past it, a delivery that would make a new one fails as full. Blocks while the whole
+    /// file is looked at.
     pub fn open(dir: &Path, queue_max: u64) -> Result<Self, StoreError> {
-        let (connection, lock) = open::open(dir)?;
+        Self::open_first(dir, queue_max, u64::MAX).map(|(db, _)| db)
+    }
+
+    /// The same, where files of more than `first` bytes are looked at by whoever asked.
+    pub(super) fn open_first(
+        dir: &Path,
+        queue_max: u64,
+        first: u64,
+    ) -> Result<(Self, When), StoreError> {
+        let (connection, lock, when) = open::open(dir, first)?;
         let place = open::database(dir).display().to_string();
         let mut db = Self::new(connection, place, queue_max, Some(lock));
         db.stop_file = Some(dir.join(STOP_FILE));
-        Ok(db)
+        Ok((db, when))
     }
 
     /// A store that is gone when it is dropped.
@@ -98,6 +111,7 @@ impl Db {
             stop_file,
             lost: None,
             closed: false,
+            damage: Damage::default(),
             trouble,
             failed: false,
             _lock: lock,
@@ -322,6 +336,10 @@ impl Db {
 
     fn start(&mut self) {
         self.lost = None;
+        if let Some(why) = self.damage.get() {
+            self.closed = true;
+            self.trouble.set(Some(why.clone()));
+        }
         if self.closed {
             self.lost = Some(StoreError::Closed);
         } else if let Err(fault) = self.begin_transaction() {

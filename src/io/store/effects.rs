@@ -128,17 +128,19 @@ pub(super) fn end(
     Ok(())
 }
 
-/// Effects that block, those with the newest owners first.
+/// Effects that block, of the newest actions. Not of all: it is asked for at a start, which must
+/// not take longer the longer the queue is.
 pub(super) fn blocking(
     db: &Connection,
     now: Wall,
     limit: usize,
 ) -> Result<Vec<(EffectKey, ActionId)>, Fault> {
-    // The ids of owners are version 7 UUIDs, so their order is that of time.
     let mut select = db.prepare_cached(
-        "SELECT tenant, machine, sha1, owner FROM effects
-         WHERE ended IS NULL OR blocks_until > ?1 OR success_until > ?1
-         ORDER BY owner DESC LIMIT ?2",
+        "SELECT e.tenant, e.machine, e.sha1, e.owner
+         FROM (SELECT id, tenant, machine, sha1 FROM actions ORDER BY sequence DESC LIMIT ?2) a
+         CROSS JOIN effects e ON e.tenant = a.tenant AND e.machine = a.machine
+             AND e.sha1 = a.sha1 AND e.owner = a.id
+         WHERE e.ended IS NULL OR e.blocks_until > ?1 OR e.success_until > ?1",
     )?;
     let rows = select.query_map(params![now, super::limit(limit)], |row| {
         let key = EffectKey { tenant: row.get(0)?, machine: row.get(1)?, sha1: row.get(2)? };

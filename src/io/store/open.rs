@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::check::{self, When};
 use super::fault::{Fault, RESTORE};
 use super::schema;
 use crate::io::StoreError;
@@ -23,25 +24,33 @@ pub(super) struct Lock {
     _file: File,
 }
 
-/// Opens the store in `dir`, making both where there is none.
-pub(super) fn open(dir: &Path) -> Result<(Connection, Lock), StoreError> {
+/// Opens the store in `dir`, making both where there is none. A file of more than `first` bytes is
+/// not looked at as a whole, which is then said.
+pub(super) fn open(dir: &Path, first: u64) -> Result<(Connection, Lock, When), StoreError> {
     require_sqlite(rusqlite::version_number())?;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|error| io_error("make the directory", dir, &error))?;
     let lock = lock(dir)?;
     let file = database(dir);
     let place = file.display().to_string();
+    let mut when = When::First;
     match file.metadata() {
         Ok(found) if found.len() == 0 => {
             let what = format!("{place} is empty, as no store ever is; {RESTORE}");
             return Err(StoreError::Corrupt(what));
         }
-        Ok(found) => require_whole(&file, found.len())?,
+        Ok(found) => {
+            require_whole(&file, found.len())?;
+            when = check::when(dir, found.len(), first);
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(dir)?,
         Err(error) => return Err(io_error("look at", &file, &error)),
     }
-    let opened = connect(&file).map_err(|fault| fault.told(&place))?;
-    Ok((opened, lock))
+    let opened = connect(&file, when).map_err(|fault| fault.told(&place))?;
+    if when == When::First {
+        check::forget(dir)?;
+    }
+    Ok((opened, lock, when))
 }
 
 /// The database file of a store's directory.
@@ -158,10 +167,10 @@ fn make(dir: &Path) -> Result<(), StoreError> {
     synced.map_err(|error| io_error("sync", dir, &error))
 }
 
-fn connect(file: &Path) -> Result<Connection, Fault> {
+fn connect(file: &Path, when: When) -> Result<Connection, Fault> {
     let mut connection = Connection::open_with_flags(file, write_flags())?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    schema::check(&mut connection, &file.display().to_string())?;
+    schema::check(&mut connection, &file.display().to_string(), when)?;
     write_ahead(&connection)?;
     set_up(&connection, limits::STORE_CACHE_KIB)?;
     Ok(connection)
@@ -195,7 +204,7 @@ fn set_up(connection: &Connection, cache_kib: i64) -> Result<(), Fault> {
     Ok(connection.pragma_update(None, "cell_size_check", true)?)
 }
 
-fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError {
+pub(super) fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError {
     StoreError::Io(format!(
         "can't {what} {}: {error}; the store needs a directory that its account may write to",
         path.display()

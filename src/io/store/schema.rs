@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::fault::{Fault, RESTORE};
+use super::check::{self, When};
+use super::fault::Fault;
 use crate::io::StoreError;
 
 /// `LZRT`: marks the file as ours, also for the command `file`.
@@ -17,15 +18,11 @@ pub(super) fn create(connection: &mut Connection) -> Result<(), Fault> {
     migrate(connection, 0)
 }
 
-/// Refuses a file that is not ours, is newer than this build or is damaged; brings an older one
-/// up to date, all steps or none.
-pub(super) fn check(connection: &mut Connection, place: &str) -> Result<(), Fault> {
+/// Refuses a file that is not ours, is newer than this build or is damaged, as far as it is looked
+/// at now; brings an older one up to date, all steps or none.
+pub(super) fn check(connection: &mut Connection, place: &str, when: When) -> Result<(), Fault> {
     let version = version(connection, place)?;
-    let found: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?;
-    if found != "ok" {
-        return Err(Fault::corrupt(format!("{place} is damaged: {found}; {RESTORE}")));
-    }
+    check::require_sound(connection, place, when)?;
     migrate(connection, version)
 }
 

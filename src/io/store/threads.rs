@@ -112,13 +112,22 @@ fn start<J: Send + 'static>(
     run: impl FnOnce(mpsc::Receiver<Job<J>>) + Send + 'static,
 ) -> Result<(Lane<J>, oneshot::Receiver<()>), StoreError> {
     let (queue, work) = mpsc::channel(limits::STORE_QUEUE);
+    let end = spawn(name, move || run(work))?;
+    Ok((Lane { queue: Mutex::new(Some(queue)) }, end))
+}
+
+/// Starts a thread. The receiver hears when it has ended.
+pub(super) fn spawn(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<oneshot::Receiver<()>, StoreError> {
     let (ended, end) = oneshot::channel();
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        run(work);
+        run();
         let _nobody_waits = ended.send(());
     });
     thread.map_err(|error| StoreError::Io(format!("can't start thread {name}: {error}")))?;
-    Ok((Lane { queue: Mutex::new(Some(queue)) }, end))
+    Ok(end)
 }
 
 /// Commits what is waiting together, so that one sync serves it all. Ends when the lane is closed

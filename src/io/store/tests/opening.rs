@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::super::SqliteStore;
 use super::*;
+use crate::io::Store as _;
 
 fn open(dir: &Path) -> Result<Db, StoreError> {
     Db::open(dir, 1000)
@@ -158,4 +159,71 @@ fn the_handle_refuses_what_the_store_refuses() {
     let dir = tempfile::tempdir().unwrap();
     let _first = open(dir.path()).unwrap();
     assert!(SqliteStore::open(dir.path(), 1).is_err());
+}
+
+/// Damages the first page of a table.
+fn scribble(file: &Path, table: &str) {
+    let db = rusqlite::Connection::open(file).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let page: u32 = db.query_row(sql, [table], |row| row.get(0)).unwrap();
+    let bytes: u32 = db.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+    drop(db);
+    let mut whole = fs::read(file).unwrap();
+    whole[((page - 1) * bytes) as usize..(page * bytes) as usize].fill(0x55);
+    fs::write(file, whole).unwrap();
+}
+
+/// As a file is opened that is too long to be looked at before.
+fn open_long(dir: &Path) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open_first(dir, 1000, 0)
+}
+
+async fn looked_at(store: &SqliteStore) {
+    let check = store.check.lock().await.take();
+    check.expect("it is looked at beside the work").over().await;
+}
+
+#[tokio::test]
+async fn a_long_file_is_looked_at_beside_the_work() {
+    let dir = filled();
+    let store = open_long(dir.path()).unwrap();
+    looked_at(&store).await;
+    assert_eq!(store.offsets(&SourceName::new("xdr")).await, Ok(Default::default()));
+    assert_eq!(store.trouble(), None);
+    store.close().await;
+    // One that is still looked at when the store closes keeps nobody out.
+    open_long(dir.path()).unwrap().close().await;
+    open(dir.path()).unwrap();
+}
+
+#[tokio::test]
+async fn damage_that_is_found_beside_the_work_ends_it_and_the_next_start() {
+    let dir = filled();
+    let file = dir.path().join("lazaret.db");
+    let whole = fs::read(&file).unwrap();
+    scribble(&file, "payloads");
+    let store = open_long(dir.path()).unwrap();
+    looked_at(&store).await;
+    assert_eq!(store.offsets(&SourceName::new("xdr")).await, Err(StoreError::Closed));
+    let why = store.trouble().unwrap();
+    assert!(why.contains("damaged") && why.contains("backup"), "{why}");
+    store.close().await;
+
+    let refused = open_long(dir.path()).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, StoreError::Corrupt(_)), "the damage was noted: {refused}");
+    fs::write(&file, &whole).unwrap();
+    let store = open_long(dir.path()).unwrap();
+    assert!(store.check.lock().await.is_none(), "what was damaged is looked at first");
+    store.close().await;
+    assert!(!dir.path().join("lazaret.damaged").exists(), "it was restored");
+    looked_at(&open_long(dir.path()).unwrap()).await;
+}
+
+#[test]
+fn what_holds_calls_back_is_looked_at_before_any() {
+    for table in ["pauses", "cancels"] {
+        let dir = filled();
+        scribble(&dir.path().join("lazaret.db"), table);
+        assert!(matches!(open_long(dir.path()), Err(StoreError::Corrupt(_))), "{table}");
+    }
 }

@@ -1,5 +1,6 @@
 //! What the relay asks: attempts, transitions, heads, and where to start from.
 
+use super::super::actions;
 use super::*;
 use crate::domain::action::Doubt;
 use crate::domain::scope::Scope;
@@ -251,4 +252,43 @@ fn effects_that_block_are_told_newest_first() {
     assert_eq!(blocking(&mut world, wall(), 9), [id(4), id(3), id(1)]);
     assert_eq!(blocking(&mut world, wall(), 2), [id(4), id(3)]);
     assert_eq!(blocking(&mut world, wall() + 2 * DAY, 9), [id(4), id(3)]);
+}
+
+#[test]
+fn each_tenant_with_a_queue_is_told_with_its_most_urgent_class() {
+    let mut world = World::new();
+    let asked = |world: &World| actions::tenants_with_queue(&world.db.connection).unwrap();
+    assert_eq!(asked(&world), []);
+    let queued = [
+        ("contoso", Class::Bulk),
+        ("contoso", Class::Normal),
+        ("fabrikam", Class::Urgent),
+        ("adatum", Class::Bulk),
+    ];
+    for (number, (tenant, class)) in (1..).zip(queued) {
+        let key = EffectKey { tenant: TenantName::new(tenant), ..effect(number, 1) };
+        world.take(brings(Draft { class, ..acts(number.into(), key) }));
+    }
+    let of = |tenant, class| (TenantName::new(tenant), class);
+    let all =
+        [of("adatum", Class::Bulk), of("contoso", Class::Normal), of("fabrikam", Class::Urgent)];
+    assert_eq!(asked(&world), all);
+    // Neither what is called nor what a pause of its file covers waits in the queue.
+    assert!(matches!(world.begin(id(3)), Begun::Written(_)));
+    world.db.pause(&pause(Scope::Machine(effect(2, 1).machine))).unwrap();
+    assert_eq!(asked(&world), [of("adatum", Class::Bulk), of("contoso", Class::Bulk)]);
+}
+
+#[test]
+fn the_duplicate_cache_is_filled_with_what_blocks_of_the_newest_actions() {
+    let mut world = World::new();
+    for number in 1..=4 {
+        world.take(brings(acts(number, effect(number as u8, 1))));
+    }
+    world.accepted(id(4));
+    world.shift(id(4), StateName::Accepted, timed_out());
+    let blocking = |world: &mut World, limit| world.db.blocking(wall(), limit).unwrap();
+    let all = [3, 2, 1].map(|number: u8| (effect(number, 1), id(number.into())));
+    assert_eq!(blocking(&mut world, 10), all, "newest first; what timed out blocks nothing");
+    assert_eq!(blocking(&mut world, 2), all[..1], "older actions are not looked at");
 }
