@@ -48,6 +48,7 @@ mod chain;
 
 mod chains;
 mod feed;
+mod look;
 
 mod report;
 
@@ -72,6 +73,7 @@ use tokio::sync::{Mutex, oneshot};
 
 pub use chains::Chains;
 pub use db::Db;
+pub use look::Stopper;
 
 use self::db::{Trouble, Work};
 use self::fault::Fault;
