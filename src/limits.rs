@@ -3,6 +3,7 @@
 
 mod alerts;
 mod correlation;
+mod doctor;
 mod join;
 mod lookup;
 mod notify;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use alerts::*;
 pub use correlation::*;
+pub use doctor::*;
 pub use join::*;
 pub use lookup::*;
 pub use notify::*;

@@ -14,6 +14,7 @@ mod configuration;
 mod corpus;
 mod correlations;
 mod dependencies;
+mod doctor;
 mod doubts;
 mod enrich;
 #[cfg(debug_assertions)]
