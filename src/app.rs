@@ -6,7 +6,7 @@ pub mod settings;
 
 mod admin;
 mod audit;
-mod credential;
+pub mod credential;
 pub mod notify;
 mod reload;
 

@@ -4,6 +4,7 @@
 mod alerts;
 mod budget;
 mod correlation;
+mod doctor;
 mod join;
 mod lookup;
 mod notify;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use alerts::*;
 pub use budget::*;
 pub use correlation::*;
+pub use doctor::*;
 pub use join::*;
 pub use lookup::*;
 pub use notify::*;

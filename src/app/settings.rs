@@ -194,7 +194,7 @@ pub fn http(config: &Config) -> Settled<defender::Http> {
 }
 
 /// Where a tenant's Defender and its login are.
-pub(super) fn hosts(tenant: &Tenant) -> Settled<Hosts> {
+pub fn hosts(tenant: &Tenant) -> Settled<Hosts> {
     let usual = tenant.cloud.hosts(tenant.region).map_err(|why| why.to_string())?;
     Ok(Hosts {
         api: tenant.api.clone().unwrap_or(usual.api),

@@ -22,6 +22,11 @@ impl Origin {
         self.path = Some(path.to_owned());
     }
 
+    /// The file that it was read from.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// What to tell once the file is not any more what was read; nothing of what differs, which may
     /// be a secret. By its content: a file that was only touched is the same. Reads the file.
     pub fn changed(&self) -> Option<String> {

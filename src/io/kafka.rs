@@ -33,7 +33,7 @@ use crate::domain::ids::SourceName;
 
 pub use config::{OwnedKey, check_passed_through, connection};
 pub use history::{History, Message, Messages};
-pub use probe::probe;
+pub use probe::{Group, NO_TOPIC, Partition, Probed, probe};
 pub use status::{KafkaStatus, LastError, PartitionStatus, Reading, Snapshot};
 
 /// What a Kafka source is told. Nothing in it changes while the source runs.

@@ -50,6 +50,7 @@ mod chain;
 
 mod chains;
 mod feed;
+mod look;
 
 mod report;
 
@@ -74,6 +75,7 @@ use tokio::sync::{Mutex, oneshot};
 
 pub use chains::Chains;
 pub use db::Db;
+pub use look::Stopper;
 
 use self::check::{Beside, When};
 use self::db::{Trouble, Work};

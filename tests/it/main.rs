@@ -15,6 +15,7 @@ mod corpus;
 mod correlations;
 mod credentials;
 mod dependencies;
+mod doctor;
 mod doubts;
 mod enrich;
 #[cfg(debug_assertions)]

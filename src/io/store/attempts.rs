@@ -283,7 +283,7 @@ fn why_not(db: &Connection, row: &Queued, now: Wall) -> Result<Begun, Fault> {
 /// Attempts from the newest back, until one is old by both clocks and so are all before it. The
 /// boot clock counts too, because the wall clock may have been set since; whoever asked places
 /// each of them exactly.
-fn recent(
+pub(super) fn recent(
     db: &Connection,
     tenant: &TenantName,
     now: Now,

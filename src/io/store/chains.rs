@@ -13,7 +13,7 @@ use crate::limits;
 /// The hash chains of one directory. Takes no lock and changes nothing, so that it works while the
 /// service runs; each method sees one moment.
 pub struct Chains {
-    connection: Connection,
+    pub(super) connection: Connection,
     place: String,
 }
 
@@ -49,7 +49,10 @@ impl Chains {
         self.read(|db| chain::page(db, after, limit))
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         let snapshot = || -> Result<T, Fault> {
             let transaction = self.connection.unchecked_transaction()?;
             let found = read(&transaction)?;

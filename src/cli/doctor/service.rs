@@ -1,0 +1,128 @@
+//! Whether the service runs, what it says of itself, whether its ports are its own, and what stops
+//! its calls.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::{Finding, Health};
+use crate::cli::client;
+use crate::config::Config;
+use crate::domain::audit::Role;
+use crate::io::store::Chains;
+use crate::io::{Report, STOP_FILE, stop_file};
+use crate::limits::DOCTOR_ASK;
+
+/// What answers at the admin listener's address.
+pub(super) enum Service {
+    Running {
+        url: String,
+        report: Box<Report>,
+    },
+    Stopped,
+    /// Something answers, and tells nothing.
+    Silent(String),
+}
+
+impl Service {
+    pub(super) fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Running { report, .. } => Some(report),
+            _ => None,
+        }
+    }
+}
+
+pub(super) async fn ask(config: &Config) -> Service {
+    let asked = timeout(DOCTOR_ASK, async {
+        match client::find(config, Role::View).await? {
+            client::Service::Stopped => Ok(Service::Stopped),
+            client::Service::Running(service) => {
+                let report = service.get("/status", client::NO_QUERY).await?;
+                Ok(Service::Running { url: service.url().to_owned(), report: Box::new(report) })
+            }
+        }
+    });
+    match asked.await {
+        Ok(Ok(service)) => service,
+        Ok::<Result<_, crate::cli::Failure>, _>(Err(why)) => Service::Silent(why.to_string()),
+        Err(_) => {
+            let (address, seconds) = (config.listen.admin.address, DOCTOR_ASK.as_secs());
+            Service::Silent(format!(
+                "something listens at {address} and does not answer within {seconds} s: if it is \
+                 Lazaret, see its log; if not, give listen.admin another address"
+            ))
+        }
+    }
+}
+
+pub(super) async fn told(config: &Config, service: &Service) -> Vec<Finding> {
+    let finding = |health, text: String| Finding::new("service", health, text);
+    let mut findings = Vec::new();
+    let webhooks = config.listen.webhooks.as_ref().map(|listen| listen.address);
+    match service {
+        Service::Running { url, report } => {
+            let problems = report.problems.iter().cloned();
+            findings.extend(problems.map(|text| finding(Health::Warn, text)));
+            if report.problems.is_empty() {
+                findings.push(finding(Health::Ok, format!("running at {url}, no problems")));
+            }
+            if let Some(address) = webhooks {
+                findings.extend(is_served(address).await);
+            }
+        }
+        Service::Silent(why) => findings.push(finding(Health::Fail, why.clone())),
+        Service::Stopped => {
+            let text = format!("stopped: nothing listens at {}", config.listen.admin.address);
+            findings.push(finding(Health::Ok, text));
+            let admin = ("listen.admin", config.listen.admin.address);
+            for (key, address) in
+                webhooks.map(|at| ("listen.webhooks", at)).into_iter().chain([admin])
+            {
+                findings.push(is_free(key, address).await);
+            }
+            findings.extend(stopped_by(config).into_iter().map(|text| finding(Health::Warn, text)));
+        }
+    }
+    findings
+}
+
+/// The stop file, pauses, breakers and what waits for a person, of a service that is stopped. What
+/// is wrong with the store is told there.
+fn stopped_by(config: &Config) -> Vec<String> {
+    let file = stop_file(&config.store.sqlite.join(STOP_FILE));
+    let store = Chains::open(&config.store.sqlite);
+    let summary = store.and_then(|store| store.summary());
+    file.into_iter().chain(summary.map_or_else(|_| Vec::new(), |of| of.problems())).collect()
+}
+
+async fn is_free(key: &str, address: SocketAddr) -> Finding {
+    let port = format!("port {}", address.port());
+    match TcpListener::bind(address).await {
+        Ok(_) => Finding::new(&port, Health::Ok, format!("free for {key}, {address}")),
+        Err(why) => {
+            let how = "see who has it with `ss -ltnp`, or give another address";
+            let text = format!("{key} can't listen at {address}: {why}; {how}");
+            Finding::new(&port, Health::Fail, text)
+        }
+    }
+}
+
+/// Whether the service that runs has the webhook listener where the configuration says.
+async fn is_served(address: SocketAddr) -> Option<Finding> {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    let why = match timeout(DOCTOR_ASK, TcpStream::connect((ip, address.port()))).await {
+        Ok(Ok(_)) => return None,
+        Ok(Err(why)) => why.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    let port = format!("port {}", address.port());
+    let how = "was listen.webhooks changed since the start? Restart, or see the log";
+    let text = format!("the service runs, but not its webhooks at {address}: {why}; {how}");
+    Some(Finding::new(&port, Health::Fail, text))
+}
