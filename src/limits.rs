@@ -302,8 +302,9 @@ pub const STORE_LOG_PAGES: i64 = 4000;
 pub const STORE_LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
 /// Bytes of the store's file up to which all of it is looked at before a start: some tenths of a
-/// second. A longer one is looked at while the store works.
+/// second. A longer one is looked at while the store works, so long after its opening.
 pub const STORE_CHECKED_FIRST: u64 = 64 * 1024 * 1024;
+pub const STORE_CHECKED_AFTER: Duration = Duration::from_secs(10);
 
 /// Rows of one kind that one purge deletes: it shares the writer with everything else.
 pub const PURGE_PIECE: usize = 500;

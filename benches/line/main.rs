@@ -2,7 +2,8 @@
 //! the same run, in turns with it.
 //!
 //! `cargo bench --bench line` measures everything; `-- decode latency webhook kafka memory stream
-//! judge tenants restart write-ahead` only those parts; `--quick` a small version that proves nothing but that it runs.
+//! judge tenants restart write-ahead` only those parts; `--quick` a small version that proves nothing
+//! but that it runs.
 //! The Kafka parts need `LAZARET_TEST_KAFKA`, which `./test --prepare` prints.
 #![expect(clippy::disallowed_methods, reason = "a load program measures by the system's clock")]
 

@@ -36,11 +36,9 @@ pub fn run(scale: Scale) {
     let (queued, few) = (QUEUED / scale.divisor, FEW / scale.divisor);
     let later = LATER / scale.divisor as u32;
     let began = Instant::now();
-    let [little, much] = [few, queued].map(|actions| {
-        let site = Site::new(&Plan { rules: 100, defender: simulator.url(), kafka: None });
-        queue::fill(&mut queue::open(&site.load()), actions);
-        site
-    });
+    let [little, much] =
+        [(); 2].map(|()| Site::new(&Plan { rules: 100, defender: simulator.url(), kafka: None }));
+    queue::fill(&mut queue::open(&much.load()), 0..queued);
     table::heading(
         &format!("9. From exec to the first call, {} actions queued", table::number(queued as f64)),
         &[
@@ -51,6 +49,8 @@ pub fn run(scale: Scale) {
     let mut memory = Vec::new();
     let mut times = [(); 4].map(|()| Rounds::default());
     for round in 0..scale.pairs {
+        // The run before has called all it had.
+        queue::fill(&mut queue::open(&little.load()), round * few..(round + 1) * few);
         let turns = [
             (&little, Before::Stopped),
             (&much, Before::Stopped),

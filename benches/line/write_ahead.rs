@@ -36,7 +36,7 @@ pub fn run(scale: Scale) {
     let config = site.load();
     let guard = app::guard(&config).unwrap_or_else(|why| panic!("{why}"));
     let mut db = queue::open(&config);
-    let mut ids = queue::fill(&mut db, QUEUED / scale.divisor).into_iter();
+    let mut ids = queue::fill(&mut db, 0..QUEUED / scale.divisor).into_iter();
     drop(db);
     // The log is folded in, so that its length tells what an attempt writes.
     let mut db = queue::open(&config);

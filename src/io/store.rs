@@ -120,10 +120,16 @@ impl SqliteStore {
     /// store works; it closes itself where that finds damage, as after an I/O error. `queue_max`
     /// as in [`Db::open`].
     pub fn open(dir: &Path, queue_max: u64) -> Result<Self, StoreError> {
-        Self::open_first(dir, queue_max, limits::STORE_CHECKED_FIRST)
+        let (first, after) = (limits::STORE_CHECKED_FIRST, limits::STORE_CHECKED_AFTER);
+        Self::open_first(dir, queue_max, first, after)
     }
 
-    fn open_first(dir: &Path, queue_max: u64, first: u64) -> Result<Self, StoreError> {
+    fn open_first(
+        dir: &Path,
+        queue_max: u64,
+        first: u64,
+        after: Duration,
+    ) -> Result<Self, StoreError> {
         let (mut db, when) = Db::open_first(dir, queue_max, first)?;
         let newest = db.newest()?;
         let place = db.place().to_owned();
@@ -132,7 +138,8 @@ impl SqliteStore {
         let (quick, quick_ended) = threads::reader(open::reader(dir)?)?;
         let damage = db.damage.clone();
         let (writer, writer_ended) = threads::writer(db)?;
-        let check = (when == When::Beside).then(|| Beside::start(dir, damage)).transpose()?;
+        let check =
+            (when == When::Beside).then(|| Beside::start(dir, damage, after)).transpose()?;
         let ended = Mutex::new(vec![reader_ended, quick_ended, writer_ended]);
         let check = Mutex::new(check);
         Ok(Self { writer, reader, quick, trouble, place, newest, ended, check })
@@ -161,7 +168,7 @@ impl SqliteStore {
     pub fn tenants_with_queue(
         &self,
     ) -> BoxFuture<'static, Result<Vec<(TenantName, Class)>, StoreError>> {
-        self.read_at_once(actions::tenants_with_queue)
+        self.read_at_once(places::tenants_with_queue)
     }
 
     /// Takes no more work, does what is queued, and returns once the file is closed and its lock

@@ -251,26 +251,6 @@ fn behind(
     Ok(u64::try_from(behind).unwrap_or(0))
 }
 
-/// Each tenant that has something queued, with the most urgent class of that.
-pub(super) fn tenants_with_queue(db: &Connection) -> Result<Vec<(TenantName, Class)>, Fault> {
-    // Steps from one tenant to the next along the index: a start must not read the whole queue.
-    let mut select = db.prepare_cached(
-        "WITH RECURSIVE names (tenant) AS (
-             SELECT MIN(tenant) FROM actions INDEXED BY actions_queue
-             WHERE state = 'queued' AND aside = 0
-             UNION ALL
-             SELECT (SELECT MIN(tenant) FROM actions INDEXED BY actions_queue
-                     WHERE state = 'queued' AND aside = 0 AND tenant > names.tenant)
-             FROM names WHERE names.tenant IS NOT NULL
-         )
-         SELECT tenant, (SELECT MIN(class) FROM actions INDEXED BY actions_queue
-                         WHERE state = 'queued' AND aside = 0 AND tenant = names.tenant)
-         FROM names WHERE tenant IS NOT NULL",
-    )?;
-    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 /// Held and queued actions past their time, the longest past first.
 pub(super) fn expired(
     db: &Connection,

@@ -1,16 +1,18 @@
 //! Whether the file is sound: looked at before the work where that is quick, else beside it.
 //!
-//! Looking at a file takes as long as reading all of it, and a start may not wait for that. Until a
-//! long one has been looked at, SQLite refuses each damaged page that it meets, and the rows of what
-//! goes on the wire have checksums. Damage that is found later closes the store, and is noted, so
-//! that no start goes on over it.
+//! Looking at a file takes as long as reading all of it, and a start may not wait for that. Until
+//! a long one has been looked at, SQLite refuses each damaged page that it meets, and the rows of
+//! what goes on the wire have checksums. Damage that is found later closes the store, and is noted,
+//! so that no start goes on over it.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::oneshot;
@@ -57,17 +59,24 @@ fn sound(db: &Connection, place: &str, what: &str) -> Result<(), Fault> {
 /// The look at a long file while the store works.
 pub(super) struct Beside {
     stop: Arc<AtomicBool>,
+    /// Ends the wait before it.
+    wait: mpsc::Sender<()>,
     interrupt: InterruptHandle,
     ended: oneshot::Receiver<()>,
 }
 
 impl Beside {
-    pub(super) fn start(dir: &Path, damage: Damage) -> Result<Self, StoreError> {
+    /// Begins `after` a while: the first calls need the disk more.
+    pub(super) fn start(dir: &Path, damage: Damage, after: Duration) -> Result<Self, StoreError> {
         let connection = open::reader(dir)?;
         let interrupt = connection.get_interrupt_handle();
         let stop = Arc::new(AtomicBool::new(false));
         let (dir, stopped) = (dir.to_owned(), stop.clone());
+        let (wait, waited) = mpsc::channel();
         let ended = threads::spawn("store-check", move || {
+            if waited.recv_timeout(after) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
             let place = open::database(&dir).display().to_string();
             match tables(&connection, &place, &stopped) {
                 Ok(()) => {}
@@ -83,12 +92,14 @@ impl Beside {
                 }
             }
         })?;
-        Ok(Self { stop, interrupt, ended })
+        Ok(Self { stop, wait, interrupt, ended })
     }
 
     /// Returns soon, whether all was looked at or not.
     pub(super) async fn stop(self) {
         self.stop.store(true, Ordering::Release);
+        // It waits no more, or has ended.
+        let _ = self.wait.send(());
         self.interrupt.interrupt();
         self.over().await;
     }

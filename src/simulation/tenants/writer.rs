@@ -6,7 +6,7 @@ use crate::domain::limiter::Permit;
 use crate::domain::time::Wall;
 use crate::limits::STORE_GROUP;
 
-/// One sync of the disk, in microseconds: a cloud disk's.
+/// One sync of the disk, in microseconds: assumed for a cloud disk.
 const SYNC: i64 = 2000;
 
 /// A piece of work for the writer.
@@ -20,8 +20,8 @@ pub enum Work {
 }
 
 impl Work {
-    /// What it takes beside the sync, in microseconds: what the real writer was measured to take,
-    /// rounded up.
+    /// What it takes beside the sync, in microseconds. Assumed, not measured: what the real writer
+    /// takes, `cargo bench --bench line -- write-ahead` says.
     fn costs(&self) -> i64 {
         match self {
             Work::Intake { actions, .. } => 150 + 100 * i64::try_from(*actions).expect("few"),

@@ -175,7 +175,7 @@ fn scribble(file: &Path, table: &str) {
 
 /// As a file is opened that is too long to be looked at before.
 fn open_long(dir: &Path) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open_first(dir, 1000, 0)
+    SqliteStore::open_first(dir, 1000, 0, Duration::ZERO)
 }
 
 async fn looked_at(store: &SqliteStore) {
@@ -191,8 +191,10 @@ async fn a_long_file_is_looked_at_beside_the_work() {
     assert_eq!(store.offsets(&SourceName::new("xdr")).await, Ok(Default::default()));
     assert_eq!(store.trouble(), None);
     store.close().await;
-    // One that is still looked at when the store closes keeps nobody out.
-    open_long(dir.path()).unwrap().close().await;
+    // Neither the look nor the wait before it keeps a store from closing.
+    for after in [Duration::ZERO, HOUR] {
+        SqliteStore::open_first(dir.path(), 1000, 0, after).unwrap().close().await;
+    }
     open(dir.path()).unwrap();
 }
 
