@@ -2,19 +2,21 @@
 //! would refuse a call. Nothing goes wrong here but clocks, delays, restarts and what others use;
 //! for everything else there is the other simulation.
 
+mod defender;
+mod plan;
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::servers::{Model, Server};
-use crate::domain::action::{
-    AttemptRow, Call, Class, Head, Heads, NewAttempt, OpenAction, Resumed, State,
-};
-use crate::domain::answer::{Answer, Entry, ListQuery, Listing, Status};
+use crate::domain::action::{AttemptRow, Class, NewAttempt, OpenAction, Resumed, State};
+use crate::domain::answer::{Answer, ListQuery};
 use crate::domain::audit::What;
 use crate::domain::dice::Dice;
-use crate::domain::dispatcher::{Attempted, Called, Dispatcher, DispatcherSettings, Effect, Event};
+use crate::domain::dispatcher::{Dispatcher, DispatcherSettings, Effect, Event};
 use crate::domain::ids::{
     ActionId, AttemptId, EffectKey, MachineActionId, MachineId, Sha1, TenantName,
 };
@@ -22,81 +24,10 @@ use crate::domain::limiter::Limit;
 use crate::domain::time::{Boot, BootId, Clocks, Now, Stamp, Wall};
 use crate::domain::tracker::TrackerSettings;
 use crate::limits;
+pub use plan::{Outcome, Plan};
 
 const SECOND: i64 = 1_000_000;
 pub const HOUR: i64 = 3600 * SECOND;
-
-/// What is simulated.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    pub seed: u64,
-    /// The server whose refusals are answered. Without one all of them count, and none answers.
-    pub model: Option<Model>,
-    pub reserve: u32,
-    pub hours: i64,
-    /// Restarts in an hour, within the same boot and with a clock that says so.
-    pub restarts: u32,
-    /// Every so many restarts the machine boots, and its wall clock is trusted or not.
-    pub reboots: u32,
-    /// Hours by which the wall clock jumps at times.
-    pub wall_jumps: i64,
-    /// Parts per million by which the boot clock is fast.
-    pub drift: i64,
-    /// Calls that an earlier run made in the hour before, the last one just now.
-    pub inherited: u32,
-    /// Urgent actions in an hour, beside the bulk.
-    pub urgent: u32,
-    /// Calls of others in an hour, on the same budget.
-    pub others: u32,
-}
-
-impl Plan {
-    pub fn of(seed: u64) -> Self {
-        Self {
-            seed,
-            model: None,
-            reserve: 0,
-            hours: 6,
-            restarts: 0,
-            reboots: 0,
-            wall_jumps: 0,
-            drift: 0,
-            inherited: 0,
-            urgent: 0,
-            others: 0,
-        }
-    }
-}
-
-/// What came of it.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// When our calls reached the server, ascending.
-    pub counted: Vec<i64>,
-    /// Of our calls, those that a server refused or would have, by its model.
-    pub refused: BTreeMap<Model, u64>,
-    /// Of the calls of others.
-    pub refused_others: u64,
-    /// How long each urgent action waited, ascending.
-    pub waits: Vec<i64>,
-    /// When each bulk action was called first, by its place in the queue.
-    pub starts: BTreeMap<i64, i64>,
-    pub restarts: u32,
-}
-
-impl Outcome {
-    /// Of any hour between these times, the fewest calls that were made in it.
-    pub fn fewest_in_an_hour(&self, since: i64, until: i64) -> usize {
-        let within = |from: i64| {
-            let before = self.counted.partition_point(|at| *at < from);
-            self.counted.partition_point(|at| *at < from + HOUR) - before
-        };
-        // An hour has the fewest calls where it begins just after one.
-        let begins = self.counted.iter().map(|at| at + 1);
-        let begins = begins.filter(|from| *from > since && from + HOUR <= until);
-        begins.map(within).min().unwrap_or_default()
-    }
-}
 
 enum Happening {
     Wake { token: u64 },
@@ -382,46 +313,6 @@ impl Saturated {
         }
     }
 
-    fn moved(&mut self, n: i64, to: State) {
-        let row = self.rows.get_mut(&n).expect("the action is there");
-        if let State::Queued { .. } = to {
-            self.queued.insert((row.class, n));
-        }
-        row.state = to;
-        if !row.state.name().is_open() {
-            self.rows.remove(&n);
-        }
-    }
-
-    fn queue(&mut self, n: i64, class: Class) {
-        let state = State::Queued { not_before: Wall(0), tries: 0, busy_since: None };
-        self.rows.insert(n, Row { class, came: self.time, state });
-        self.queued.insert((class, n));
-    }
-
-    fn heads(&mut self, class: Class, limit: usize) -> Heads {
-        if class == Class::Bulk {
-            while self.queued.iter().filter(|(of, _)| *of == class).count() < limit {
-                self.queue(self.bulk, class);
-                self.bulk += 1;
-            }
-        }
-        let now = self.now().wall;
-        let of_class = self.queued.iter().filter(|(of, _)| *of == class).take(limit);
-        let due = of_class.map(|(_, n)| Head {
-            action: action(*n),
-            class,
-            sequence: *n,
-            created: now,
-            not_before: Wall(0),
-            expires: now + Duration::from_secs(86_400),
-            tries: 0,
-            busy_since: None,
-        });
-        let behind = if class == Class::Bulk { 20_000 } else { 0 };
-        Heads { due: due.collect(), behind, next_due: None }
-    }
-
     fn call(&mut self, n: i64) {
         let row = self.rows.get_mut(&n).expect("the action is there");
         self.queued.remove(&(row.class, n));
@@ -450,62 +341,6 @@ impl Saturated {
         // Once it is on the wire it arrives, whatever becomes of its sender.
         let arrive = Happening::Arrive { attempt, sent: self.time };
         self.at(self.time + delay, arrive);
-    }
-
-    fn arrive(&mut self, attempt: NewAttempt, sent: i64) {
-        self.outcome.counted.push(self.time);
-        let n = number(attempt.action);
-        let refused = self.count(self.time);
-        for model in &refused {
-            *self.outcome.refused.entry(*model).or_default() += 1;
-        }
-        let answer = if self.plan.model.is_some() && !refused.is_empty() {
-            Answer::TooMany { retry_after: Some(Duration::from_secs(30)), text: String::new() }
-        } else {
-            let machine_action =
-                MachineActionId::parse(&format!("{n}-{sent}")).expect("a short word");
-            self.made.push_back((machine_action.clone(), n));
-            Answer::Accepted { machine_action }
-        };
-        let delay = self.dice.below(300_000) as i64;
-        self.schedule(self.time + delay, self.run, Happening::Close { attempt, answer });
-    }
-
-    fn close(&mut self, attempt: NewAttempt, answer: Answer) {
-        let action = attempt.action;
-        let call = Call { key: key(number(action)), comment: String::new() };
-        let closed = Stamp::new(BootId([self.boot_id; 16]), self.now());
-        let attempted = Box::new(Attempted { attempt, call, answer, closed });
-        self.deliver(Event::Called { action, called: Called::Attempted(attempted) });
-    }
-
-    /// Everything ends as soon as it is looked at.
-    fn list(&mut self, query: ListQuery) -> Listing {
-        let now = Wall(super::EPOCH + self.time);
-        while self.made.len() > 400 {
-            self.made.pop_front();
-        }
-        let page = self.made.iter().rev().skip(query.skip as usize).take(query.top as usize);
-        let entries: Vec<Entry> = page
-            .map(|(id, n)| Entry {
-                id: id.clone(),
-                status: Status::Succeeded,
-                machine: key(*n).machine,
-                sha1: Some(key(*n).sha1),
-                comment: String::new(),
-                created: now,
-                updated: now,
-                error: None,
-            })
-            .collect();
-        let read = u32::try_from(entries.len()).expect("a page");
-        Listing::Page { entries, read }
-    }
-
-    /// Counts one call in every window of every server; returns those that refuse it.
-    fn count(&mut self, time: i64) -> BTreeSet<Model> {
-        let refuses = |(model, server): &mut (Model, Server)| server.count(time).then_some(*model);
-        self.servers.iter_mut().filter_map(refuses).collect()
     }
 
     fn at(&mut self, time: i64, happening: Happening) {
