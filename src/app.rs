@@ -36,9 +36,10 @@ use crate::domain::audit::What;
 use crate::domain::guard::{self, Due, Guard, Stop};
 use crate::domain::rule::{Mode, Protection};
 use crate::domain::time::Wall;
-use crate::intake::InForce;
+use crate::intake::{Asking, InForce};
 use crate::io::clock::SystemClock;
 use crate::io::kafka::{KafkaSource, KafkaStatus};
+use crate::io::notify::ChannelStatus;
 use crate::io::places::Places;
 use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, Delivery, Store};
@@ -122,6 +123,22 @@ pub fn guard(config: &Config) -> Result<Arc<dyn Guard>, StartError> {
     Ok(Arc::new(RulesGuard { rules, ceiling: config.mode.0 }))
 }
 
+fn watched(
+    relays: &tenants::Relays,
+    kafka: &[(String, KafkaSource)],
+    channels: Vec<Arc<ChannelStatus>>,
+    asking: Arc<Asking>,
+) -> report::Watched {
+    let statuses = kafka.iter().map(|(name, source)| (name.clone(), source.status()));
+    report::Watched {
+        relays: relays.statuses.clone(),
+        kafka: statuses.collect(),
+        channels,
+        asking,
+        apis: relays.apis.clone(),
+    }
+}
+
 impl App {
     /// Builds and starts everything. On an error nothing is left running.
     pub async fn start(config: &Config, tuning: Tuning) -> Result<Self, StartError> {
@@ -144,14 +161,7 @@ impl App {
         let intake = start::intake(config, &parts, &relays, receive, &stop_relays)?;
         let kafka = start::kafka(config, &parts, &send)?;
 
-        let statuses = kafka.iter().map(|(name, source)| (name.clone(), source.status()));
-        let watched = report::Watched {
-            relays: relays.statuses.clone(),
-            kafka: statuses.collect(),
-            channels: channels.statuses,
-            asking: intake.asking,
-            apis: relays.apis.clone(),
-        };
+        let watched = watched(&relays, &kafka, channels.statuses, intake.asking);
         let reporter = report::Reporter::new(config, &parts, watched);
         let mut certificates = Vec::new();
         certificates.extend(webhooks.as_ref().and_then(|listening| listening.certificate()));
@@ -252,8 +262,8 @@ impl App {
         self.store.close().await;
     }
 
-    /// Returns when the service can't go on: the store has closed itself after an I/O error, so that
-    /// only a new start can tell what is on disk; or a part of it has panicked.
+    /// Returns when the service can't go on: the store has closed itself after an I/O error, so
+    /// that only a new start can tell what is on disk; or a part of it has panicked.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
     }

@@ -48,7 +48,8 @@ async fn serve(config: &Config) -> Outcome {
             }
             () = app.failed() => {
                 app.stop().await;
-                return Err(Failure::wrong("a part of the service failed; see the log, then start again"));
+                let why = "a part of the service failed; see the log, then start again";
+                return Err(Failure::wrong(why));
             }
         }
     }

@@ -207,7 +207,8 @@ pub(super) fn heads(
 ) -> Result<Heads, Fault> {
     failpoint!("store.heads", Err(Fault::full()));
     let mut select = db.prepare_cached(
-        "SELECT id, sequence, not_before, expires, detail, created FROM actions INDEXED BY actions_queue
+        "SELECT id, sequence, not_before, expires, detail, created
+         FROM actions INDEXED BY actions_queue
          WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0 AND not_before <= ?3
          ORDER BY sequence LIMIT ?4",
     )?;
