@@ -1,5 +1,6 @@
 //! The admin listener, given what it answers from.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
@@ -23,7 +24,7 @@ pub(super) fn admin(
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
     let (nudges, cancellers) = (relays.nudges.clone(), relays.cancellers.clone());
-    let statuses = relays.statuses.clone();
+    let statuses: HashMap<_, _> = relays.statuses.iter().cloned().collect();
     let resumed = Arc::new(move || nudges.iter().for_each(crate::relay::Nudge::resumed));
     let (rules, rules_dir) = (parts.rules.clone(), super::rules_dir(config));
     let admin = Admin {
@@ -35,10 +36,7 @@ pub(super) fn admin(
             let reporter = reporter.clone();
             Box::pin(async move { reporter.report().await })
         }),
-        forecast: Arc::new(move |tenant| {
-            let (_, status) = statuses.iter().find(|(name, _)| name == tenant)?;
-            status.snapshot().forecast
-        }),
+        forecast: Arc::new(move |tenant| statuses.get(tenant)?.snapshot().forecast),
         resumed,
         guard: parts.guard.clone(),
         no_rule: Arc::new(move |id| {

@@ -7,8 +7,8 @@ use super::{Limiter, Pace};
 use crate::domain::action::Class;
 use crate::domain::time::{Boot, Now, Wall};
 
-/// Where the budget of an endpoint stood at one moment. Cheap enough to be made at every step:
-/// what costs is looking ahead.
+/// Where the budget of an endpoint stood at one moment. Cheap enough to be made at every step, as
+/// the log is not copied: what costs is looking ahead.
 #[derive(Clone, Debug)]
 pub struct Forecast {
     log: Log,

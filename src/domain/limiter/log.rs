@@ -2,6 +2,7 @@
 //! left can be spent. It gives no permits, so that a copy of it may be used to look ahead.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::share::Share;
@@ -14,8 +15,9 @@ use crate::domain::time::Boot;
 pub(super) struct Log {
     limits: Vec<Limit>,
     in_flight: usize,
-    /// When each call was completed, ascending. No older than the longest window.
-    completed: VecDeque<Boot>,
+    /// When each call was completed, ascending. No older than the longest window. Whoever looks on
+    /// shares it until the next call.
+    completed: Arc<VecDeque<Boot>>,
     held_until: Option<Boot>,
     share: Share,
     forgotten: Option<Forgotten>,
@@ -31,7 +33,7 @@ struct Forgotten {
 
 impl Log {
     pub fn new(limits: Vec<Limit>) -> Self {
-        let (completed, share) = (VecDeque::new(), Share::FULL);
+        let (completed, share) = (Arc::default(), Share::FULL);
         Self { limits, in_flight: 0, completed, held_until: None, share, forgotten: None }
     }
 
@@ -176,12 +178,14 @@ impl Log {
 
     pub fn insert(&mut self, completed: Boot) {
         let place = self.completed.partition_point(|at| *at <= completed);
-        self.completed.insert(place, completed);
+        Arc::make_mut(&mut self.completed).insert(place, completed);
     }
 
     pub fn forget_old(&mut self, now: Boot) {
         let longest = self.longest().map(|limit| limit.occupied()).unwrap_or_default();
         let old = self.completed.partition_point(|at| *at + longest <= now);
-        self.completed.drain(..old);
+        if old > 0 {
+            Arc::make_mut(&mut self.completed).drain(..old);
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! When what is queued is expected to start: places come from the store, the rest from where the
 //! tenant's budget stands.
 
+use std::collections::HashMap;
+
 use super::Admin;
 use crate::domain::action::{Class, State};
 use crate::domain::ids::TenantName;
-use crate::io::{ActionLine, Place, QueueLine, Report};
+use crate::io::{ActionLine, Place, Report};
 
 impl Admin {
     /// Tells each queued action when it starts, if nothing comes between.
@@ -30,12 +32,11 @@ impl Admin {
 
     /// Tells each tenant when the last of each class starts.
     pub(super) fn expect_ends(&self, report: &mut Report) {
-        let queues = &report.summary.queues;
+        let queues = report.summary.queues.iter();
+        let depths: HashMap<_, _> =
+            queues.map(|queue| ((queue.tenant.as_str(), queue.class), queue.depth)).collect();
         for relay in &mut report.relays {
-            let depth = |class| {
-                let of = |queue: &&QueueLine| queue.tenant == relay.tenant && queue.class == class;
-                queues.iter().find(of).map_or(0, |queue| queue.depth)
-            };
+            let depth = |class| depths.get(&(relay.tenant.as_str(), class)).copied().unwrap_or(0);
             let [urgent, normal, bulk] = Class::ALL.map(depth);
             if urgent + normal + bulk == 0 {
                 continue;
