@@ -74,11 +74,14 @@ pub struct ListQuery {
 /// One page of machine actions, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// Fewer entries than asked for: the last page. Entries that can't be read are left out of
-    /// `entries` and counted in `read`, so that paging still adds up.
+    /// The last page where it has fewer entries than asked for and names no next one. Entries
+    /// that can't be read are left out of `entries` and counted in `read`, so that paging still
+    /// adds up.
     Page {
         entries: Vec<Entry>,
         read: u32,
+        /// It names a next page, as a server does that gives fewer entries than asked for.
+        next: bool,
     },
     TooMany {
         retry_after: Option<Duration>,

@@ -262,9 +262,9 @@ impl Dispatcher {
         let late = if failed { limits::COUNTED_LATE } else { Duration::ZERO };
         self.machine_actions.limiter.release(slot, now.boot + late);
         let Found { moves, progress } = match listing {
-            Listing::Page { entries, read } => {
+            Listing::Page { entries, read, next } => {
                 self.machine_actions.answered();
-                self.tracker.page(now, entries, read)
+                self.tracker.page(now, entries, read, next)
             }
             Listing::TooMany { retry_after, text } => {
                 self.machine_actions.too_many(now.boot, sent, retry_after, &text);

@@ -181,9 +181,9 @@ impl Tracker {
         query
     }
 
-    /// A page came, with `read` entries on it of which `entries` could be read. After the last
-    /// page returns what the whole list settles.
-    pub fn page(&mut self, now: Now, entries: Vec<Entry>, read: u32) -> Found {
+    /// A page came, with `read` entries on it of which `entries` could be read, and maybe the name
+    /// of a `next` one. After the last page returns what the whole list settles.
+    pub fn page(&mut self, now: Now, entries: Vec<Entry>, read: u32, next: bool) -> Found {
         let Some(mut cycle) = self.cycle.take() else {
             return Found::default();
         };
@@ -200,7 +200,12 @@ impl Tracker {
         };
         cycle.entries.extend(entries.into_iter().filter(wanted).map(|e| (e.id.clone(), e)));
         cycle.pages = cycle.pages.saturating_add(1);
-        if read >= cycle.query.top && !planted(Bug::FirstPageOnly) {
+        if next && read == 0 {
+            // Asked for again it would be the same page.
+            self.failed();
+            return Found::default();
+        }
+        if (next || read >= cycle.query.top) && !planted(Bug::FirstPageOnly) {
             cycle.query.skip = cycle.query.skip.saturating_add(read);
             self.cycle = Some(cycle);
             return Found::default();

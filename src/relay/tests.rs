@@ -135,7 +135,7 @@ impl Api for World {
     }
 
     fn machine_actions(&self, _: Permit, _: ListQuery) -> BoxFuture<'static, Listing> {
-        at_once(Listing::Page { entries: Vec::new(), read: 0 })
+        at_once(Listing::Page { entries: Vec::new(), read: 0, next: false })
     }
 
     fn cancel(&self, _: Permit, _: MachineActionId, _: String) -> BoxFuture<'static, CancelAnswer> {

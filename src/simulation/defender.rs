@@ -199,7 +199,7 @@ impl Defender {
         }
         let entries: Vec<Entry> = page.iter().map(|at| self.entry(&self.made[*at], time)).collect();
         let read = u32::try_from(entries.len()).expect("a page");
-        Listing::Page { entries, read }
+        Listing::Page { entries, read, next: false }
     }
 
     fn entry(&self, made: &Made, time: i64) -> Entry {

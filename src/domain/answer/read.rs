@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::entry::entry_of;
@@ -52,6 +53,7 @@ impl Listing {
                 Ok(page) => Listing::Page {
                     read: u32::try_from(page.value.len()).unwrap_or(u32::MAX),
                     entries: page.value.iter().filter_map(|entry| entry_of(entry.get())).collect(),
+                    next: page.next_link.is_some(),
                 },
                 Err(error) => Listing::Failed { text: format!("no page of actions: {error}") },
             },
@@ -134,6 +136,8 @@ fn accepted(body: &[u8]) -> Option<MachineActionId> {
 struct Page<'a> {
     #[serde(borrow)]
     value: Vec<&'a RawValue>,
+    #[serde(rename = "@odata.nextLink")]
+    next_link: Option<IgnoredAny>,
 }
 
 /// How long a 429 asks to wait: by its header, else by the window its message names.
@@ -270,7 +274,9 @@ mod tests {
              "machineId":"1e5bc9d7e413ddd7902c2932e418702b84d0cc07",
              "creationDateTimeUtc":"2018-12-04T12:15:40Z"},
             7]}"#;
-        let Listing::Page { entries, read } = Listing::read(200, None, body, NOW) else { panic!() };
+        let Listing::Page { entries, read, next: false } = Listing::read(200, None, body, NOW) else {
+            panic!()
+        };
         assert_eq!(read, 5);
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[0].status, Status::Succeeded);
@@ -280,6 +286,16 @@ mod tests {
         assert_eq!(entries[1].sha1, None);
         let never = "0x80190198, the machine never fetched it";
         assert_eq!(entries[1].error.as_deref(), Some(never));
+    }
+
+    #[test]
+    fn a_page_may_name_the_next_one() {
+        let next = |body: &str| match Listing::read(200, None, body.as_bytes(), NOW) {
+            Listing::Page { next, .. } => next,
+            other => panic!("{other:?}"),
+        };
+        assert!(next(r#"{"value": [], "@odata.nextLink": "https://a/api/machineactions?$skip=1"}"#));
+        assert!(!next(r#"{"value": [], "@odata.nextLink": null}"#));
     }
 
     #[test]

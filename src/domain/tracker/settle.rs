@@ -98,11 +98,13 @@ impl Tracker {
 
     fn follow_up(&mut self, now: Now, cycle: &Cycle) -> Found {
         let mut found = Found::default();
+        let wait = self.settings.wait;
         for (action, followed) in &mut self.followed {
-            if followed.from > cycle.started {
+            let entry = cycle.entries.get(&followed.machine_action);
+            let shown_from = followed.accepted + wait;
+            if followed.from > cycle.started || entry.is_none() && shown_from > cycle.started {
                 continue;
             }
-            let entry = cycle.entries.get(&followed.machine_action);
             if let Some((to, why)) = followed.ended(now.wall, entry) {
                 found.moves.push(Move { action: *action, from: StateName::Accepted, to, why });
             } else if let Some(progress) = entry.and_then(|e| followed.progressed(now.wall, e)) {

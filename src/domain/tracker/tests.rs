@@ -83,7 +83,7 @@ fn list(tracker: &mut Tracker, second: i64, entries: Vec<Entry>) -> Vec<State> {
     for (n, page) in pages.into_iter().enumerate() {
         assert_eq!(tracker.query(now(second)).skip as usize, 2 * n);
         let read = u32::try_from(page.len()).unwrap();
-        moves.extend(tracker.page(now(second), page, read).moves);
+        moves.extend(tracker.page(now(second), page, read, false).moves);
     }
     moves.into_iter().map(|moved| moved.to).collect()
 }
@@ -140,10 +140,31 @@ fn a_list_that_was_not_read_to_its_end_decides_nothing() {
     let _ = tracker.query(now(200));
     let other =
         Entry { machine: MachineId::from_bytes([9; 20]), ..entry("x", Status::Pending, 1, 1) };
-    assert_eq!(tracker.page(now(200), vec![other.clone(), other], 2), Found::default());
+    assert_eq!(tracker.page(now(200), vec![other.clone(), other], 2, false), Found::default());
     tracker.failed();
     assert_eq!(tracker.open(), (0, 1));
     assert_eq!(tracker.query(now(220)).skip, 0);
+}
+
+#[test]
+fn a_short_page_that_names_a_next_one_is_not_the_last() {
+    let mut tracker = doubted(no_answer(), &[]);
+    let _ = tracker.query(now(200));
+    let other =
+        Entry { machine: MachineId::from_bytes([9; 20]), ..entry("x", Status::Pending, 101, 101) };
+    assert_eq!(tracker.page(now(200), vec![other], 1, true), Found::default());
+    assert_eq!(tracker.query(now(201)).skip, 1);
+    let found = tracker.page(now(201), vec![entry("a", Status::Pending, 101, 101)], 1, false);
+    assert_eq!(found.moves[0].to, accepted("a", 201));
+}
+
+#[test]
+fn an_empty_page_that_names_a_next_one_is_no_list() {
+    let mut tracker = doubted(no_answer(), &[]);
+    let _ = tracker.query(now(200));
+    assert_eq!(tracker.page(now(200), vec![], 0, true), Found::default());
+    assert_eq!(tracker.open(), (0, 1));
+    assert!(tracker.wake_at() > Some(now(200).boot));
 }
 
 #[test]
@@ -235,7 +256,7 @@ fn what_was_accepted_during_a_list_is_not_missed_by_it() {
     let _ = tracker.query(now(1));
     follow(&mut tracker, 2, "b", 2);
     let pending = vec![entry("a", Status::Pending, 0, 0)];
-    assert_eq!(tracker.page(now(3), pending, 1), Found::default());
+    assert_eq!(tracker.page(now(3), pending, 1, false), Found::default());
     assert_eq!(tracker.query(now(31)).since, wall(0).min(wall(2) - limits::CLOCK_SKEW));
 }
 
@@ -244,13 +265,18 @@ fn a_machine_action_that_the_list_does_not_show_is_looked_for_further_back() {
     let mut tracker = tracker(&[]);
     follow(&mut tracker, 1, "a", 0);
     assert_eq!(tracker.wake_at().map(|at| at <= now(0).boot), Some(true));
-    assert_eq!(list(&mut tracker, 0, vec![]), []);
+    // Defender may take a minute to show what it has accepted.
+    for second in [0, 30] {
+        assert_eq!(list(&mut tracker, second, vec![]), []);
+        assert_eq!(tracker.wake_at(), Some(now(second + 30).boot));
+        assert_eq!(tracker.since(now(second)), wall(0) - limits::CLOCK_SKEW);
+    }
+    assert_eq!(list(&mut tracker, 60, vec![]), []);
     let far = wall(0) - limits::MACHINE_ACTION_AGE - limits::CLOCK_SKEW;
-    assert_eq!(tracker.wake_at(), Some(now(30).boot));
-    assert_eq!(tracker.query(now(30)).since, far);
+    assert_eq!(tracker.query(now(90)).since, far);
     let found = vec![entry("a", Status::Pending, -5000, -5000)];
-    assert_eq!(tracker.page(now(30), found, 1), Found::default());
-    assert_eq!(tracker.query(now(60)).since, wall(-5000));
+    assert_eq!(tracker.page(now(90), found, 1, false), Found::default());
+    assert_eq!(tracker.query(now(120)).since, wall(-5000));
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl Saturated {
             })
             .collect();
         let read = u32::try_from(entries.len()).expect("a page");
-        Listing::Page { entries, read }
+        Listing::Page { entries, read, next: false }
     }
 
     /// Counts one call in every window of every server; returns those that refuse it.

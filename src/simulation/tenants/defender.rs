@@ -114,7 +114,7 @@ impl Defender {
             .map(|made| made.entry(now))
             .collect();
         let read = u32::try_from(entries.len()).expect("a page");
-        Listing::Page { entries, read }
+        Listing::Page { entries, read, next: false }
     }
 }
 

@@ -24,7 +24,7 @@ fn no_call_is_spent_while_a_quarantine_holds_the_machine_and_one_is_made_once_it
     }
     assert_eq!(tracker.query(now(250)).since, wall(40), "no further back than what holds it");
     let ended = vec![other("p", Status::Succeeded, 40, 230)];
-    let moves: Vec<_> = tracker.page(now(250), ended, 1).moves;
+    let moves: Vec<_> = tracker.page(now(250), ended, 1, false).moves;
     assert_eq!(moves[0].to, queued_at_once(250));
     assert_eq!(tracker.open(), (0, 0));
 }

@@ -5,7 +5,7 @@ use super::*;
 /// One page that shows this.
 fn shows(tracker: &mut Tracker, second: i64, entry: Entry) -> Found {
     let _ = tracker.query(now(second));
-    tracker.page(now(second), vec![entry], 1)
+    tracker.page(now(second), vec![entry], 1, false)
 }
 
 fn pending() -> Entry {

@@ -95,12 +95,12 @@ async fn the_list_shows_how_actions_ended() {
     let Answer::Accepted { machine_action } = answer else { panic!("{answer:?}") };
     let query = |since, skip| ListQuery { since, skip, top: 10 };
     let list = |query| world.api.machine_actions(Permit::for_tests(), query);
-    let Listing::Page { entries, read: 1 } = list(query(Wall(0), 0)).await else { panic!() };
+    let Listing::Page { entries, read: 1, .. } = list(query(Wall(0), 0)).await else { panic!() };
     let Entry { id, status, machine, sha1, comment, error, .. } = &entries[0];
     assert_eq!((id, *status), (&machine_action, Status::Failed));
     assert_eq!((*machine, *sha1), (call().key.machine, Some(call().key.sha1)));
     assert_eq!((comment.as_str(), error.as_deref()), (COMMENT, Some("0x80070005")));
-    let nothing = Listing::Page { entries: vec![], read: 0 };
+    let nothing = Listing::Page { entries: vec![], read: 0, next: false };
     assert_eq!(list(query(Wall(0), 1)).await, nothing);
     assert_eq!(list(query(Wall(4_000_000_000_000_000), 0)).await, nothing);
     let calls = world.simulator.calls_to(Endpoint::List);
@@ -139,7 +139,7 @@ fn entries_are_read_tolerantly_and_unreadable_ones_are_counted() {
         {"id": "d", "machineId": "host.contoso.com", "creationDateTimeUtc": "2018-12-04T12:15:40Z"},
         {"id": 5}, null
     ]}"#;
-    let Listing::Page { entries, read: 6 } = Listing::read(200, None, page.as_bytes(), NOW) else {
+    let Listing::Page { entries, read: 6, .. } = Listing::read(200, None, page.as_bytes(), NOW) else {
         panic!("no page of six")
     };
     let [a, b] = entries.as_slice() else { panic!("{entries:?}") };
