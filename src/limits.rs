@@ -80,24 +80,28 @@ pub const HEADS_PER_CLASS: usize = 256;
 /// Calls in flight for one tenant: bounds what a crash leaves in doubt.
 pub const IN_FLIGHT_PER_TENANT: usize = 16;
 
+/// How long a call may take from its first byte to the end of its answer.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// After a connection was closed without an answer, the latest that the server counts its call.
 pub const COUNTED_LATE: Duration = Duration::from_secs(30);
 
 /// Characters of an answer that are kept for people.
 pub const ANSWER_TEXT_CHARS: usize = 256;
 
-/// Calls in a row that never reached Defender before its endpoint counts as unreachable.
-pub const UNSENT_IN_A_ROW: u32 = 3;
+/// Calls in a row that never reached Defender, or that it left without an answer, before its
+/// endpoint is held: one call at a time then finds out whether it is over.
+pub const FAILED_IN_A_ROW: u32 = 3;
 
-/// How long an endpoint is held as unreachable before it is tried again.
-pub const UNREACHABLE_HOLD: Duration = Duration::from_secs(30);
+/// How long it is held before it is tried again.
+pub const FAILED_HOLD: Duration = Duration::from_secs(30);
 
 /// The first and the longest hold after tokens that were refused one after the other.
 pub const UNAUTHORIZED_HOLD: (Duration, Duration) =
     (Duration::from_secs(30), Duration::from_secs(300));
 
 /// Calls of one action that may be lost without a trace at Defender before it gives up: about
-/// two hours of them.
+/// two hours of them. Those that an outage of the whole endpoint has lost do not count.
 pub const TRIES_MAX: u32 = 20;
 
 /// The first and the longest wait before a call is tried again that left no trace.

@@ -31,7 +31,7 @@ use crate::serve::CertificateFiles;
 /// How long a call to Defender may take, from its start to the end of its answer. Nobody sets it: a
 /// call that is given up too early is looked for before Defender has begun with it.
 pub fn call_timeout() -> Duration {
-    failpoint::span("defender.timeout", Duration::from_secs(30))
+    failpoint::span("defender.timeout", crate::limits::CALL_TIMEOUT)
 }
 
 /// Formats of which an alert may be read at Defender before it is judged.

@@ -1,5 +1,6 @@
 //! Tenants: where their Defender stands, who we are there, and what we may call.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ pub struct Tenant {
     credential: Spanned<Credential>,
     #[serde(default)]
     pub budgets: Budgets,
-    /// Calls of the longest window that are kept for what comes as urgent.
+    /// Calls of the scarcest window that are kept for what comes as urgent: of the one that
+    /// allows the fewest for its length.
     #[serde(default)]
     pub reserve: u32,
     /// What all its actions together may come to before a person is asked.
@@ -180,8 +182,9 @@ impl Tenant {
     }
 
     fn check_reserve(&self) -> Result<(), String> {
-        let longest = self.budgets.quarantine.iter().max_by_key(|budget| budget.per.0);
-        let calls = longest.map_or(0, |budget| budget.calls);
+        let each = |budget: &&Budget| (budget.per.0 / budget.calls, Reverse(budget.per.0));
+        let scarcest = self.budgets.quarantine.iter().max_by_key(each);
+        let calls = scarcest.map_or(0, |budget| budget.calls);
         if self.reserve > calls / 2 {
             return Err(format!(
                 "reserve: {} of {calls} calls leaves too few for the rest: keep half at most",

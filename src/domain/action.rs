@@ -16,7 +16,7 @@ mod outcome;
 
 pub use head::{Depth, Head, Heads};
 pub use hold::{Approvals, HoldWhy};
-pub use open::{AttemptRow, OpenAction, Resumed};
+pub use open::{AttemptRow, Closed, OpenAction, Resumed};
 pub use outcome::{Endings, OnEnd, Progress};
 
 /// Which actions go first. Urgent is High and Critical severity, normal is Medium, bulk the rest;
@@ -40,10 +40,10 @@ impl Class {
         }
     }
 
-    /// As which class an action goes that has been in the queue since `created`: it rises with its
+    /// As which class an action goes that has been in the queue since `queued`: it rises with its
     /// age, so that nothing waits for ever behind what is higher.
-    pub fn aged(self, created: Wall, now: Wall) -> Self {
-        let rises = now.since(created).as_secs() / limits::AGES_AFTER.as_secs();
+    pub fn aged(self, queued: Wall, now: Wall) -> Self {
+        let rises = now.since(queued).as_secs() / limits::AGES_AFTER.as_secs();
         let rises = usize::try_from(rises).unwrap_or(usize::MAX);
         Self::ALL[(self as usize).saturating_sub(rises)]
     }
@@ -324,6 +324,13 @@ pub struct ClosedAttempt {
     pub status: Option<u16>,
     /// One line for people: error code and text, or what went wrong.
     pub text: String,
+}
+
+impl ClosedAttempt {
+    /// As a start finds it.
+    pub fn kept(&self) -> Closed {
+        Closed { at: self.closed, answered: self.answered, status: self.status }
+    }
 }
 
 /// Whether an attempt may go on the wire.

@@ -26,7 +26,7 @@ use super::time::{Boot, Now, Stamp};
 use super::tracker::{Found, Move, Tracker, TrackerSettings};
 use crate::limits;
 use endpoint::Endpoint;
-use queue::{Next, Queue};
+use queue::{MayGo, Next, Queue};
 pub use snapshot::Snapshot;
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct DispatcherSettings {
     pub tenant: TenantName,
     /// Of `StopAndQuarantineFile`.
     pub quarantine: Vec<Limit>,
-    /// Calls of its longest window that are kept for what came as urgent.
+    /// Calls of its scarcest window that are kept for what came as urgent.
     pub reserve: u32,
     /// Of the list of machine actions.
     pub machine_actions: Vec<Limit>,
@@ -118,7 +118,11 @@ pub enum Effect {
 pub struct Dispatcher {
     settings: DispatcherSettings,
     quarantine: Endpoint,
+    /// Of all calls: what did not come as urgent goes by it, and leaves the reserve.
     pace: Pace,
+    /// Of those that did not come as urgent: what has risen to it by its age goes by it too, and
+    /// takes the reserve. Else it would wait for as long as an urgent backlog takes every slot.
+    risen: Pace,
     machine_actions: Endpoint,
     queue: Queue,
     tracker: Tracker,
@@ -212,8 +216,7 @@ impl Dispatcher {
 
     fn dispatch(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while self.may_call(now) {
-            let others = self.others_free_at(now).is_some_and(|at| at <= now.boot);
-            match self.queue.next(now.wall, others) {
+            match self.queue.next(now.wall, self.may_go(now)) {
                 Next::Nothing => return,
                 Next::Load(class) => {
                     self.loading = true;
@@ -223,6 +226,9 @@ impl Dispatcher {
                     let Ok((permit, slot)) = self.quarantine.limiter.take(now.boot) else { return };
                     let Some(head) = self.queue.take(class) else { return };
                     self.pace.called(&self.quarantine.limiter, now.boot);
+                    if class != Class::Urgent {
+                        self.risen.called(&self.quarantine.limiter, now.boot);
+                    }
                     effects.push(Effect::Call { permit, action: head.action });
                     self.calls.insert(head.action, InFlight { head, slot });
                     if let Some(shut) = &mut self.shut {
@@ -239,9 +245,25 @@ impl Dispatcher {
         !self.loading && !shut && free && self.calls.len() < self.in_flight_max()
     }
 
+    fn may_go(&self, now: Now) -> MayGo {
+        let free = |at: Option<Boot>| at.is_some_and(|at| at <= now.boot);
+        let (limiter, due) = (&self.quarantine.limiter, self.queue.due());
+        if free(self.pace.free_at(limiter, due, now.boot)) {
+            MayGo::All
+        } else if free(self.risen.free_at(limiter, due, now.boot)) {
+            MayGo::Risen
+        } else {
+            MayGo::Urgent
+        }
+    }
+
     /// When something that did not come as urgent may go, as far as the budget is concerned.
     fn others_free_at(&self, now: Now) -> Option<Boot> {
-        self.pace.free_at(&self.quarantine.limiter, self.queue.due(), now.boot)
+        let (limiter, due) = (&self.quarantine.limiter, self.queue.due());
+        match self.queue.has_risen(now.wall) {
+            true => self.risen.free_at(limiter, due, now.boot),
+            false => self.pace.free_at(limiter, due, now.boot),
+        }
     }
 
     /// More behind the heads than the longest window has are not told apart.

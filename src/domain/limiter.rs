@@ -15,7 +15,7 @@ mod share;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::action::AttemptRow;
+use super::action::{AttemptRow, Closed};
 use super::planted::{Bug, planted};
 use super::time::{Boot, Clocks, Now};
 use crate::limits;
@@ -100,11 +100,13 @@ impl Limiter {
         Self { log: Log::forgotten(limits, now) }
     }
 
-    /// The log as the durable attempts tell it. One without an answer may have been counted up to
-    /// 30 s after the last moment it could have been sent.
+    /// The log as the durable attempts tell it. The connection of one without an answer may have
+    /// been open for as long as a call may take, at most until now, and the server may count it
+    /// [`limits::COUNTED_LATE`] after that.
     pub fn resume(limits: Vec<Limit>, attempts: &[AttemptRow], now: Now, clocks: Clocks) -> Self {
         let behind = |row: &AttemptRow| {
-            row.written.wall > now.wall || row.closed.is_some_and(|(at, _)| at.wall > now.wall)
+            row.written.wall > now.wall
+                || row.closed.is_some_and(|closed| closed.at.wall > now.wall)
         };
         let wall_trusted = clocks.wall_trusted && !attempts.iter().any(behind);
         let clocks = Clocks { wall_trusted, ..clocks };
@@ -115,9 +117,13 @@ impl Limiter {
                 continue;
             }
             let completed = match row.closed {
-                Some((at, true)) => at.on_boot_clock(now, clocks),
-                Some((at, false)) => at.on_boot_clock(now, clocks) + limits::COUNTED_LATE,
-                None => row.send_by.on_boot_clock(now, clocks) + limits::COUNTED_LATE,
+                Some(Closed { at, answered: true, .. }) => at.on_boot_clock(now, clocks),
+                Some(Closed { at, .. }) => at.on_boot_clock(now, clocks) + limits::COUNTED_LATE,
+                None => {
+                    let send_by = row.send_by.on_boot_clock(now, clocks);
+                    let open = (send_by + limits::CALL_TIMEOUT).min(now.boot);
+                    send_by.max(open) + limits::COUNTED_LATE
+                }
             };
             log.insert(completed);
         }

@@ -74,7 +74,7 @@ impl World {
             action: ActionId(Uuid::from_u128(n)),
             class: Class::Urgent,
             sequence: 0,
-            created: Wall(0),
+            queued: Wall(0),
             not_before: Wall(0),
             expires: Wall(i64::MAX),
             tries: 0,

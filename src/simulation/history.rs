@@ -7,6 +7,7 @@ mod order;
 mod windows;
 
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use super::report::Tally;
 use crate::domain::action::{Class, StateName};
@@ -218,7 +219,8 @@ pub struct Created {
     pub rule: Class,
     pub class: Class,
     pub sequence: i64,
-    pub at: Wall,
+    /// How long it may wait in the queue before it expires.
+    pub queued_for: Duration,
     pub state: StateName,
     pub not_before: Wall,
     pub expires: Wall,

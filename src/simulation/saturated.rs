@@ -12,7 +12,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::servers::{Model, Server};
-use crate::domain::action::{AttemptRow, Class, NewAttempt, OpenAction, Resumed, State};
+use crate::domain::action::{AttemptRow, Class, Closed, NewAttempt, OpenAction, Resumed, State};
 use crate::domain::answer::{Answer, ListQuery};
 use crate::domain::audit::What;
 use crate::domain::dice::Dice;
@@ -171,7 +171,13 @@ impl Saturated {
             let wall = Wall(super::EPOCH + time);
             let at = Stamp { boot_id: BootId([1; 16]), boot: Boot(time), wall };
             let (id, action) = (AttemptId(Uuid::nil()), ActionId(Uuid::nil()));
-            let row = AttemptRow { id, action, written: at, send_by: at, closed: Some((at, true)) };
+            let row = AttemptRow {
+                id,
+                action,
+                written: at,
+                send_by: at,
+                closed: Some(Closed { at, answered: true, status: None }),
+            };
             self.attempts.push_back(row);
             self.outcome.counted.push(time);
             self.count(time);
@@ -286,8 +292,7 @@ impl Saturated {
                 Effect::Record { closed, changes } => {
                     if let Some(closed) = closed {
                         let row = self.attempts.iter_mut().rfind(|row| row.id == closed.id);
-                        row.expect("it was written").closed =
-                            Some((closed.closed, closed.answered));
+                        row.expect("it was written").closed = Some(closed.kept());
                     }
                     for change in changes {
                         let What::Moved { action, to, .. } = change.what else { continue };

@@ -45,7 +45,6 @@ struct Row {
     rule: Class,
     class: Class,
     sequence: i64,
-    created: Wall,
     expires: Wall,
     /// How long it may be queued, and held.
     queued_for: Duration,
@@ -129,7 +128,7 @@ impl Store {
         if let Some(closed) = closed
             && let Some(row) = self.attempts.get_mut(&closed.id)
         {
-            row.closed.get_or_insert((closed.closed, closed.answered));
+            row.closed.get_or_insert(closed.kept());
         }
         for change in changes {
             match &change.what {
@@ -181,7 +180,7 @@ impl Store {
         queued.sort_by_key(|(_, row)| row.sequence);
         for (id, row) in queued {
             let State::Queued { not_before, tries, busy_since } = row.state else { continue };
-            let Row { sequence, created, expires, .. } = *row;
+            let Row { sequence, expires, queued_for, .. } = *row;
             if not_before > now {
                 heads.next_due = Some(heads.next_due.map_or(not_before, |at| at.min(not_before)));
             } else if heads.due.len() == limit {
@@ -192,7 +191,7 @@ impl Store {
                     action,
                     class,
                     sequence,
-                    created,
+                    queued: expires - queued_for,
                     not_before,
                     expires,
                     tries,

@@ -11,7 +11,8 @@ pub struct Head {
     pub class: Class,
     /// Order of arrival within the store.
     pub sequence: i64,
-    pub created: Wall,
+    /// Since when it has waited in the queue, without the time that it was held before.
+    pub queued: Wall,
     pub not_before: Wall,
     pub expires: Wall,
     pub tries: u32,

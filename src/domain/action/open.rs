@@ -22,8 +22,17 @@ pub struct AttemptRow {
     pub action: ActionId,
     pub written: Stamp,
     pub send_by: Stamp,
-    /// When it was closed, and whether an answer was seen.
-    pub closed: Option<(Stamp, bool)>,
+    pub closed: Option<Closed>,
+}
+
+/// How an attempt was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    pub at: Stamp,
+    /// An answer was seen, or a definite failure.
+    pub answered: bool,
+    /// Of Defender's answer, where there was one.
+    pub status: Option<u16>,
 }
 
 /// What a tenant's dispatcher starts from.

@@ -274,7 +274,8 @@ mod tests {
              "machineId":"1e5bc9d7e413ddd7902c2932e418702b84d0cc07",
              "creationDateTimeUtc":"2018-12-04T12:15:40Z"},
             7]}"#;
-        let Listing::Page { entries, read, next: false } = Listing::read(200, None, body, NOW) else {
+        let Listing::Page { entries, read, next: false } = Listing::read(200, None, body, NOW)
+        else {
             panic!()
         };
         assert_eq!(read, 5);
@@ -294,7 +295,9 @@ mod tests {
             Listing::Page { next, .. } => next,
             other => panic!("{other:?}"),
         };
-        assert!(next(r#"{"value": [], "@odata.nextLink": "https://a/api/machineactions?$skip=1"}"#));
+        assert!(next(
+            r#"{"value": [], "@odata.nextLink": "https://a/api/machineactions?$skip=1"}"#
+        ));
         assert!(!next(r#"{"value": [], "@odata.nextLink": null}"#));
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Attempted, Called, Dispatcher, Effect, InFlight, NotBegun, Shut, verdict};
 use crate::domain::action::{
-    Begun, Call, ClosedAttempt, Doubt, Head, NewAttempt, State, StateName,
+    Begun, Call, Class, ClosedAttempt, Doubt, Head, NewAttempt, State, StateName,
 };
 use crate::domain::answer::Answer;
 use crate::domain::ids::ActionId;
@@ -26,6 +26,10 @@ impl Dispatcher {
         match called {
             Called::NotBegun(why) => {
                 self.quarantine.limiter.give_back(slot);
+                self.pace.not_called();
+                if head.class != Class::Urgent {
+                    self.risen.not_called();
+                }
                 self.not_begun(now, head, why);
             }
             Called::Attempted(attempted) => {
@@ -33,6 +37,10 @@ impl Dispatcher {
                     self.shut = None;
                 }
                 self.settle_slot(slot, &attempted);
+                // An outage of the endpoint is not the action's fault: it costs no try.
+                let outage = matches!(attempted.answer, Answer::Unclear { .. });
+                let costs = u32::from(outage && self.quarantine.ailing());
+                let head = Head { tries: head.tries.saturating_sub(costs), ..head };
                 self.answered(now, head, *attempted, effects);
             }
         }
@@ -96,10 +104,13 @@ impl Dispatcher {
             Answer::Unauthorized { text } => {
                 self.quarantine.unauthorized(closed.boot, attempt.written.boot, text);
             }
-            Answer::Unsent { text } => self.quarantine.unsent(closed.boot, text),
-            Answer::Accepted { .. } | Answer::Refused { .. } | Answer::Unclear { .. } => {
-                self.quarantine.answered();
+            Answer::Unsent { text } => {
+                self.quarantine.failed(closed.boot, &format!("unreachable: {text}"));
             }
+            Answer::Unclear { text, .. } => {
+                self.quarantine.failed(closed.boot, &format!("no answer: {text}"));
+            }
+            Answer::Accepted { .. } | Answer::Refused { .. } => self.quarantine.answered(),
         }
     }
 

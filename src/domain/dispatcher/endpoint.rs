@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use crate::domain::action::AttemptRow;
 use crate::domain::limiter::Limiter;
 use crate::domain::planted::{Bug, planted};
-use crate::domain::time::Boot;
+use crate::domain::time::{Boot, Clocks, Now};
 use crate::domain::tracker::doubling;
 use crate::limits;
 
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub limiter: Limiter,
-    /// Calls in a row of which nothing reached Defender.
-    unsent: u32,
+    /// Calls in a row of which nothing reached Defender, or that it left without an answer.
+    failed: u32,
     /// Tokens in a row that were refused, and when the last one was.
     unauthorized: u32,
     unauthorized_at: Option<Boot>,
@@ -26,7 +27,7 @@ impl Endpoint {
     pub fn new(limiter: Limiter) -> Self {
         Self {
             limiter,
-            unsent: 0,
+            failed: 0,
             unauthorized: 0,
             unauthorized_at: None,
             shrunk_at: None,
@@ -43,13 +44,13 @@ impl Endpoint {
     /// It has failed just now in a way that the next call would fail too: one at a time is enough
     /// to find out when it works again.
     pub fn ailing(&self) -> bool {
-        self.refuses || self.unsent >= limits::UNSENT_IN_A_ROW || self.unauthorized > 0
+        self.refuses || self.failed >= limits::FAILED_IN_A_ROW || self.unauthorized > 0
     }
 
-    /// Defender answered, whatever it said, unless that it was too many.
+    /// Defender took the call or refused it for what it was.
     pub fn answered(&mut self) {
         self.refuses = false;
-        self.unsent = 0;
+        self.failed = 0;
         self.unauthorized = 0;
         self.unauthorized_at = None;
     }
@@ -57,7 +58,7 @@ impl Endpoint {
     /// A call sent at `sent` was one too many, although it was not by our log. Calls that were
     /// under way together met the same refusal and shrink the budget once.
     pub fn too_many(&mut self, now: Boot, sent: Boot, retry_after: Option<Duration>, text: &str) {
-        self.unsent = 0;
+        self.failed = 0;
         if self.shrunk_at.is_none_or(|at| sent >= at) {
             self.limiter.shrink(now);
             self.shrunk_at = Some(now);
@@ -72,7 +73,7 @@ impl Endpoint {
     /// The token of a call sent at `sent` was refused. Calls that were under way together had the
     /// same token and count once. The first refusal costs no wait: a new token may do.
     pub fn unauthorized(&mut self, now: Boot, sent: Boot, text: &str) {
-        self.unsent = 0;
+        self.failed = 0;
         if self.unauthorized_at.is_some_and(|at| sent < at) {
             return;
         }
@@ -84,10 +85,22 @@ impl Endpoint {
         }
     }
 
-    pub fn unsent(&mut self, now: Boot, text: &str) {
-        self.unsent += 1;
-        if self.unsent >= limits::UNSENT_IN_A_ROW {
-            self.hold(now + limits::UNREACHABLE_HOLD, &format!("unreachable: {text}"));
+    /// Nothing reached Defender, or it left the call without an answer. After some in a row it is
+    /// given time, else an outage would take the whole budget.
+    pub fn failed(&mut self, now: Boot, why: &str) {
+        self.failed += 1;
+        if self.failed >= limits::FAILED_IN_A_ROW {
+            self.hold(now + limits::FAILED_HOLD, why);
+        }
+    }
+
+    /// Goes on after a start from how the newest call ended. How long a 429 has said to wait is
+    /// not on record: one call finds out, a minute after it.
+    pub fn resume(&mut self, attempts: &[AttemptRow], now: Now, clocks: Clocks) {
+        let closed = attempts.iter().filter_map(|row| row.closed);
+        let ends = closed.map(|closed| (closed.at.on_boot_clock(now, clocks), closed.status));
+        if let Some((at, Some(429))) = ends.max_by_key(|(at, _)| *at) {
+            self.too_many(at, at, None, "429 before the start");
         }
     }
 

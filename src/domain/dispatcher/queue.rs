@@ -31,6 +31,16 @@ struct Line {
     reload_at: Option<Wall>,
 }
 
+/// What the budget allows to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MayGo {
+    All,
+    /// What came as urgent, or has become so by its age.
+    Risen,
+    /// What came as urgent.
+    Urgent,
+}
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -83,19 +93,23 @@ impl Queue {
     }
 
     /// Classes strictly in order, by the age of each action: a lower one goes only when nothing of
-    /// a higher one is due. Without `others` only those go that came as urgent.
-    pub fn next(&mut self, now: Wall, others: bool) -> Next {
+    /// a higher one is due.
+    pub fn next(&mut self, now: Wall, may: MayGo) -> Next {
         for line in &mut self.lines {
             line.drop_what_is_not_due(now);
             if line.reload_at.is_some_and(|at| at <= now) || line.stale && line.heads.is_empty() {
                 return Next::Load(line.class);
             }
         }
-        let may_go = self.lines.iter().filter(|line| others || line.class == Class::Urgent);
-        let fronts = may_go.filter_map(|line| Some((line.class, line.heads.front()?)));
+        let fronts = self.lines.iter().filter_map(|line| Some((line.class, line.heads.front()?)));
+        let fronts = fronts.filter(|(class, head)| match may {
+            MayGo::All => true,
+            MayGo::Risen => head.has_risen(now),
+            MayGo::Urgent => *class == Class::Urgent,
+        });
         let rank = |head: &Head| match planted(Bug::OrderByArrival) {
             true => (Class::Urgent, head.sequence),
-            false => (head.class.aged(head.created, now), head.sequence),
+            false => (head.class.aged(head.queued, now), head.sequence),
         };
         let first = fronts.min_by_key(|(_, head)| rank(head));
         first.map_or(Next::Nothing, |(class, _)| Next::Due(class))
@@ -120,6 +134,12 @@ impl Queue {
         self.corrupt.insert(action);
     }
 
+    /// Something is due that has become urgent by its age alone.
+    pub fn has_risen(&self, now: Wall) -> bool {
+        let [_, others @ ..] = &self.lines;
+        others.iter().filter_map(|line| line.heads.front()).any(|head| head.has_risen(now))
+    }
+
     /// When [`Queue::next`] may have something that came as urgent, and something else; `now` if it
     /// has already.
     pub fn wake_at(&self, now: Wall) -> (Option<Wall>, Option<Wall>) {
@@ -133,6 +153,12 @@ impl Queue {
 
     fn line(&mut self, class: Class) -> &mut Line {
         &mut self.lines[class as usize]
+    }
+}
+
+impl Head {
+    fn has_risen(&self, now: Wall) -> bool {
+        self.class.aged(self.queued, now) == Class::Urgent
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Dispatcher, DispatcherSettings, Effect, Endpoint, Queue, Shut};
-use crate::domain::action::{Doubt, OpenAction, Resumed, State, StateName};
+use crate::domain::action::{ClosedAttempt, Doubt, OpenAction, Resumed, State, StateName};
 use crate::domain::limiter::{Limiter, Pace};
 use crate::domain::planted::{Bug, planted};
-use crate::domain::time::{Boot, Clocks, Now};
+use crate::domain::time::{Boot, Clocks, Now, Stamp};
 use crate::domain::tracker::{InDoubt, Move, Tracker};
 
 impl Dispatcher {
@@ -19,6 +19,8 @@ impl Dispatcher {
         clocks: Clocks,
     ) -> (Self, Vec<Effect>) {
         let log = Limiter::resume(settings.quarantine.clone(), &resumed.attempts, now, clocks);
+        let mut quarantine = Endpoint::new(log);
+        quarantine.resume(&resumed.attempts, now, clocks);
         let read_log = Limiter::paced(settings.machine_actions.clone(), now.boot);
         let shut = resumed.paused.then(|| Shut {
             why: "paused".to_owned(),
@@ -26,8 +28,9 @@ impl Dispatcher {
             probe_at: now.boot,
         });
         let mut dispatcher = Self {
-            pace: Pace::new(settings.reserve, &log, now.boot),
-            quarantine: Endpoint::new(log),
+            pace: Pace::new(settings.reserve, &quarantine.limiter, now.boot),
+            risen: Pace::new(0, &quarantine.limiter, now.boot),
+            quarantine,
             machine_actions: Endpoint::new(read_log),
             queue: Queue::new(),
             tracker: Tracker::new(settings.tracker, resumed.outcomes),
@@ -41,17 +44,12 @@ impl Dispatcher {
             wakeup: Some(now.boot),
             settings,
         };
-        let moves: Vec<Move> = resumed
-            .open
-            .into_iter()
-            .filter_map(|open| dispatcher.take_up(now, clocks, open))
-            .collect();
-        let mut effects = Vec::new();
-        dispatcher.record(now, moves, &mut effects);
+        let open = resumed.open.into_iter();
+        let effects = open.filter_map(|open| dispatcher.take_up(now, clocks, open)).collect();
         (dispatcher, effects)
     }
 
-    fn take_up(&mut self, now: Now, clocks: Clocks, open: OpenAction) -> Option<Move> {
+    fn take_up(&mut self, now: Now, clocks: Clocks, open: OpenAction) -> Option<Effect> {
         let OpenAction { action, key, comment, state, attempt: row } = open;
         let (attempt, tries, busy_since, doubt) = match state {
             State::InFlight { .. } if planted(Bug::ForgetInFlight) => return None,
@@ -73,12 +71,21 @@ impl Dispatcher {
         let in_doubt =
             InDoubt { key, comment, attempt, written, tries, busy_since, doubt, due, decides };
         self.tracker.doubt(action, in_doubt);
-        matches!(state, State::InFlight { .. }).then(|| Move {
-            action,
-            from: StateName::InFlight,
-            to: State::InDoubt { attempt, tries, busy_since, doubt },
-            why: "found without an answer after a start".to_owned(),
-        })
+        if !matches!(state, State::InFlight { .. }) {
+            return None;
+        }
+        let why = "found without an answer after a start".to_owned();
+        // Its connection ended with the process that had it.
+        let closed = row.map(|row| ClosedAttempt {
+            id: row.id,
+            closed: Stamp::new(clocks.boot_id, now),
+            answered: false,
+            status: None,
+            text: why.clone(),
+        });
+        let to = State::InDoubt { attempt, tries, busy_since, doubt };
+        let moved = Move { action, from: StateName::InFlight, to, why };
+        Some(Effect::Record { closed, changes: vec![self.change(now, moved)] })
     }
 
     /// When a look-up may show the machine action, and from when on one that does not decides.

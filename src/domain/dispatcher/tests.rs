@@ -1,10 +1,12 @@
+mod outage;
 mod shut;
+mod turns;
 
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::action::{Doubt, OpenAction, Resumed};
+use crate::domain::action::{AttemptRow, Closed, Doubt, OpenAction, Resumed};
 use crate::domain::ids::{AttemptId, EffectKey, MachineActionId, MachineId, Sha1};
 use crate::domain::time::{BootId, Clocks, Wall};
 
@@ -49,7 +51,7 @@ impl Desk {
             action: action(n),
             class,
             sequence: i64::try_from(n).unwrap(),
-            created: self.now.wall,
+            queued: self.now.wall,
             not_before: self.now.wall,
             expires: self.now.wall + seconds(24 * 3600),
             tries: 0,
@@ -152,7 +154,7 @@ fn classes_go_strictly_in_order_and_each_first_in_first_out() {
 fn an_action_rises_a_class_every_six_hours() {
     let mut desk = Desk::new(20);
     let aged = |desk: &Desk, n, class, hours: u64| Head {
-        created: desk.now.wall - seconds(hours * 3600),
+        queued: desk.now.wall - seconds(hours * 3600),
         ..desk.head(n, class)
     };
     let due = [
@@ -398,11 +400,21 @@ fn what_was_in_flight_at_a_crash_is_in_doubt_and_not_called_again() {
         key: key(),
         comment: "c".to_owned(),
         state: State::InFlight { attempt, tries: 3, busy_since: None },
-        attempt: None,
+        attempt: Some(AttemptRow {
+            id: attempt,
+            action: action(1),
+            written: Stamp::new(BOOT, Desk::new(1).now),
+            send_by: Stamp::new(BOOT, Desk::new(1).now),
+            closed: None,
+        }),
     };
     let resumed = Resumed { open: vec![open], ..Resumed::default() };
-    let (_, effects) = Desk::resumed(100, resumed);
-    let [Effect::Record { closed: None, changes }] = &effects[..] else { panic!("{effects:?}") };
+    let (desk, effects) = Desk::resumed(100, resumed);
+    let [Effect::Record { closed: Some(closed), changes }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    let at = Stamp::new(BOOT, desk.now);
+    assert_eq!((closed.id, closed.kept()), (attempt, Closed { at, answered: false, status: None }));
     let to = State::InDoubt { attempt, tries: 3, busy_since: None, doubt: Doubt::NoAnswer };
     let what = What::Moved { action: action(1), from: StateName::InFlight, to };
     assert_eq!(changes[0].what, what);

@@ -1,6 +1,7 @@
 //! The log itself: which slots are taken, when the next one is free, and how evenly those that are
 //! left can be spent. It gives no permits, so that a copy of it may be used to look ahead.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +91,7 @@ impl Log {
         self.completed.back().copied()
     }
 
-    /// When a call may be made that leaves `kept` slots of the longest window untouched, if nothing
+    /// When a call may be made that leaves `kept` slots of the scarcest window untouched, if nothing
     /// is released before; where the share grows before that, then. `None` where only a release
     /// can help.
     pub fn free_at(&self, now: Boot, kept: u32) -> Option<Boot> {
@@ -117,24 +118,24 @@ impl Log {
         Some(grows.map_or(free_at, |grows| free_at.min(grows)))
     }
 
-    /// The slots of the longest window beside `kept`: how many there are, and how many of them are
+    /// The slots of the scarcest window beside `kept`: how many there are, and how many of them are
     /// free.
     pub fn room(&self, now: Boot, kept: u32) -> (usize, usize) {
-        let Some(longest) = self.longest() else { return (usize::MAX, usize::MAX) };
-        let calls = self.calls(longest, now, kept);
-        (calls, calls.saturating_sub(self.taken(longest, now)))
+        let Some(scarcest) = self.scarcest() else { return (usize::MAX, usize::MAX) };
+        let calls = self.calls(scarcest, now, kept);
+        (calls, calls.saturating_sub(self.taken(scarcest, now)))
     }
 
     /// The gap between calls with which the slots beside `kept` that are free now, and those that
     /// become free, last evenly: a call after each such gap always finds one.
     pub fn gap(&self, now: Boot, kept: u32) -> Duration {
-        let Some(longest) = self.longest() else { return Duration::ZERO };
-        let calls = self.calls(longest, now, kept);
-        let even = longest.occupied() / u32::try_from(calls).unwrap_or(u32::MAX);
-        let missing = self.taken(longest, now).saturating_sub(calls);
-        let free = calls.saturating_sub(self.taken(longest, now));
+        let Some(scarcest) = self.scarcest() else { return Duration::ZERO };
+        let calls = self.calls(scarcest, now, kept);
+        let even = scarcest.occupied() / u32::try_from(calls).unwrap_or(u32::MAX);
+        let missing = self.taken(scarcest, now).saturating_sub(calls);
+        let free = calls.saturating_sub(self.taken(scarcest, now));
         // Before the nth slot comes back so many calls may have been made, and this one.
-        let back = self.completed.iter().map(|at| (*at + longest.occupied()).since(now));
+        let back = self.completed.iter().map(|at| (*at + scarcest.occupied()).since(now));
         let back = back.filter(|wait| !wait.is_zero()).skip(missing);
         let gaps = back
             .zip(free + 1..)
@@ -142,12 +143,12 @@ impl Log {
         gaps.fold(even, Duration::max)
     }
 
-    /// The calls of the longest window beside `kept`, were nothing of it anybody else's, and how
+    /// The calls of the scarcest window beside `kept`, were nothing of it anybody else's, and how
     /// long it is.
     pub fn whole(&self, kept: u32) -> (usize, Duration) {
-        let Some(longest) = self.longest() else { return (usize::MAX, Duration::ZERO) };
-        let calls = longest.calls.get().saturating_sub(kept).max(1);
-        (calls as usize, longest.occupied())
+        let Some(scarcest) = self.scarcest() else { return (usize::MAX, Duration::ZERO) };
+        let calls = scarcest.calls.get().saturating_sub(kept).max(1);
+        (calls as usize, scarcest.occupied())
     }
 
     /// How full each window is, calls in flight included.
@@ -163,10 +164,16 @@ impl Log {
         self.limits.iter().max_by_key(|limit| limit.per)
     }
 
-    /// What of a limit is ours, at least one call; of the longest one without `kept`.
+    /// The window that allows the fewest calls for its length, of equals the shortest: what binds
+    /// where calls are made all the time.
+    fn scarcest(&self) -> Option<&Limit> {
+        let each = |limit: &Limit| limit.per / limit.calls.get();
+        self.limits.iter().max_by_key(|limit| (each(limit), Reverse(limit.per)))
+    }
+
+    /// What of a limit is ours, at least one call; of the scarcest one without `kept`.
     fn calls(&self, limit: &Limit, now: Boot, kept: u32) -> usize {
-        let is_longest = self.limits.iter().all(|other| other.per <= limit.per);
-        let kept = if is_longest { kept as usize } else { 0 };
+        let kept = if self.scarcest() == Some(limit) { kept as usize } else { 0 };
         self.share.of(limit.calls.get(), now).saturating_sub(kept).max(1)
     }
 

@@ -1,4 +1,4 @@
-//! When what is not urgent may go: at once while the longest window has room for all of it, else
+//! When what is not urgent may go: at once while the scarcest window has room for all of it, else
 //! evenly over that window. Spent as fast as it allows, the hour would be gone in a quarter of it,
 //! and an urgent action would wait for the rest; spent evenly, a slot comes back every few seconds.
 
@@ -12,7 +12,7 @@ use crate::limits::{PACE_CATCHES_UP, PACE_LEAVES};
 /// The even schedule of one endpoint.
 #[derive(Clone, Debug)]
 pub struct Pace {
-    /// Slots of the longest window that only urgent calls take.
+    /// Slots of the scarcest window that only urgent calls take.
     reserve: u32,
     /// The gap after the newest call, and when the schedule has the next one.
     gap: Duration,
@@ -34,9 +34,15 @@ impl Pace {
         self.free_in(&limiter.log, backlog, now)
     }
 
-    /// A call was made, of whatever class.
+    /// A call was made.
     pub fn called(&mut self, limiter: &Limiter, now: Boot) {
         self.called_in(&limiter.log, now);
+    }
+
+    /// Nothing was sent by the newest call: its turn is the next one's.
+    pub fn not_called(&mut self) {
+        self.next = self.next - self.gap;
+        self.last = self.last - self.gap;
     }
 
     pub(super) fn reserve(&self) -> u32 {

@@ -207,7 +207,7 @@ pub(super) fn heads(
 ) -> Result<Heads, Fault> {
     failpoint!("store.heads", Err(Fault::full()));
     let mut select = db.prepare_cached(
-        "SELECT id, sequence, not_before, expires, detail, created
+        "SELECT id, sequence, not_before, expires, detail, created + expires - expires_queued
          FROM actions INDEXED BY actions_queue
          WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0 AND not_before <= ?3
          ORDER BY sequence LIMIT ?4",
@@ -282,7 +282,7 @@ fn head(row: &Row<'_>, class: Class) -> rusqlite::Result<Head> {
         action: row.get(0)?,
         class,
         sequence: row.get(1)?,
-        created: row.get(5)?,
+        queued: row.get(5)?,
         not_before: row.get(2)?,
         expires: row.get(3)?,
         tries,

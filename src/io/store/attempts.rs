@@ -9,8 +9,8 @@ use super::fault::{Fault, is_unreadable_value};
 use super::sql::{Json, stamp_bytes};
 use super::{actions, effects, pauses};
 use crate::domain::action::{
-    Approvals, AttemptRow, Begun, Call, ClosedAttempt, NewAttempt, OpenAction, Resumed, State,
-    StateName,
+    Approvals, AttemptRow, Begun, Call, Closed, ClosedAttempt, NewAttempt, OpenAction, Resumed,
+    State, StateName,
 };
 use crate::domain::audit::{Actor, Change, What};
 use crate::domain::guard::{Due, Guard, Released, Stop};
@@ -301,7 +301,7 @@ pub(super) fn recent(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let attempt = attempt(row, tenant, now)?;
-        let newest = attempt.closed.map_or(attempt.written, |(at, _)| at);
+        let newest = attempt.closed.map_or(attempt.written, |closed| closed.at);
         if found.len() >= limits::RESUME_ATTEMPTS_MIN
             && !recent(&attempt.written)
             && !recent(&newest)
@@ -314,7 +314,7 @@ pub(super) fn recent(
     Ok(found)
 }
 
-const COLUMNS: &str = "id, action, written, send_by, checksum, closed, answered";
+const COLUMNS: &str = "id, action, written, send_by, checksum, closed, answered, status";
 
 /// An attempt whose checksum does not verify counts as made just now: it then holds its slot for
 /// a whole window.
@@ -323,7 +323,7 @@ fn attempt(row: &Row<'_>, tenant: &TenantName, now: Now) -> Result<AttemptRow, F
     let (written, send_by): (Stamp, Stamp) = (row.get(2)?, row.get(3)?);
     let closed: Option<Stamp> = row.get(5)?;
     let closed = match closed {
-        Some(at) => Some((at, row.get(6)?)),
+        Some(at) => Some(Closed { at, answered: row.get(6)?, status: row.get(7)? }),
         None => None,
     };
     if row.get::<_, i64>(4)? == checksum(id, action, tenant, &written, &send_by) {
@@ -331,7 +331,7 @@ fn attempt(row: &Row<'_>, tenant: &TenantName, now: Now) -> Result<AttemptRow, F
     }
     tracing::error!(attempt = %id, %tenant, "an attempt's row is damaged; it counts as made now");
     let just_now = Stamp::new(BootId([0; 16]), now);
-    let closed = Some((just_now, false));
+    let closed = Some(Closed { at: just_now, answered: false, status: None });
     Ok(AttemptRow { id, action, written: just_now, send_by: just_now, closed })
 }
 

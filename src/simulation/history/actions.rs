@@ -1,6 +1,7 @@
 //! What the history says of each action.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Created, File, Moved, Unseen};
 use crate::domain::action::{Class, StateName};
@@ -14,7 +15,8 @@ pub struct Known {
     pub rule: Class,
     pub class: Class,
     pub sequence: i64,
-    pub created: Wall,
+    /// How long it may wait in the queue before it expires.
+    pub queued_for: Duration,
     pub state: StateName,
     pub not_before: Wall,
     pub expires: Wall,
@@ -56,14 +58,16 @@ impl Actions {
         if let Some(at) = self.completed.get(&file).filter(|at| evidence <= **at) {
             return Err(format!("{action} for evidence that was dealt with at {at}"));
         }
-        let Created { rule, class, sequence, at, state, not_before, expires, corrupt, .. } = *new;
+        let Created {
+            rule, class, sequence, queued_for, state, not_before, expires, corrupt, ..
+        } = *new;
         let (shows, made) = (0, None);
         let known = Known {
             file,
             rule,
             class,
             sequence,
-            created: at,
+            queued_for,
             state,
             not_before,
             expires,

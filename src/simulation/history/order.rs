@@ -10,7 +10,7 @@ use crate::domain::time::Wall;
 
 /// Where an action stands: whatever ranks lower goes first.
 fn rank(known: &Known, now: Wall) -> (Class, i64) {
-    (known.class.aged(known.created, now), known.sequence)
+    (known.class.aged(known.expires - known.queued_for, now), known.sequence)
 }
 
 /// What the dispatcher can know of when it chooses.

@@ -37,7 +37,7 @@ impl Saturated {
             action: action(*n),
             class,
             sequence: *n,
-            created: now,
+            queued: now,
             not_before: Wall(0),
             expires: now + Duration::from_secs(86_400),
             tries: 0,

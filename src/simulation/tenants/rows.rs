@@ -65,7 +65,7 @@ impl Rows {
                     action,
                     class,
                     sequence,
-                    created: row.created,
+                    queued: row.created,
                     not_before,
                     expires,
                     tries,

@@ -139,7 +139,8 @@ fn entries_are_read_tolerantly_and_unreadable_ones_are_counted() {
         {"id": "d", "machineId": "host.contoso.com", "creationDateTimeUtc": "2018-12-04T12:15:40Z"},
         {"id": 5}, null
     ]}"#;
-    let Listing::Page { entries, read: 6, .. } = Listing::read(200, None, page.as_bytes(), NOW) else {
+    let Listing::Page { entries, read: 6, .. } = Listing::read(200, None, page.as_bytes(), NOW)
+    else {
         panic!("no page of six")
     };
     let [a, b] = entries.as_slice() else { panic!("{entries:?}") };

@@ -59,8 +59,8 @@ fn a_damaged_attempt_holds_its_slot_for_a_whole_window() {
         flip(&world, "attempts", column);
         world.later(50 * MINUTE);
         let resumed = world.db.resume(&contoso(), world.now, HOUR).unwrap();
-        let (closed, answered) = resumed.attempts[0].closed.unwrap();
-        assert_eq!((closed.wall, answered), (world.now.wall, false), "{column}");
+        let closed = resumed.attempts[0].closed.unwrap();
+        assert_eq!((closed.at.wall, closed.answered), (world.now.wall, false), "{column}");
         assert_ne!(world.db.verify_rows().unwrap(), Vec::<String>::new(), "{column}");
     }
 }

@@ -31,6 +31,19 @@ fn a_call_is_read_back_from_the_row_that_its_attempt_is_for() {
 }
 
 #[test]
+fn the_time_that_it_was_held_is_not_time_in_the_queue() {
+    let mut world = World::new();
+    world.take(brings(holds(1, effect(1, 1), unknown_os())));
+    world.later(2 * DAY);
+    world.shift(id(1), StateName::Held, queued(world.now.wall));
+    let released = world.now.wall;
+    world.later(HOUR);
+    let now = world.now.wall;
+    let heads = world.db.heads(&contoso(), Class::Normal, now, first(10)).unwrap();
+    assert_eq!(heads.due[0].queued, released);
+}
+
+#[test]
 fn nothing_begins_while_its_tenant_or_everything_is_paused() {
     for scope in [Scope::All, Scope::Tenant(contoso())] {
         let mut world = one_queued();
