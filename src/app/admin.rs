@@ -45,6 +45,7 @@ pub(super) fn admin(
         }),
         recalls: parts.store.clone(),
         recalled: Arc::new(move || cancellers.iter().for_each(crate::relay::Nudge::work)),
+        glance: admin::Glance::default(),
         tenants: config.tenants.iter().map(|tenant| TenantName::new(&tenant.name)).collect(),
     };
     tokio::spawn(listening.serve(admin::router(admin), stop.clone()))

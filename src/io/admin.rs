@@ -6,6 +6,7 @@ mod brakes;
 mod expected;
 mod extract;
 mod failures;
+mod glance;
 mod roles;
 mod sign_in;
 mod recall;
@@ -33,6 +34,7 @@ use extract::{Path, Query};
 
 pub use auth::{Caller, LOCAL, Token, Tokens};
 pub use brakes::{BrakeRequest, VoteRequest};
+pub use glance::Glance;
 pub use recall::RecallRequest;
 pub use sign_in::note_refused;
 
@@ -63,6 +65,8 @@ pub struct Admin {
     /// Tells those who cancel that there may be something to cancel.
     pub recalled: Arc<dyn Fn() + Send + Sync>,
     pub tenants: Arc<[TenantName]>,
+    /// The report, for those who ask without a token.
+    pub glance: Glance<Report>,
 }
 
 /// Most rows that one answer lists.
@@ -114,7 +118,7 @@ fn failed(why: &StoreError) -> Response {
 
 /// For anybody: what is wrong, but not why.
 async fn readyz(State(admin): State<Admin>) -> Response {
-    match (admin.report)().await {
+    match admin.glance.look(&*admin.clock, (admin.report)()).await {
         Ok(report) => {
             let (ready, problems) = (report.store_trouble.is_none(), report.public_problems());
             let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -131,7 +135,7 @@ fn unreadable(why: &StoreError) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    match (admin.report)().await {
+    match admin.glance.look(&*admin.clock, (admin.report)()).await {
         Ok(report) => admin.metrics.absorb(&report),
         Err(why) => return unreadable(&why),
     }

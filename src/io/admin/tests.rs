@@ -27,6 +27,7 @@ fn listener(dir: &std::path::Path) -> Router {
         no_rule: Arc::new(|rule| Some(format!("there is no rule {rule}"))),
         resumed: Arc::new(|| ()),
         tenants: Arc::new([TenantName::new("contoso")]),
+        glance: Glance::default(),
     })
 }
 
@@ -143,6 +144,7 @@ fn people(dir: &std::path::Path) -> (Router, Admin) {
         guard: Arc::new(crate::domain::guard::NoGuard),
         no_rule: Arc::new(|rule| Some(format!("there is no rule {rule}"))),
         tenants: Arc::new([TenantName::new("contoso")]),
+        glance: Glance::default(),
     };
     (router(admin.clone()), admin)
 }
