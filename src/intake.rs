@@ -13,8 +13,7 @@ mod source;
 mod touched;
 mod unjudged;
 
-use std::collections::HashMap;
-use std::mem::take;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -38,7 +37,7 @@ use crate::io::lookups::LookupStore;
 use crate::io::places::Places;
 use crate::io::{Ack, Acknowledged, Api, Clock, Delivery, NotTaken, Store, StoreError, Taken};
 use crate::limits::{
-    INTAKE_BATCH, INTAKE_PIPELINE, JOIN_LOOK_EVERY, JOIN_ROWS_PER_COMMIT, MISSES_PER_SECOND,
+    INTAKE_BATCH, INTAKE_PIPELINE, INTAKE_WEIGHT, JOIN_LOOK_EVERY, MISSES_PER_SECOND,
     ODD_ROWS_PER_SECOND,
 };
 use crate::metrics::Metrics;
@@ -177,9 +176,13 @@ impl Intake {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut commits: FuturesOrdered<BoxFuture<'static, Commit>> = FuturesOrdered::new();
         let mut batch = Vec::with_capacity(INTAKE_BATCH);
+        let mut waiting = VecDeque::new();
         let mut open = true;
         let mut read_up = ReadUp::default();
         while open || !commits.is_empty() {
+            while !waiting.is_empty() && commits.len() < INTAKE_PIPELINE {
+                commits.push_back(self.take(&mut waiting));
+            }
             tokio::select! {
                 Some(commit) = commits.next(), if !commits.is_empty() => {
                     self.settle(commit).await;
@@ -188,10 +191,7 @@ impl Intake {
                     if open && commits.len() < INTAKE_PIPELINE =>
                 {
                     open = received > 0;
-                    if open {
-                        let batch = std::mem::replace(&mut batch, Vec::with_capacity(INTAKE_BATCH));
-                        commits.extend(self.take(batch));
-                    }
+                    waiting.extend(batch.drain(..));
                 }
                 _ = look.tick() => self.mature(&mut read_up).await,
             }
@@ -248,31 +248,29 @@ impl Intake {
         }
     }
 
-    /// Decodes and judges a batch, and queues its commit; several, where it brings very many rows,
-    /// so that no call waits long for the writer.
-    fn take(&self, batch: Vec<Delivery>) -> Vec<BoxFuture<'static, Commit>> {
+    /// Decodes and judges from the front of what waits as much as one transaction may bring, and
+    /// queues its commit. What few bytes become may be many times as large, so nothing is judged
+    /// before the writer is about to have it.
+    fn take(&self, waiting: &mut VecDeque<Delivery>) -> BoxFuture<'static, Commit> {
         let started = self.shared.clock.now().boot;
         let judging = self.judging(Predict::FromCache);
-        let (mut commits, mut rows) = (Vec::new(), 0);
+        let mut weight = 0;
         let (mut deliveries, mut judged) = (Vec::new(), Vec::new());
-        for delivery in batch {
+        while weight < INTAKE_WEIGHT
+            && let Some(delivery) = waiting.pop_front()
+        {
             match judging.judge(&delivery) {
                 Ok(one) => {
-                    rows += one.joins.as_ref().map_or(0, |joins| joins.rows.len());
+                    weight += one.weight();
                     deliveries.push(delivery);
                     judged.push(one);
                 }
                 Err(why) => (delivery.ack)(Err(why)),
             }
-            if rows >= JOIN_ROWS_PER_COMMIT {
-                rows = 0;
-                commits.push(self.commit(take(&mut deliveries), take(&mut judged)));
-            }
         }
-        commits.push(self.commit(deliveries, judged));
         let judged_at = self.shared.clock.now().boot;
         self.shared.metrics.intake.judge.observe(judged_at.since(started).as_secs_f64());
-        commits
+        self.commit(deliveries, judged)
     }
 
     fn commit(

@@ -280,6 +280,16 @@ pub struct JudgedDelivery {
 }
 
 impl JudgedDelivery {
+    /// How much it brings: itself, and each file and row that is judged or kept for it.
+    pub fn weight(&self) -> usize {
+        let files = self.receipts.iter().map(|receipt| match &receipt.content {
+            Content::Judged(judged) => judged.len(),
+            Content::Asks(asked) => asked.candidates.len(),
+            Content::Unreadable { .. } | Content::UnknownTenant { .. } => 0,
+        });
+        1 + files.sum::<usize>() + self.joins.as_ref().map_or(0, |joins| joins.rows.len())
+    }
+
     /// Of receipts that no source brings just now: no sender waits for an answer, and no partition
     /// is read further by it.
     pub fn of(

@@ -9,10 +9,6 @@ pub const JOIN_FILES_PER_ALERT: usize = 1000;
 /// Bytes of all files of one alert: each row writes them anew.
 pub const JOIN_BYTES_PER_ALERT: usize = 1024 * 1024;
 
-/// Rows in one intake transaction, or one delivery's where that has more: a call that waits for the
-/// writer has two seconds.
-pub const JOIN_ROWS_PER_COMMIT: usize = 1000;
-
 /// Bytes of the alerts that are ended at once.
 pub const JOIN_PIECE_BYTES: i64 = 4 * 1024 * 1024;
 
