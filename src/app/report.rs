@@ -178,6 +178,7 @@ fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
         ends: Vec::new(),
         held,
         held_until,
+        stuck: status.why_stuck(),
         answers: status.answers().iter().map(|(kind, of)| (kind.to_string(), *of)).collect(),
     }
 }
@@ -220,6 +221,9 @@ fn problems(report: &Report) -> Vec<String> {
         }
     }
     for relay in &report.relays {
+        for why in &relay.stuck {
+            problems.push(format!("nothing goes on for tenant {}: {why}", relay.tenant));
+        }
         if let Some(why) = &relay.held {
             problems.push(format!("nothing is sent for tenant {}: {why}", relay.tenant));
         }

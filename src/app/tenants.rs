@@ -48,15 +48,11 @@ pub(super) async fn relays(
     let (mut cancellers, mut apis) = (Vec::new(), Vec::new());
     for (tenant, turn) in config.tenants.iter().zip(&turns) {
         let api = Arc::new(api(config, tenant, parts, &http, *turn)?);
-        let nudge = Nudge::default();
-        let canceller = canceller(tenant, parts, api.clone(), nudge.clone(), stop.clone());
-        tasks.push(tokio::spawn(in_turn(*turn, canceller)));
-        cancellers.push(nudge);
         apis.push(api.clone());
         let ports = Ports {
             store: parts.store.clone(),
             guard: parts.guard.clone(),
-            api,
+            api: api.clone(),
             clock: parts.clock.clone(),
         };
         let settings = dispatcher(config, tenant, tuning);
@@ -64,6 +60,9 @@ pub(super) async fn relays(
         let (places, metrics) = (parts.places.clone(), parts.metrics.clone());
         let relay = Relay::new(settings, clocks, ports, places, metrics);
         nudges.push(relay.nudge());
+        let canceller = canceller(tenant, parts, api, relay.status());
+        cancellers.push(canceller.nudge.clone());
+        tasks.push(tokio::spawn(in_turn(*turn, cancel(canceller, stop.clone()))));
         statuses.push((name.clone(), relay.status()));
         let (stop, nudge, turn) = (stop.clone(), relay.nudge(), *turn);
         tasks.push(tokio::spawn(async move {
@@ -144,24 +143,25 @@ fn canceller(
     tenant: &Tenant,
     parts: &Parts,
     api: Arc<DefenderApi>,
-    nudge: Nudge,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + Send + 'static {
-    let name = TenantName::new(&tenant.name);
-    let canceller = Canceller {
-        tenant: name.clone(),
+    status: Arc<RelayStatus>,
+) -> Canceller {
+    Canceller {
+        tenant: TenantName::new(&tenant.name),
         // Each endpoint for machine actions has the same limits, and a count of its own.
         limits: settings::limits(&tenant.budgets.machine_actions),
         store: parts.store.clone(),
         api,
         clock: parts.clock.clone(),
         places: parts.places.clone(),
-        nudge,
-    };
-    async move {
-        if let Err(why) = canceller.run(stop).await {
-            tracing::error!(tenant = %name, %why, "nothing is cancelled any more");
-        }
+        nudge: Nudge::default(),
+        status,
+    }
+}
+
+async fn cancel(canceller: Canceller, stop: CancellationToken) {
+    let tenant = canceller.tenant.clone();
+    if let Err(why) = canceller.run(stop).await {
+        tracing::error!(%tenant, %why, "nothing is cancelled any more");
     }
 }
 

@@ -59,6 +59,9 @@ impl Report {
         if by_file || !self.summary.pauses.is_empty() {
             problems.push("dispatch is paused".to_owned());
         }
+        if self.relays.iter().any(|relay| !relay.stuck.is_empty()) {
+            problems.push("the dispatch of a tenant is stuck".to_owned());
+        }
         if self.rules_refused.is_some() {
             problems.push("the rules on disk are refused".to_owned());
         }
@@ -90,6 +93,9 @@ pub struct RelayLine {
     /// Why nothing is sent at the moment, and until when.
     pub held: Option<String>,
     pub held_until: Option<Wall>,
+    /// What the store does not do, each with why: nothing goes on before.
+    #[serde(default)]
+    pub stuck: Vec<String>,
     /// Answers since the start, by kind.
     pub answers: Vec<(String, u64)>,
 }
@@ -271,13 +277,14 @@ mod tests {
             now: Wall(1),
             problems: summary.problems(),
             summary,
-            relays: Vec::new(),
+            relays: vec![RelayLine { stuck: vec!["private".to_owned()], ..RelayLine::default() }],
             credentials: Vec::new(),
             kafka: vec![kafka("xdr", Some("private-broker:9092 is down")), kafka("siem", None)],
             channels: Vec::new(),
         };
         let wanted = [
             "dispatch is paused",
+            "the dispatch of a tenant is stuck",
             "the rules on disk are refused",
             "source xdr is down",
             "source hushed is silent",

@@ -367,6 +367,27 @@ async fn nothing_is_called_while_what_happened_is_not_recorded() {
 }
 
 #[tokio::test]
+async fn what_no_retry_mends_stops_the_tenant_and_is_told() {
+    let (world, mut seen) = World::new();
+    world.queue(1);
+    let damaged = StoreError::Corrupt("it does not read".to_owned());
+    *world.records_that_fail.lock().unwrap() = [damaged.clone(), damaged].into();
+    let relay = world.relay();
+    let (status, shutdown) = (relay.status(), CancellationToken::new());
+    let running = tokio::spawn(relay.run(shutdown.clone(), LONG));
+    for did in [Did::Begin(1), Did::Call, Did::FailedToRecord, Did::FailedToRecord] {
+        assert_eq!(next(&mut seen).await, did);
+    }
+    let told = status.why_stuck().concat();
+    let wanted = "could not record what happened: it does not read; no retry mends that: `lazaret";
+    assert!(told.starts_with(wanted), "{told}");
+    assert_eq!(next(&mut seen).await, Did::Record(1, StateName::Accepted));
+    shutdown.cancel();
+    assert_eq!(running.await.unwrap(), Ok(()));
+    assert_eq!(status.why_stuck(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_stop_waits_for_the_answers_of_calls_in_flight() {
     let (world, mut seen) = World::new();
     world.queue(1);
