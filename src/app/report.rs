@@ -108,6 +108,8 @@ impl Reporter {
         report.problems.extend(full(&report, from.queue));
         report.problems.extend(stop_file(&from.stop_file));
         report.problems.extend(problems(&report));
+        let named = report.relays.iter().map(|relay| relay.tenant.as_str());
+        report.problems.extend(report.summary.of_no_tenant(named));
         let untold = from.watched.asking.troubles().into_iter().map(|(tenant, why)| {
             format!("Defender does not tell what alerts of tenant {tenant} need: {why}")
         });

@@ -3,6 +3,7 @@
 
 mod lines;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -167,6 +168,32 @@ impl Summary {
         received.map_or(0, |(_, count)| *count).saturating_sub(fates.sum())
     }
 
+    /// What is open of tenants that are none of these: nothing becomes of it.
+    pub fn of_no_tenant<'a>(&'a self, named: impl Iterator<Item = &'a str>) -> Vec<String> {
+        use StateName::{Accepted, Held, InDoubt, InFlight, Queued};
+        let named: BTreeSet<_> = named.collect();
+        let mut open = BTreeMap::<&str, (u64, u64)>::new();
+        for of in self.states.iter().filter(|of| of.count > 0 && of.state.is_open()) {
+            let (wait, sent) = open.entry(&of.tenant).or_default();
+            match of.state {
+                Held | Queued => *wait += of.count,
+                InFlight | InDoubt | Accepted => *sent += of.count,
+                _ => {}
+            }
+        }
+        let unnamed = open.into_iter().filter(|(tenant, _)| !named.contains(tenant));
+        let told = unnamed.map(|(tenant, (wait, sent))| {
+            let how = format!("; to go on: lazaret actions reject --tenant {tenant} --reason TEXT");
+            let how = if wait > 0 { how.as_str() } else { "" };
+            format!(
+                "tenant {tenant} is not in the configuration: nothing becomes of its {wait} \
+                 actions that are held or queued and {sent} that were sent, unless it is named \
+                 there again{how}"
+            )
+        });
+        told.collect()
+    }
+
     /// What a person should look at, whether the service runs or not.
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<_> = self.pauses.iter().map(paused).collect();
@@ -238,6 +265,29 @@ pub struct QueueLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_open_of_a_tenant_that_is_not_configured_is_told() {
+        let of =
+            |tenant: &str, state, count| StateCount { tenant: tenant.to_owned(), state, count };
+        let states = vec![
+            of("contoso", StateName::Accepted, 2),
+            of("contoso", StateName::Held, 1),
+            of("contoso", StateName::Queued, 3),
+            of("fabrikam", StateName::Accepted, 1),
+            of("woodgrove", StateName::Queued, 0),
+            of("woodgrove", StateName::Succeeded, 7),
+        ];
+        let summary = Summary { states, ..Summary::default() };
+        assert_eq!(summary.of_no_tenant(["contoso", "fabrikam"].into_iter()), Vec::<String>::new());
+        let told = summary.of_no_tenant(["other"].into_iter());
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("its 4 actions that are held or queued and 2 that were sent"));
+        assert!(
+            told[0].ends_with("; to go on: lazaret actions reject --tenant contoso --reason TEXT")
+        );
+        assert!(told[1].starts_with("tenant fabrikam is not") && !told[1].contains("to go on"));
+    }
 
     #[test]
     fn a_silent_source_is_told_with_its_newest_alert_or_that_there_was_none() {

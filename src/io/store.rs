@@ -24,6 +24,7 @@ mod endings;
 mod attempts;
 
 mod breakers;
+mod callers;
 
 mod offsets;
 
@@ -73,6 +74,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, oneshot};
 
+pub use callers::Caller;
 pub use chains::Chains;
 pub use db::Db;
 pub use look::Stopper;

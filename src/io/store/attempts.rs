@@ -318,6 +318,9 @@ pub(super) fn recent(
 
 const COLUMNS: &str = "id, action, written, send_by, checksum, closed, answered";
 
+/// In place of the boot that a damaged attempt was made in.
+pub(super) const DAMAGED: BootId = BootId([0; 16]);
+
 /// An attempt whose checksum does not verify counts as made just now: it then holds its slot for
 /// a whole window.
 fn attempt(row: &Row<'_>, tenant: &TenantName, now: Now) -> Result<AttemptRow, Fault> {
@@ -332,7 +335,7 @@ fn attempt(row: &Row<'_>, tenant: &TenantName, now: Now) -> Result<AttemptRow, F
         return Ok(AttemptRow { id, action, written, send_by, closed });
     }
     tracing::error!(attempt = %id, %tenant, "an attempt's row is damaged; it counts as made now");
-    let just_now = Stamp::new(BootId([0; 16]), now);
+    let just_now = Stamp::new(DAMAGED, now);
     let closed = Some((just_now, false));
     Ok(AttemptRow { id, action, written: just_now, send_by: just_now, closed })
 }
