@@ -115,6 +115,10 @@ pub const BUSY_WAIT: (Duration, Duration) = (Duration::from_secs(300), Duration:
 /// How long another action may hold the machine before ours gives up.
 pub const BUSY_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// Defender's list of machine actions fails for so long until a person is told: short troubles
+/// mend themselves, and while it fails nothing is called twice.
+pub const LIST_FAILING: Duration = Duration::from_secs(5 * 60);
+
 /// While a pause covers the tenant or the store fails, how often one call is tried.
 pub const SHUT_PROBE: Duration = Duration::from_secs(5);
 

@@ -94,6 +94,12 @@ pub struct RelayLine {
     /// Why nothing is sent at the moment, and until when.
     pub held: Option<String>,
     pub held_until: Option<Wall>,
+    /// Since when Defender's list of machine actions fails and why, while an action waits for it:
+    /// until it works nobody knows how they end.
+    #[serde(default)]
+    pub list_failing_since: Option<Wall>,
+    #[serde(default)]
+    pub list_error: Option<String>,
     /// What the store does not do, each with why: nothing goes on before.
     #[serde(default)]
     pub stuck: Vec<String>,

@@ -1,3 +1,4 @@
+mod listed;
 mod shut;
 
 use proptest::prelude::*;
