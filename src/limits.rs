@@ -43,7 +43,8 @@ pub const BODIES_OF_ONE_HOST: usize = BODIES_IN_MEMORY / 4;
 /// For how long what a deny rule covered stays covered, although other evidence says less.
 pub const SPARED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// From the commit of an attempt to the last moment its first byte may be written.
+/// From the writing of an attempt's row to the last moment its first byte may be written. The
+/// commit of that row is within it, waiting for the writer is not.
 pub const SEND_BY: Duration = Duration::from_secs(2);
 
 /// A rendered comment. Defender documents no limit; this is what fits a table cell.
