@@ -319,7 +319,8 @@ pub const PURGE_PIECE: usize = 500;
 pub const ENDED_ACTIONS_KEPT_MIN: Duration = Duration::from_secs(25 * 3600);
 
 /// Newest attempts that a start looks at however old they seem, for a wall clock that jumped.
-/// More than any budget allows within its window.
+/// More than twice what the default budget allows within its hour; where a budget allows more, the
+/// others are looked at as far as they seem young.
 pub const RESUME_ATTEMPTS_MIN: usize = 4096;
 
 /// Faults of rows and chains that one verification names.
