@@ -143,6 +143,7 @@ impl App {
     /// Builds and starts everything. On an error nothing is left running.
     pub async fn start(config: &Config, tuning: Tuning) -> Result<Self, StartError> {
         let parts = Parts::new(config)?;
+        tenants::require_names(config, &parts).await?;
         let (send, receive) = mpsc::channel::<Delivery>(INTAKE_QUEUE);
         let stop_sources = CancellationToken::new();
         let stop_relays = CancellationToken::new();

@@ -168,6 +168,9 @@ pub enum Taken {
     Failed(StoreError),
 }
 
+/// Makes an attempt as of the moment in which it is called.
+pub type MakeAttempt = Box<dyn FnOnce() -> NewAttempt + Send>;
+
 /// The next offset to read, by topic and partition: one past the last message in the store.
 pub type Offsets = BTreeMap<(String, i32), i64>;
 
@@ -196,12 +199,13 @@ pub trait Store: Send + Sync {
 
     /// Writes an attempt and moves its action to in flight, in one statement that also checks
     /// pauses, expiry and state. In the same transaction `guard` judges the action again; where it
-    /// says no, the action is moved as it says, and no attempt is written.
+    /// says no, the action is moved as it says, and no attempt is written. `make` is called when its
+    /// row is to be written: what waits for the writer has its whole time to be sent.
     fn begin(
         &self,
-        attempt: NewAttempt,
+        make: MakeAttempt,
         guard: Arc<dyn Guard>,
-    ) -> BoxFuture<'static, Result<Begun, StoreError>>;
+    ) -> BoxFuture<'static, Result<(NewAttempt, Begun), StoreError>>;
 
     /// Closes an attempt, if one is given, and applies changes, all or none. A `Moved` whose
     /// action does not stand in its `from` is left out, and returned.

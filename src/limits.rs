@@ -47,7 +47,8 @@ pub const BODIES_OF_ONE_HOST: usize = BODIES_IN_MEMORY / 4;
 /// For how long what a deny rule covered stays covered, although other evidence says less.
 pub const SPARED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// From the commit of an attempt to the last moment its first byte may be written.
+/// From the writing of an attempt's row to the last moment its first byte may be written. The
+/// commit of that row is within it, waiting for the writer is not.
 pub const SEND_BY: Duration = Duration::from_secs(2);
 
 /// A rendered comment. Defender documents no limit; this is what fits a table cell.
@@ -122,6 +123,10 @@ pub const BUSY_WAIT: (Duration, Duration) = (Duration::from_secs(300), Duration:
 
 /// How long another action may hold the machine before ours gives up.
 pub const BUSY_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Defender's list of machine actions fails for so long until a person is told: short troubles
+/// mend themselves, and while it fails nothing is called twice.
+pub const LIST_FAILING: Duration = Duration::from_secs(5 * 60);
 
 /// While a pause covers the tenant or the store fails, how often one call is tried.
 pub const SHUT_PROBE: Duration = Duration::from_secs(5);
@@ -322,7 +327,8 @@ pub const PURGE_PIECE: usize = 500;
 pub const ENDED_ACTIONS_KEPT_MIN: Duration = Duration::from_secs(25 * 3600);
 
 /// Newest attempts that a start looks at however old they seem, for a wall clock that jumped.
-/// More than any budget allows within its window.
+/// More than twice what the default budget allows within its hour; where a budget allows more, the
+/// others are looked at as far as they seem young.
 pub const RESUME_ATTEMPTS_MIN: usize = 4096;
 
 /// Faults of rows and chains that one verification names.

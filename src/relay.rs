@@ -141,7 +141,8 @@ impl Relay {
         let Self { settings, clocks, hands, nudge, status } = self;
         let window = settings.quarantine.iter().map(|limit| limit.per).max().unwrap_or_default();
         let resume = || hands.store.resume(&hands.tenant, hands.clock.now(), window);
-        let resumed = until_done(&hands.tenant, "read what is open", resume).await?;
+        let what = "read what is open";
+        let resumed = until_done(&status, &hands.tenant, what, resume).await?;
         let (dispatcher, effects) =
             Dispatcher::resume(settings, resumed, hands.clock.now(), clocks);
         let mut line = Line {
@@ -204,7 +205,7 @@ impl Line {
     /// In order, each before the next.
     async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), RelayError> {
         for effect in effects {
-            let Hands { tenant, store, clock, .. } = &self.hands;
+            let Hands { tenant, store, clock, status, .. } = &self.hands;
             match effect {
                 Effect::Record { closed, changes } => self.record(closed, changes).await?,
                 Effect::Pause { reason } => {
@@ -215,16 +216,18 @@ impl Line {
                         reason,
                         at: clock.now().wall,
                     };
-                    until_done(tenant, "pause the tenant", || store.pause(pause.clone())).await?;
+                    let pause = || store.pause(pause.clone());
+                    until_done(status, tenant, "pause the tenant", pause).await?;
                 }
                 Effect::Load { class, depth } => {
                     let load = || store.heads(tenant, class, clock.now().wall, depth);
-                    let heads = until_done(tenant, "read queued actions", load).await?;
+                    let heads = until_done(status, tenant, "read queued actions", load).await?;
                     self.events.push_back(Event::Loaded { class, heads });
                 }
                 Effect::Sweep => {
                     let sweep = || store.expired(tenant, clock.now().wall, limits::SWEEP_BATCH);
-                    let expired = until_done(tenant, "read expired actions", sweep).await?;
+                    let what = "read expired actions";
+                    let expired = until_done(status, tenant, what, sweep).await?;
                     self.events.push_back(Event::Expired(expired));
                 }
                 Effect::Call { permit, action } => {
@@ -243,12 +246,12 @@ impl Line {
         closed: Option<ClosedAttempt>,
         changes: Vec<Change>,
     ) -> Result<(), RelayError> {
-        let Hands { tenant, store, .. } = &self.hands;
+        let Hands { tenant, store, status, .. } = &self.hands;
         let apply = || {
             failpoint!("relay.record", async { Err(StoreError::Full(0)) }.boxed());
             store.apply(closed.clone(), changes.clone())
         };
-        for change in until_done(tenant, "record what happened", apply).await? {
+        for change in until_done(status, tenant, "record what happened", apply).await? {
             let what = format!("{:?}", change.what);
             tracing::warn!(%tenant, what, "left out: the action has moved on meanwhile");
         }
@@ -256,8 +259,11 @@ impl Line {
     }
 }
 
-/// Asks the store until it does it. Says what is wrong once for each error, and when it is over.
+/// Asks the store until it does it. Says what is wrong once for each error, and when it is over;
+/// meanwhile the status tells it. So it is with what no retry mends: to go on without would be to
+/// go on over a wrong memory.
 async fn until_done<T>(
+    status: &RelayStatus,
     tenant: &TenantName,
     what: &'static str,
     ask: impl Fn() -> BoxFuture<'static, Result<T, StoreError>>,
@@ -269,6 +275,7 @@ async fn until_done<T>(
             Ok(done) => {
                 if told.is_some() {
                     tracing::info!(%tenant, "the store works again: it could {what}");
+                    status.stuck(what, None);
                 }
                 return Ok(done);
             }
@@ -276,6 +283,7 @@ async fn until_done<T>(
             Err(error) => {
                 if told.as_ref() != Some(&error) {
                     tracing::error!(%tenant, %error, "could not {what}; nothing is called before");
+                    status.stuck(what, Some(&error));
                     told = Some(error);
                 }
                 tokio::time::sleep(wait).await;

@@ -108,6 +108,8 @@ impl Reporter {
         report.problems.extend(full(&report, from.queue));
         report.problems.extend(stop_file(&from.stop_file));
         report.problems.extend(problems(&report));
+        let named = report.relays.iter().map(|relay| relay.tenant.as_str());
+        report.problems.extend(report.summary.of_no_tenant(named));
         let untold = from.watched.asking.troubles().into_iter().map(|(tenant, why)| {
             format!("Defender does not tell what alerts of tenant {tenant} need: {why}")
         });
@@ -168,6 +170,7 @@ fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
         (Some((until, why)), _) => (Some(until), Some(why)),
         (None, shut) => (None, shut),
     };
+    let (list_failing_since, list_error) = snapshot.unlisted.unzip();
     RelayLine {
         tenant: tenant.to_string(),
         in_flight: snapshot.in_flight,
@@ -178,8 +181,23 @@ fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
         ends: Vec::new(),
         held,
         held_until,
+        list_failing_since,
+        list_error,
+        stuck: status.why_stuck(),
         answers: status.answers().iter().map(|(kind, of)| (kind.to_string(), *of)).collect(),
     }
+}
+
+/// Where nobody knows how actions end, and has not for a while.
+fn unlisted(relay: &RelayLine, now: Wall) -> Option<String> {
+    let since = relay.list_failing_since.filter(|at| now.since(*at) >= limits::LIST_FAILING)?;
+    Some(format!(
+        "tenant {}: {} actions that were sent have no end, and will have none, while Defender's \
+         list of machine actions fails, since {since}: {}; to go on: lazaret doctor",
+        relay.tenant,
+        relay.accepted + relay.in_doubt,
+        relay.list_error.as_deref().unwrap_or_default(),
+    ))
 }
 
 /// In percent: below, more than two refusals in a short time say that others call too.
@@ -220,9 +238,13 @@ fn problems(report: &Report) -> Vec<String> {
         }
     }
     for relay in &report.relays {
+        for why in &relay.stuck {
+            problems.push(format!("nothing goes on for tenant {}: {why}", relay.tenant));
+        }
         if let Some(why) = &relay.held {
             problems.push(format!("nothing is sent for tenant {}: {why}", relay.tenant));
         }
+        problems.extend(unlisted(relay, report.now));
         if (0.1..SHARED).contains(&relay.share) {
             problems.push(format!(
                 "tenant {}: Defender refused calls that its limits allow, so that {} % of the \
@@ -249,4 +271,29 @@ fn problems(report: &Report) -> Vec<String> {
     }
     problems.extend(report.summary.problems());
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_fails_is_a_problem_after_some_minutes() {
+        let relay = RelayLine {
+            tenant: "contoso".to_owned(),
+            accepted: 2,
+            in_doubt: 1,
+            list_failing_since: Some(Wall(0)),
+            list_error: Some("403 Forbidden".to_owned()),
+            ..RelayLine::default()
+        };
+        let at = Wall(0) + limits::LIST_FAILING;
+        assert_eq!(unlisted(&relay, Wall(at.0 - 1)), None);
+        let told = unlisted(&relay, at).unwrap();
+        assert!(
+            told.contains("contoso: 3 actions") && told.contains(": 403 Forbidden; "),
+            "{told}"
+        );
+        assert_eq!(unlisted(&RelayLine::default(), at), None);
+    }
 }

@@ -13,10 +13,11 @@ use crate::config::{Config, Tenant};
 use crate::domain::action::Class;
 use crate::domain::dispatcher::DispatcherSettings;
 use crate::domain::ids::TenantName;
-use crate::domain::time::Clocks;
+use crate::domain::time::{Clocks, written_span};
 use crate::domain::tracker::TrackerSettings;
 use crate::io::Clock as _;
 use crate::io::defender::{DefenderApi, Http};
+use crate::io::store::Caller;
 use crate::limits::{LIST_PAGE, RELAY_STOP, START_SPACING, TOKEN_SPACING};
 use crate::relay::{Canceller, Nudge, Ports, Relay, RelayStatus};
 
@@ -48,15 +49,11 @@ pub(super) async fn relays(
     let (mut cancellers, mut apis) = (Vec::new(), Vec::new());
     for (tenant, turn) in config.tenants.iter().zip(&turns) {
         let api = Arc::new(api(config, tenant, parts, &http, *turn)?);
-        let nudge = Nudge::default();
-        let canceller = canceller(tenant, parts, api.clone(), nudge.clone(), stop.clone());
-        tasks.push(tokio::spawn(in_turn(*turn, canceller)));
-        cancellers.push(nudge);
         apis.push(api.clone());
         let ports = Ports {
             store: parts.store.clone(),
             guard: parts.guard.clone(),
-            api,
+            api: api.clone(),
             clock: parts.clock.clone(),
         };
         let settings = dispatcher(config, tenant, tuning);
@@ -64,6 +61,9 @@ pub(super) async fn relays(
         let (places, metrics) = (parts.places.clone(), parts.metrics.clone());
         let relay = Relay::new(settings, clocks, ports, places, metrics);
         nudges.push(relay.nudge());
+        let canceller = canceller(tenant, parts, api, relay.status());
+        cancellers.push(canceller.nudge.clone());
+        tasks.push(tokio::spawn(in_turn(*turn, cancel(canceller, stop.clone()))));
         statuses.push((name.clone(), relay.status()));
         let (stop, nudge, turn) = (stop.clone(), relay.nudge(), *turn);
         tasks.push(tokio::spawn(async move {
@@ -79,6 +79,41 @@ pub(super) async fn relays(
     }
     let (nudges, cancellers) = (nudges.into(), cancellers.into());
     Ok(Relays { tasks, nudges, cancellers, statuses, apis, turns })
+}
+
+/// Refuses a start where a tenant may only have another name now: its budget, its open actions and
+/// what blocks its files are kept by name, so that it would begin with an empty window. Whoever
+/// takes a tenant out and brings no new one is believed.
+pub(super) async fn require_names(config: &Config, parts: &Parts) -> Result<(), StartError> {
+    let failed = |why| StartError::new("who has made calls could not be read", why);
+    let callers = parts.store.tenants_with_calls().await.map_err(failed)?;
+    let called = |tenant: &&Tenant| callers.iter().any(|name| name.as_str() == tenant.name);
+    let Some(new) = config.tenants.iter().find(|tenant| !called(tenant)) else { return Ok(()) };
+    let budgets = config.tenants.iter().filter(|tenant| !called(tenant));
+    let limits = budgets.flat_map(|tenant| settings::limits(&tenant.budgets.quarantine));
+    let window = limits.map(|limit| limit.per).max().unwrap_or_default();
+    let named = |name: &TenantName| config.tenants.iter().any(|of| of.name == name.as_str());
+    for name in callers.iter().filter(|name| !named(name)) {
+        let caller = parts.store.caller(name.clone(), parts.clock.now(), window);
+        let Caller { tenant, calls, open } = caller.await.map_err(failed)?;
+        if let Some(newest) = calls.last() {
+            return Err(StartError::new(
+                "the tenants",
+                format!(
+                    "{} calls of the last {} in the store are of tenant {tenant}, which the \
+                     configuration does not name; it names {}, which has made none. If that is \
+                     the same tenant, give it back the name {tenant}: the budget and {open} open \
+                     actions are kept by name. If {tenant} is gone, keep it configured until {}, \
+                     when its last call is out of the window (`lazaret pause` stops it)",
+                    calls.len(),
+                    written_span(window),
+                    new.name,
+                    *newest + window,
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Does it when the turn has come. A thousand that started at once would also go on to look at the
@@ -144,24 +179,25 @@ fn canceller(
     tenant: &Tenant,
     parts: &Parts,
     api: Arc<DefenderApi>,
-    nudge: Nudge,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + Send + 'static {
-    let name = TenantName::new(&tenant.name);
-    let canceller = Canceller {
-        tenant: name.clone(),
+    status: Arc<RelayStatus>,
+) -> Canceller {
+    Canceller {
+        tenant: TenantName::new(&tenant.name),
         // Each endpoint for machine actions has the same limits, and a count of its own.
         limits: settings::limits(&tenant.budgets.machine_actions),
         store: parts.store.clone(),
         api,
         clock: parts.clock.clone(),
         places: parts.places.clone(),
-        nudge,
-    };
-    async move {
-        if let Err(why) = canceller.run(stop).await {
-            tracing::error!(tenant = %name, %why, "nothing is cancelled any more");
-        }
+        nudge: Nudge::default(),
+        status,
+    }
+}
+
+async fn cancel(canceller: Canceller, stop: CancellationToken) {
+    let tenant = canceller.tenant.clone();
+    if let Err(why) = canceller.run(stop).await {
+        tracing::error!(%tenant, %why, "nothing is cancelled any more");
     }
 }
 

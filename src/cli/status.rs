@@ -50,6 +50,8 @@ impl<'a> Stopped<'a> {
         let mut problems = vec![format!("{STOPPED}: start it with `lazaret run`")];
         problems.extend(stop_file(&config.store.sqlite.join(STOP_FILE)));
         problems.extend(summary.problems());
+        let named = config.tenants.iter().map(|tenant| tenant.name.as_str());
+        problems.extend(summary.of_no_tenant(named));
         let (version, mode) = (env!("CARGO_PKG_VERSION"), config.mode.0.as_str());
         Self { running: false, version, node: &config.node, mode, now, summary, problems }
     }

@@ -22,7 +22,7 @@ use super::answer::{Answer, ListQuery, Listing};
 use super::audit::{Actor, Change, What};
 use super::ids::{ActionId, TenantName};
 use super::limiter::{Limit, Pace, Permit, Slot};
-use super::time::{Boot, Now, Stamp};
+use super::time::{Boot, Now, Stamp, Wall};
 use super::tracker::{Found, Move, Tracker, TrackerSettings};
 use crate::limits;
 use endpoint::Endpoint;
@@ -128,6 +128,8 @@ pub struct Dispatcher {
     tracker: Tracker,
     calls: BTreeMap<ActionId, InFlight>,
     list: Option<Slot>,
+    /// Since when lists fail, and why the last one did.
+    unlisted: Option<(Wall, String)>,
     /// A load whose result has not come back yet.
     loading: bool,
     sweeping: bool,
@@ -286,22 +288,18 @@ impl Dispatcher {
         let Found { moves, progress } = match listing {
             Listing::Page { entries, read, next } => {
                 self.machine_actions.answered();
+                self.unlisted = None;
                 self.tracker.page(now, entries, read, next)
             }
             Listing::TooMany { retry_after, text } => {
                 self.machine_actions.too_many(now.boot, sent, retry_after, &text);
-                self.tracker.failed();
-                return;
+                return self.unlisted(now, text);
             }
             Listing::Unauthorized { text } => {
                 self.machine_actions.unauthorized(now.boot, sent, &text);
-                self.tracker.failed();
-                return;
+                return self.unlisted(now, text);
             }
-            Listing::Failed { .. } => {
-                self.tracker.failed();
-                return;
-            }
+            Listing::Failed { text } => return self.unlisted(now, text),
         };
         for moved in &moves {
             if let State::Queued { not_before, .. } = &moved.to {
@@ -314,6 +312,12 @@ impl Dispatcher {
             self.note(now, reason, What::Progressed { action, to })
         };
         effects.extend(records(progress.into_iter().map(progressed)));
+    }
+
+    fn unlisted(&mut self, now: Now, why: String) {
+        self.tracker.failed();
+        let since = self.unlisted.take().map_or(now.wall, |(since, _)| since);
+        self.unlisted = Some((since, why));
     }
 
     fn expired(

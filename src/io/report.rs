@@ -3,6 +3,7 @@
 
 mod lines;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,9 @@ impl Report {
         if by_file || !self.summary.pauses.is_empty() {
             problems.push("dispatch is paused".to_owned());
         }
+        if self.relays.iter().any(|relay| !relay.stuck.is_empty()) {
+            problems.push("the dispatch of a tenant is stuck".to_owned());
+        }
         if self.rules_refused.is_some() {
             problems.push("the rules on disk are refused".to_owned());
         }
@@ -90,6 +94,15 @@ pub struct RelayLine {
     /// Why nothing is sent at the moment, and until when.
     pub held: Option<String>,
     pub held_until: Option<Wall>,
+    /// Since when Defender's list of machine actions fails and why, while an action waits for it:
+    /// until it works nobody knows how they end.
+    #[serde(default)]
+    pub list_failing_since: Option<Wall>,
+    #[serde(default)]
+    pub list_error: Option<String>,
+    /// What the store does not do, each with why: nothing goes on before.
+    #[serde(default)]
+    pub stuck: Vec<String>,
     /// Answers since the start, by kind.
     pub answers: Vec<(String, u64)>,
 }
@@ -159,6 +172,32 @@ impl Summary {
         let received = self.received.iter().find(|(name, _)| name == source);
         let fates = self.fates.iter().filter(|of| of.source == source).map(|of| of.count);
         received.map_or(0, |(_, count)| *count).saturating_sub(fates.sum())
+    }
+
+    /// What is open of tenants that are none of these: nothing becomes of it.
+    pub fn of_no_tenant<'a>(&'a self, named: impl Iterator<Item = &'a str>) -> Vec<String> {
+        use StateName::{Accepted, Held, InDoubt, InFlight, Queued};
+        let named: BTreeSet<_> = named.collect();
+        let mut open = BTreeMap::<&str, (u64, u64)>::new();
+        for of in self.states.iter().filter(|of| of.count > 0 && of.state.is_open()) {
+            let (wait, sent) = open.entry(&of.tenant).or_default();
+            match of.state {
+                Held | Queued => *wait += of.count,
+                InFlight | InDoubt | Accepted => *sent += of.count,
+                _ => {}
+            }
+        }
+        let unnamed = open.into_iter().filter(|(tenant, _)| !named.contains(tenant));
+        let told = unnamed.map(|(tenant, (wait, sent))| {
+            let how = format!("; to go on: lazaret actions reject --tenant {tenant} --reason TEXT");
+            let how = if wait > 0 { how.as_str() } else { "" };
+            format!(
+                "tenant {tenant} is not in the configuration: nothing becomes of its {wait} \
+                 actions that are held or queued and {sent} that were sent, unless it is named \
+                 there again{how}"
+            )
+        });
+        told.collect()
     }
 
     /// What a person should look at, whether the service runs or not.
@@ -234,6 +273,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_open_of_a_tenant_that_is_not_configured_is_told() {
+        let of =
+            |tenant: &str, state, count| StateCount { tenant: tenant.to_owned(), state, count };
+        let states = vec![
+            of("contoso", StateName::Accepted, 2),
+            of("contoso", StateName::Held, 1),
+            of("contoso", StateName::Queued, 3),
+            of("fabrikam", StateName::Accepted, 1),
+            of("woodgrove", StateName::Queued, 0),
+            of("woodgrove", StateName::Succeeded, 7),
+        ];
+        let summary = Summary { states, ..Summary::default() };
+        assert_eq!(summary.of_no_tenant(["contoso", "fabrikam"].into_iter()), Vec::<String>::new());
+        let told = summary.of_no_tenant(["other"].into_iter());
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("its 4 actions that are held or queued and 2 that were sent"));
+        assert!(
+            told[0].ends_with("; to go on: lazaret actions reject --tenant contoso --reason TEXT")
+        );
+        assert!(told[1].starts_with("tenant fabrikam is not") && !told[1].contains("to go on"));
+    }
+
+    #[test]
     fn a_silent_source_is_told_with_its_newest_alert_or_that_there_was_none() {
         let mut summary =
             Summary { silent: vec![("siem".to_owned(), Wall(9))], ..Summary::default() };
@@ -271,13 +333,14 @@ mod tests {
             now: Wall(1),
             problems: summary.problems(),
             summary,
-            relays: Vec::new(),
+            relays: vec![RelayLine { stuck: vec!["private".to_owned()], ..RelayLine::default() }],
             credentials: Vec::new(),
             kafka: vec![kafka("xdr", Some("private-broker:9092 is down")), kafka("siem", None)],
             channels: Vec::new(),
         };
         let wanted = [
             "dispatch is paused",
+            "the dispatch of a tenant is stuck",
             "the rules on disk are refused",
             "source xdr is down",
             "source hushed is silent",

@@ -24,6 +24,7 @@ mod endings;
 mod attempts;
 
 mod breakers;
+mod callers;
 
 mod offsets;
 
@@ -47,13 +48,11 @@ mod rules;
 mod recall;
 
 mod chain;
-
 mod chains;
 mod feed;
 mod look;
 
 mod report;
-
 mod purge;
 
 mod verify;
@@ -73,6 +72,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, oneshot};
 
+pub use callers::Caller;
 pub use chains::Chains;
 pub use db::Db;
 pub use look::Stopper;
@@ -82,8 +82,8 @@ use self::db::{Trouble, Work};
 use self::fault::Fault;
 use self::threads::{Lane, Question};
 use super::{
-    ActionFilter, ActionLine, ActionReport, AuditLine, Ballot, ChainHead, Offsets, Pause,
-    ReceiptFilter, ReceiptLine, Resume, Resumption, Retention, Standing, Store, StoreError,
+    ActionFilter, ActionLine, ActionReport, AuditLine, Ballot, ChainHead, MakeAttempt, Offsets,
+    Pause, ReceiptFilter, ReceiptLine, Resume, Resumption, Retention, Standing, Store, StoreError,
     Summary, Taken, VoteLine,
 };
 use crate::domain::action::{
@@ -228,10 +228,14 @@ impl Store for SqliteStore {
 
     fn begin(
         &self,
-        attempt: NewAttempt,
+        make: MakeAttempt,
         guard: Arc<dyn Guard>,
-    ) -> BoxFuture<'static, Result<Begun, StoreError>> {
-        self.writer.write(1, move |db| db.begin_unless_stopped(&attempt, &*guard))
+    ) -> BoxFuture<'static, Result<(NewAttempt, Begun), StoreError>> {
+        self.writer.write(1, move |db| {
+            let attempt = make();
+            let begun = db.begin_unless_stopped(&attempt, &*guard)?;
+            Ok((attempt, begun))
+        })
     }
 
     fn apply(

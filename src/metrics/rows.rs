@@ -74,6 +74,8 @@ pub(super) struct RowMetrics {
     budget_used: Family<WindowOf, Gauge>,
     budget_limit: Family<WindowOf, Gauge>,
     held: Family<Tenant, Gauge>,
+    stuck: Family<Tenant, Gauge>,
+    list_failing: Family<Tenant, Gauge>,
     credentials: super::credential::CredentialMetrics,
     paused: Family<Tenant, Gauge>,
     kafka_lag: Family<Source, Gauge>,
@@ -136,6 +138,10 @@ impl RowMetrics {
         registry.register("budget_used", help, self.budget_used.clone());
         registry.register("budget_limit", "Slots of the budget", self.budget_limit.clone());
         registry.register("held", "1 where nothing is sent at the moment", self.held.clone());
+        let help = "1 where the list of machine actions fails: nobody knows how actions end";
+        registry.register("list_failing", help, self.list_failing.clone());
+        let help = "1 where the store does not do what the tenant's relay asks: nothing goes on";
+        registry.register("relay_stuck", help, self.stuck.clone());
         registry.register("kafka_lag", "Messages not yet durable here", self.kafka_lag.clone());
         let help = "Stored offsets outside the log: messages were lost";
         registry.register("kafka_offsets_out_of_log", help, self.kafka_out_of_log.clone());
@@ -160,6 +166,9 @@ impl RowMetrics {
             let tenant = Tenant { tenant: relay.tenant.clone() };
             self.in_flight.get_or_create(&tenant).set(signed(relay.in_flight as u64));
             self.held.get_or_create(&tenant).set(i64::from(relay.held.is_some()));
+            self.stuck.get_or_create(&tenant).set(i64::from(!relay.stuck.is_empty()));
+            let failing = i64::from(relay.list_failing_since.is_some());
+            self.list_failing.get_or_create(&tenant).set(failing);
             for window in &relay.windows {
                 let window_seconds = window.per_seconds.to_string();
                 let of = WindowOf { tenant: relay.tenant.clone(), window_seconds };

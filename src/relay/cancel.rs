@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Nudge, RelayError, until_done};
+use super::{Nudge, RelayError, RelayStatus, until_done};
 use crate::domain::cancel::{Ask, Cancels, Plan, Step};
 use crate::domain::ids::TenantName;
 use crate::domain::limiter::Limit;
@@ -26,6 +26,8 @@ pub struct Canceller {
     pub places: Places,
     /// Rung after a recall.
     pub nudge: Nudge,
+    /// Of the tenant's relay.
+    pub status: Arc<RelayStatus>,
 }
 
 impl Canceller {
@@ -39,11 +41,12 @@ impl Canceller {
     }
 
     async fn work(self) -> Result<(), RelayError> {
-        let Self { tenant, limits, store, api, clock, places, nudge } = self;
+        let Self { tenant, limits, store, api, clock, places, nudge, status } = self;
         let mut cancels = Cancels::new(limits, clock.now().boot);
         loop {
             let read = || store.cancels(&tenant, limits::CANCELS_AT_ONCE);
-            let wanted = until_done(&tenant, "read what is to be cancelled", read).await?;
+            let what = "read what is to be cancelled";
+            let wanted = until_done(&status, &tenant, what, read).await?;
             let Plan { mut steps, ask, wake } = cancels.plan(clock.now(), &wanted);
             if let Some(Ask { permit, slot, action, machine_action, comment }) = ask {
                 let place = places.place(&tenant).await;
@@ -70,7 +73,7 @@ impl Canceller {
                 continue;
             }
             let settle = || store.settle(steps.clone(), clock.now().wall);
-            until_done(&tenant, "record what became of cancels", settle).await?;
+            until_done(&status, &tenant, "record what became of cancels", settle).await?;
         }
     }
 }

@@ -29,30 +29,29 @@ pub(super) struct Hands {
 
 impl Hands {
     /// Writes an attempt and, if it is written, makes its call. The stamps are taken when there is
-    /// a place for it, so that waiting for one does not use up the time to send it.
+    /// a place for it and its row is written, so that waiting does not use up the time to send it.
     pub async fn call(self, permit: Permit, action: ActionId) -> Event {
         let _place = self.places.place(&self.tenant).await;
-        let written = Stamp::new(self.clock.boot_id(), self.clock.now());
-        let send_by = Stamp {
-            boot: written.boot + limits::SEND_BY,
-            wall: written.wall + limits::SEND_BY,
-            ..written
-        };
-        let id = AttemptId(self.clock.new_id());
-        let attempt = NewAttempt { id, action, written, send_by };
+        let clock = self.clock.clone();
+        let make = Box::new(move || {
+            let now = clock.now();
+            let written = Stamp::new(clock.boot_id(), now);
+            let send_by = Stamp::new(clock.boot_id(), now.later(limits::SEND_BY));
+            NewAttempt { id: AttemptId(clock.new_id()), action, written, send_by }
+        });
         failpoint!("relay.begin", Event::Called { action, called: failed() });
-        let called = match self.store.begin(attempt.clone(), self.guard.clone()).await {
-            Ok(Begun::Written(call)) => {
-                let answer = self.send(permit, call.clone(), send_by).await;
+        let called = match self.store.begin(make, self.guard.clone()).await {
+            Ok((attempt, Begun::Written(call))) => {
+                let answer = self.send(permit, call.clone(), attempt.send_by).await;
                 let closed = Stamp::new(self.clock.boot_id(), self.clock.now());
                 self.status.answered(&answer);
-                let took = closed.boot.since(written.boot);
+                let took = closed.boot.since(attempt.written.boot);
                 self.metrics.latency.call(self.tenant.as_str(), took);
                 let (tenant, status, kind) = (&self.tenant, answer.status(), answer.kind());
-                tracing::info!(%tenant, %action, attempt = %id, status, kind, "called");
+                tracing::info!(%tenant, %action, attempt = %attempt.id, status, kind, "called");
                 Called::Attempted(Box::new(Attempted { attempt, call, answer, closed }))
             }
-            Ok(refused) => {
+            Ok((_, refused)) => {
                 if refused == Begun::Corrupt {
                     tracing::error!(
                         tenant = %self.tenant, %action,

@@ -1,6 +1,7 @@
 #![allow(clippy::disallowed_methods, reason = "these tests wait for real sockets and tasks")]
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicI64;
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
@@ -22,8 +23,8 @@ use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Now, Wall};
 use crate::domain::tracker::TrackerSettings;
 use crate::io::{
-    ActionFilter, ActionLine, ActionReport, AuditLine, Ballot, ChainHead, Offsets, ReceiptFilter,
-    ReceiptLine, Resume, Resumption, Retention, Standing, Summary, Taken, VoteLine,
+    ActionFilter, ActionLine, ActionReport, AuditLine, Ballot, ChainHead, MakeAttempt, Offsets,
+    ReceiptFilter, ReceiptLine, Resume, Resumption, Retention, Standing, Summary, Taken, VoteLine,
 };
 
 /// What the relay did, in order.
@@ -46,6 +47,8 @@ struct World {
     /// An answer comes only while there is room in it.
     answers: Arc<Semaphore>,
     started: Instant,
+    /// Microseconds that passed besides.
+    waited: AtomicI64,
 }
 
 impl World {
@@ -65,6 +68,7 @@ impl World {
             answer: Mutex::new(Answer::Accepted { machine_action }),
             answers: Arc::new(Semaphore::new(1)),
             started: Instant::now(),
+            waited: AtomicI64::new(0),
         };
         (Arc::new(world), seen)
     }
@@ -111,6 +115,7 @@ fn at_once<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
 impl Clock for World {
     fn now(&self) -> Now {
         let micros = i64::try_from(self.started.elapsed().as_micros()).unwrap();
+        let micros = micros + self.waited.load(Ordering::Relaxed);
         Now { boot: Boot(micros), wall: Wall(1_000_000_000 + micros) }
     }
 
@@ -124,7 +129,8 @@ impl Clock for World {
 }
 
 impl Api for World {
-    fn quarantine(&self, _: Permit, _: Call, _: Boot) -> BoxFuture<'static, Answer> {
+    fn quarantine(&self, _: Permit, _: Call, send_by: Boot) -> BoxFuture<'static, Answer> {
+        assert!(self.now().boot < send_by, "what waits for the writer has its whole time");
         self.do_this(Did::Call);
         let answer = self.answer.lock().unwrap().clone();
         let answers = self.answers.clone();
@@ -162,12 +168,15 @@ impl Api for World {
 impl Store for World {
     fn begin(
         &self,
-        attempt: NewAttempt,
+        make: MakeAttempt,
         _: Arc<dyn Guard>,
-    ) -> BoxFuture<'static, Result<Begun, StoreError>> {
+    ) -> BoxFuture<'static, Result<(NewAttempt, Begun), StoreError>> {
+        // It waited long for the writer.
+        self.waited.fetch_add(10 * limits::SEND_BY.as_micros() as i64, Ordering::Relaxed);
+        let attempt = make();
         self.do_this(Did::Begin(attempt.action.0.as_u128()));
         self.queued.lock().unwrap().retain(|head| head.action != attempt.action);
-        at_once(Ok(self.begun.lock().unwrap().clone()))
+        at_once(Ok((attempt, self.begun.lock().unwrap().clone())))
     }
 
     fn apply(
@@ -364,6 +373,27 @@ async fn nothing_is_called_while_what_happened_is_not_recorded() {
     expect_accepted(&mut seen, 2).await;
     shutdown.cancel();
     assert_eq!(running.await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn what_no_retry_mends_stops_the_tenant_and_is_told() {
+    let (world, mut seen) = World::new();
+    world.queue(1);
+    let damaged = StoreError::Corrupt("it does not read".to_owned());
+    *world.records_that_fail.lock().unwrap() = [damaged.clone(), damaged].into();
+    let relay = world.relay();
+    let (status, shutdown) = (relay.status(), CancellationToken::new());
+    let running = tokio::spawn(relay.run(shutdown.clone(), LONG));
+    for did in [Did::Begin(1), Did::Call, Did::FailedToRecord, Did::FailedToRecord] {
+        assert_eq!(next(&mut seen).await, did);
+    }
+    let told = status.why_stuck().concat();
+    let wanted = "could not record what happened: it does not read; no retry mends that: `lazaret";
+    assert!(told.starts_with(wanted), "{told}");
+    assert_eq!(next(&mut seen).await, Did::Record(1, StateName::Accepted));
+    shutdown.cancel();
+    assert_eq!(running.await.unwrap(), Ok(()));
+    assert_eq!(status.why_stuck(), Vec::<String>::new());
 }
 
 #[tokio::test]

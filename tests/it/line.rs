@@ -72,6 +72,33 @@ async fn one_bad_alert_does_not_stop_its_neighbours_and_no_json_keeps_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_with_another_name_does_not_begin_with_an_empty_window() {
+    let mut world = World::new(Setting::default()).await;
+    world.start().await;
+    assert_eq!(world.post("msg_1", &alert(1)).await.unwrap().0, 202);
+    succeeded(&world).await;
+    world.stop();
+
+    let config = std::fs::read_to_string(world.config()).unwrap();
+    let renamed = config.replace("name: contoso\n", "name: contoso-eu\n");
+    let renamed = renamed.replace("tenants: [contoso]", "tenants: [contoso-eu]");
+    std::fs::write(world.config(), renamed).unwrap();
+    world.spawn();
+    while world.ended().is_none() {
+        assert!(!world.is_ready().await, "it has started");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let log = world.log().split_whitespace().collect::<Vec<_>>().join(" ");
+    let wanted = "1 calls of the last 1h in the store are of tenant contoso, which the \
+                  configuration does not name; it names contoso-eu, which has made none.";
+    assert!(log.contains(wanted), "{log}");
+
+    std::fs::write(world.config(), config).unwrap();
+    world.start().await;
+    world.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_alert_is_not_acted_on() {
     let mut world = World::new(Setting::default()).await;
     world.start().await;

@@ -94,7 +94,13 @@ fn stopped_by(config: &Config) -> Vec<String> {
     let file = stop_file(&config.store.sqlite.join(STOP_FILE));
     let store = Chains::open(&config.store.sqlite);
     let summary = store.and_then(|store| store.summary());
-    file.into_iter().chain(summary.map_or_else(|_| Vec::new(), |of| of.problems())).collect()
+    let mut told: Vec<_> = file.into_iter().collect();
+    if let Ok(summary) = summary {
+        told.extend(summary.problems());
+        let named = config.tenants.iter().map(|tenant| tenant.name.as_str());
+        told.extend(summary.of_no_tenant(named));
+    }
+    told
 }
 
 async fn is_free(key: &str, address: SocketAddr) -> Finding {

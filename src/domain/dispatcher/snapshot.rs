@@ -19,6 +19,9 @@ pub struct Snapshot {
     pub shut: Option<String>,
     pub followed: usize,
     pub in_doubt: usize,
+    /// Since when Defender's list of machine actions fails and why, while one is needed: meanwhile
+    /// nothing ends, and no doubt is resolved.
+    pub unlisted: Option<(Wall, String)>,
 }
 
 impl Dispatcher {
@@ -36,6 +39,7 @@ impl Dispatcher {
             shut: self.shut.as_ref().map(|shut| shut.why.clone()),
             followed,
             in_doubt,
+            unlisted: self.unlisted.clone().filter(|_| followed + in_doubt > 0),
         }
     }
 }

@@ -36,6 +36,7 @@ impl Dispatcher {
             tracker: Tracker::new(settings.tracker, resumed.outcomes),
             calls: BTreeMap::new(),
             list: None,
+            unlisted: None,
             loading: false,
             sweeping: false,
             sweep_at: now.boot,

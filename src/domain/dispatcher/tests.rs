@@ -1,3 +1,4 @@
+mod listed;
 mod outage;
 mod shut;
 mod turns;
@@ -331,7 +332,9 @@ fn a_missing_permission_pauses_the_tenant_after_the_action_is_back_in_the_queue(
         let head = desk.head(1, Class::Urgent);
         let (to, effects) = desk.answer(&head, refused(403, code));
         assert!(matches!(to, State::Queued { tries: 0, .. }), "{to:?}");
-        assert!(matches!(effects[..], [Effect::Pause { .. }]), "{effects:?}");
+        let [Effect::Pause { reason }] = &effects[..] else { panic!("{effects:?}") };
+        // Without its text, which is another one for each call.
+        assert_eq!(reason, format!("Defender answers 403 {code}").trim_end());
         assert_eq!(desk.calls_at(&head), []);
         assert!(desk.dispatcher.snapshot(desk.now).shut.is_some());
         assert_eq!(calls(&desk.load(Event::Resumed, &[head])).len(), 1);

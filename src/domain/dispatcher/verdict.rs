@@ -44,7 +44,9 @@ pub(super) fn verdict(head: &Head, attempted: &Attempted) -> Verdict {
                     again(tries + 1, now + limits::NOT_FOUND_WAIT)
                 }
                 (403, "Forbidden" | "DisabledFeature" | "") => {
-                    let pause = Some(format!("Defender answers {text}"));
+                    // No more of it: the rest differs from call to call, and the same again is to
+                    // be no change.
+                    let pause = Some(format!("Defender answers {status} {code}").trim_end().into());
                     return Verdict { to: again(tries, head.not_before), why: text.clone(), pause };
                 }
                 (status, "") => State::Refused { code: format!("http {status}") },

@@ -319,14 +319,18 @@ fn shift(
         "SELECT sequence, state, tenant, machine, sha1 FROM actions WHERE id = ?1",
     )?;
     let found = select.query_row([action], |row| {
-        let key = EffectKey { tenant: row.get(2)?, machine: row.get(3)?, sha1: row.get(4)? };
-        Ok((row.get::<_, i64>(0)?, row.get::<_, StateName>(1)?, key))
+        let key = || -> rusqlite::Result<_> {
+            Ok(EffectKey { tenant: row.get(2)?, machine: row.get(3)?, sha1: row.get(4)? })
+        };
+        // What does not read stands nowhere, and is nobody's.
+        Ok((row.get::<_, i64>(0)?, row.get::<_, StateName>(1).ok(), key().ok()))
     });
     let (sequence, stands, key) = found.optional()?.ok_or(StoreError::NoAction(action))?;
-    if change.tenant.as_ref() != Some(&key.tenant) {
-        return Err(Fault::invalid(format!("action {action} is of tenant {}", key.tenant)));
+    let key = key.filter(|key| change.tenant.as_ref() == Some(&key.tenant));
+    if key.is_none() && attempts::sound(db, action)?.is_some() {
+        return Err(Fault::invalid(format!("action {action} is of another tenant")));
     }
-    if stands != from {
+    if stands != Some(from) {
         return Ok(Recorded::LeftOut);
     }
     let mut update = db.prepare_cached(
@@ -348,10 +352,12 @@ fn shift(
     };
     let at = change.at;
     update.execute(params![sequence, next, Json(to), not_before(to), at, machine_action])?;
-    count(db, &key.tenant, from, -1)?;
-    count(db, &key.tenant, next, 1)?;
+    if let Some(tenant) = &change.tenant {
+        count(db, tenant, from, -1)?;
+        count(db, tenant, next, 1)?;
+    }
     if !next.is_open() {
-        effects::end(db, &key, action, to, change.at)?;
+        effects::let_go(db, key.as_ref(), action, to, at)?;
     }
     Ok(Recorded::Written)
 }

@@ -28,14 +28,7 @@ pub(super) fn begin(
     guard: &dyn Guard,
 ) -> Result<Begun, Fault> {
     let now = attempt.written.wall;
-    let row = match queued(db, attempt.action) {
-        Ok(row) => row,
-        Err(Fault::Sqlite(error)) if is_unreadable_value(&error) => return Ok(Begun::Corrupt),
-        Err(fault) => return Err(fault),
-    };
-    if row.is_damaged(attempt.action) {
-        return Ok(Begun::Corrupt);
-    }
+    let Some(row) = sound(db, attempt.action)? else { return Ok(Begun::Corrupt) };
     let NewAttempt { id, action, written, send_by } = attempt;
     let checksum = checksum(*id, *action, &row.key.tenant, written, send_by);
     let mut insert = db.prepare_cached(
@@ -215,7 +208,7 @@ pub(super) fn checksum(
     ])
 }
 
-struct Queued {
+pub(super) struct Queued {
     key: EffectKey,
     alert: String,
     comment: String,
@@ -234,6 +227,15 @@ impl Queued {
     fn is_damaged(&self, action: ActionId) -> bool {
         self.stands != self.state.name()
             || self.checksum != actions::checksum(action, &self.key, &self.alert, &self.comment)
+    }
+}
+
+/// The row of an action, where all of it reads and its checksum verifies.
+pub(super) fn sound(db: &Connection, action: ActionId) -> Result<Option<Queued>, Fault> {
+    match queued(db, action) {
+        Ok(row) => Ok(Some(row).filter(|row| !row.is_damaged(action))),
+        Err(fault) if fault.is_of_a_row() => Ok(None),
+        Err(fault) => Err(fault),
     }
 }
 
@@ -316,6 +318,9 @@ pub(super) fn recent(
 
 const COLUMNS: &str = "id, action, written, send_by, checksum, closed, answered, status";
 
+/// In place of the boot that a damaged attempt was made in.
+pub(super) const DAMAGED: BootId = BootId([0; 16]);
+
 /// An attempt whose checksum does not verify counts as made just now: it then holds its slot for
 /// a whole window.
 fn attempt(row: &Row<'_>, tenant: &TenantName, now: Now) -> Result<AttemptRow, Fault> {
@@ -330,7 +335,7 @@ fn attempt(row: &Row<'_>, tenant: &TenantName, now: Now) -> Result<AttemptRow, F
         return Ok(AttemptRow { id, action, written, send_by, closed });
     }
     tracing::error!(attempt = %id, %tenant, "an attempt's row is damaged; it counts as made now");
-    let just_now = Stamp::new(BootId([0; 16]), now);
+    let just_now = Stamp::new(DAMAGED, now);
     let closed = Some(Closed { at: just_now, answered: false, status: None });
     Ok(AttemptRow { id, action, written: just_now, send_by: just_now, closed })
 }

@@ -94,8 +94,30 @@ pub(super) fn spared(
     Ok(by.optional()?.map(|Json(by)| by))
 }
 
-/// What the row becomes when its owner ends.
-pub(super) fn end(
+/// What the row becomes when its owner ends. Damage never stops an end, nor leads to another call:
+/// a row that is not found by its key, or does not read, blocks for its window.
+pub(super) fn let_go(
+    db: &Connection,
+    key: Option<&EffectKey>,
+    action: ActionId,
+    end: &State,
+    at: Wall,
+) -> Result<(), Fault> {
+    let damage = match key.map(|key| self::end(db, key, action, end, at)) {
+        Some(Err(fault)) if fault.is_of_a_row() => fault.told("the store").to_string(),
+        Some(ended) => return ended,
+        None => "its row does not read".to_owned(),
+    };
+    tracing::error!(%action, %damage, "an action ends, its file stays blocked for the window");
+    let mut update = db.prepare_cached(
+        "UPDATE effects SET ended = ?2, blocks_until = ?3 + window, forget = ?3 + window
+         WHERE owner = ?1 AND ended IS NULL",
+    )?;
+    update.execute(params![action, end.name(), at])?;
+    Ok(())
+}
+
+fn end(
     db: &Connection,
     key: &EffectKey,
     action: ActionId,
@@ -155,12 +177,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Effect> {
         // Nobody asks for the class of an owner that has ended.
         Some(state) => Owner { id, state, class: Class::Bulk, held_unknown: false },
         None => {
-            // One whose state does not read stays open, and a person finds it.
+            // One whose row does not read, or is not there, stays open, and a person finds it.
             let state = row.get::<_, Json<State>>(8).map(|Json(state)| state);
             let for_evidence =
                 |state: &State| matches!(state, State::Held { why, .. } if why.is_for_evidence());
             let held_unknown = state.is_ok_and(|state| for_evidence(&state));
-            Owner { id, state: row.get(11)?, class: row.get(9)?, held_unknown }
+            let class = row.get(9).unwrap_or(Class::Urgent);
+            Owner { id, state: row.get(11).unwrap_or(StateName::InDoubt), class, held_unknown }
         }
     };
     let (completed, until) = (row.get::<_, Option<Wall>>(3)?, row.get::<_, Option<Wall>>(4)?);

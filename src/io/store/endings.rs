@@ -66,8 +66,9 @@ pub(super) fn progressed(
 ) -> Result<Recorded, Fault> {
     let mut select =
         db.prepare_cached("SELECT detail FROM actions WHERE id = ?1 AND state = 'accepted'")?;
-    let found = select.query_row([action], |row| row.get::<_, Json<State>>(0));
-    let Some(Json(State::Accepted { machine_action, since, .. })) = found.optional()? else {
+    // A detail that does not read says nothing of how far it is, and keeps nothing from its end.
+    let found = select.query_row([action], |row| Ok(row.get::<_, Json<State>>(0).ok()));
+    let Some(Some(Json(State::Accepted { machine_action, since, .. }))) = found.optional()? else {
         return Ok(Recorded::LeftOut);
     };
     let unfetched = (to == Progress::Unfetched).then_some(since);

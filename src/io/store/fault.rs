@@ -53,6 +53,14 @@ impl Fault {
             if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure))
     }
 
+    /// A value of a row does not read, or contradicts another: the rest of the store is as good.
+    pub(super) fn is_of_a_row(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Corrupt(_)),
+            Self::Sqlite(error) => is_unreadable_value(error),
+        }
+    }
+
     /// The disk, or the right to write to it, is the trouble: it concerns all that is written.
     pub(super) fn is_of_the_disk(&self) -> bool {
         let of_the_disk = [

@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::sql::Json;
 use super::{actions, attempts};
 use crate::domain::action::{State, StateName};
-use crate::domain::ids::{ActionId, AttemptId, EffectKey, TenantName};
+use crate::domain::ids::{ActionId, AttemptId, EffectKey, MachineId, Sha1, TenantName};
 
 /// Names what does not verify among actions, attempts, effects and counters, at most `limit`.
 pub(super) fn rows(db: &Connection, limit: usize) -> Result<Vec<String>, Fault> {
@@ -16,6 +16,11 @@ pub(super) fn rows(db: &Connection, limit: usize) -> Result<Vec<String>, Fault> 
     each(db, OWNERS, &mut faults, limit, |row| {
         let id: ActionId = row.get(0)?;
         Ok(Some(format!("action {id} is open and its effect has another owner, or none")))
+    })?;
+    each(db, OWNERLESS, &mut faults, limit, |row| {
+        let (tenant, machine, sha1): (TenantName, MachineId, Sha1) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Some(format!("{sha1} on machine {machine} of tenant {tenant} has no open owner")))
     })?;
     each(db, COUNTS, &mut faults, limit, |row| {
         let (tenant, state): (String, String) = (row.get(0)?, row.get(1)?);
@@ -42,6 +47,11 @@ const OWNERS: &str = "SELECT a.id FROM actions a
         ON e.tenant = a.tenant AND e.machine = a.machine AND e.sha1 = a.sha1
        AND e.owner = a.id AND e.ended IS NULL
     WHERE a.state IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted') AND e.owner IS NULL";
+
+const OWNERLESS: &str = "SELECT e.tenant, e.machine, e.sha1 FROM effects e
+    LEFT JOIN actions a ON a.id = e.owner
+        AND a.state IN ('held', 'queued', 'in_flight', 'in_doubt', 'accepted')
+    WHERE e.ended IS NULL AND a.id IS NULL";
 
 const COUNTS: &str = "SELECT COALESCE(s.tenant, a.tenant), COALESCE(s.state, a.state),
         COALESCE(s.count, 0) AS counted, COALESCE(a.count, 0) AS there

@@ -30,6 +30,62 @@ fn a_flipped_bit_in_what_goes_on_the_wire_never_becomes_a_call() {
 }
 
 #[test]
+fn a_damaged_action_ends_and_leads_to_no_other_for_the_window() {
+    let key = |column: &str| format!("UPDATE actions SET {column} = zeroblob(20)");
+    let short = |column: &str| format!("UPDATE actions SET {column} = x'00'");
+    let foreign = "UPDATE actions SET tenant = 'contosp'".to_owned();
+    for damage in [key("machine"), key("sha1"), short("machine"), short("sha1"), foreign] {
+        let mut world = World::new();
+        world.take(brings(acts(1, effect(1, 1))));
+        assert_eq!(world.db.connection.execute(&damage, []).unwrap(), 1);
+        assert!(is_duplicate(&world.decide(brings(acts(2, effect(1, 1)))), id(1)), "{damage}");
+        world.later(DAY);
+        world.shift(id(1), StateName::Queued, State::Expired);
+        assert_eq!(world.count("actions WHERE state = 'expired'"), 1, "{damage}");
+        let again = |span: Duration| later(span, brings(acts(2, effect(1, 1))));
+        assert!(is_duplicate(&world.decide(again(2 * DAY - HOUR)), id(1)), "{damage}");
+        assert!(is_act(&world.decide(again(2 * DAY)), id(2)), "{damage}");
+    }
+}
+
+#[test]
+fn an_action_whose_state_does_not_read_is_left_out() {
+    let mut world = World::new();
+    world.take(brings(acts(1, effect(1, 1))));
+    flip(&world, "actions", "state");
+    let change = world.moved(id(1), StateName::Queued, State::Expired);
+    let left_out = world.db.apply(None, std::slice::from_ref(&change)).unwrap();
+    assert_eq!(left_out, [change]);
+    assert!(is_duplicate(&world.decide(brings(acts(2, effect(1, 1)))), id(1)));
+}
+
+#[test]
+fn how_far_a_damaged_action_is_does_not_keep_it_from_its_end() {
+    let mut world = World::new();
+    world.take(brings(acts(1, effect(1, 1))));
+    world.accepted(id(1));
+    flip(&world, "actions", "detail");
+    let what = What::Progressed { action: id(1), to: Progress::Unfetched };
+    let progressed = Change { what, ..world.moved(id(1), StateName::Accepted, timed_out()) };
+    let left_out = world.db.apply(None, std::slice::from_ref(&progressed)).unwrap();
+    assert_eq!(left_out, [progressed]);
+    world.shift(id(1), StateName::Accepted, timed_out());
+    assert_eq!(world.count("actions WHERE state = 'timed_out'"), 1);
+}
+
+#[test]
+fn a_file_whose_owner_is_not_found_stays_blocked_and_is_named() {
+    let mut world = World::new();
+    world.take(brings(acts(1, effect(1, 1))));
+    flip(&world, "effects", "owner");
+    let decision = world.decide(later(9 * DAY, brings(acts(2, effect(1, 1)))));
+    assert!(matches!(decision, Decision::Duplicate { .. }), "{decision:?}");
+    world.shift(id(1), StateName::Queued, State::Expired);
+    let faults = world.db.verify_rows().unwrap();
+    assert!(faults.iter().any(|fault| fault.contains("has no open owner")), "{faults:?}");
+}
+
+#[test]
 fn one_damaged_row_does_not_stop_the_heads_behind_it() {
     let mut world = World::new();
     world.take(brings(acts(1, effect(1, 1))));

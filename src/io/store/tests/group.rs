@@ -148,10 +148,8 @@ fn the_handle_does_what_the_store_does() {
         assert!(done(&taken[0]));
         let (written, send_by) = (Stamp::new(BOOT, start()), Stamp::new(BOOT, start()));
         let attempt = NewAttempt { id: attempt_id(1), action: id(1), written, send_by };
-        assert!(matches!(
-            store.begin(attempt, Arc::new(NoGuard)).await.unwrap(),
-            Begun::Written(_)
-        ));
+        let begun = store.begin(Box::new(|| attempt), Arc::new(NoGuard)).await.unwrap().1;
+        assert!(matches!(begun, Begun::Written(_)));
         let listed = store.actions(ActionFilter { limit: 10, ..Default::default() }).await;
         assert_eq!(listed.unwrap()[0].state.name(), StateName::InFlight);
         store.close().await;
@@ -173,6 +171,33 @@ fn work_is_queued_when_it_is_asked_for_and_done_though_nobody_waits() {
         drop(never_polled);
         let later = store.intake(vec![brings(acts(2, effect(1, 1)))]).await.unwrap();
         assert!(is_duplicate(&decision(&later[0]), id(1)));
+    });
+}
+
+#[test]
+fn an_attempt_is_made_when_the_writer_comes_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(dir.path(), 1000).unwrap();
+        store.intake(vec![brings(acts(1, effect(1, 1)))]).await.unwrap();
+        let (go_on, stalled) = mpsc::channel();
+        let stalls = store.write(move |_| Ok(stalled.recv().unwrap()));
+        let now = Arc::new(std::sync::Mutex::new(start()));
+        let clock = now.clone();
+        let make = move || {
+            let now = *clock.lock().unwrap();
+            let (written, send_by) = (Stamp::new(BOOT, now), Stamp::new(BOOT, now.later(MINUTE)));
+            NewAttempt { id: attempt_id(1), action: id(1), written, send_by }
+        };
+        let begins = store.begin(Box::new(make), Arc::new(NoGuard));
+        let later = start().later(HOUR);
+        *now.lock().unwrap() = later;
+        go_on.send(()).unwrap();
+        stalls.await.unwrap();
+        let (attempt, begun) = begins.await.unwrap();
+        assert!(matches!(begun, Begun::Written(_)), "{begun:?}");
+        assert_eq!(attempt.written, Stamp::new(BOOT, later));
+        store.close().await;
     });
 }
 

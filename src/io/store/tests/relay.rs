@@ -1,6 +1,6 @@
 //! What the relay asks: attempts, transitions, heads, and where to start from.
 
-use super::super::places;
+use super::super::{callers, places};
 use super::*;
 use crate::domain::action::Doubt;
 use crate::domain::scope::Scope;
@@ -290,6 +290,32 @@ fn each_tenant_with_a_queue_is_told_with_its_most_urgent_class() {
     assert!(matches!(world.begin(id(3)), Begun::Written(_)));
     world.db.pause(&pause(Scope::Machine(effect(2, 1).machine))).unwrap();
     assert_eq!(asked(&world), [of("adatum", Class::Bulk), of("contoso", Class::Bulk)]);
+}
+
+#[test]
+fn who_has_made_calls_is_told_with_those_of_the_window_and_what_is_open() {
+    let mut world = World::new();
+    let names = |world: &World| callers::names(&world.db.connection).unwrap();
+    assert_eq!(names(&world), []);
+    for (number, tenant) in (1..).zip(["contoso", "contoso", "adatum", "contoso", "fabrikam"]) {
+        let key = EffectKey { tenant: TenantName::new(tenant), ..effect(number, 1) };
+        world.take(brings(acts(number.into(), key)));
+    }
+    for number in 1..=3 {
+        assert!(matches!(world.begin(id(number)), Begun::Written(_)));
+        world.later(20 * MINUTE);
+    }
+    assert_eq!(names(&world), [TenantName::new("adatum"), contoso()]);
+    let asked = |world: &World, tenant: TenantName| {
+        callers::caller(&world.db.connection, tenant, world.now, HOUR).unwrap()
+    };
+    let caller = asked(&world, contoso());
+    assert_eq!((caller.calls, caller.open), (vec![wall() + 20 * MINUTE], 3));
+    // Of a damaged attempt nobody knows whose it is.
+    let damage = "UPDATE attempts SET tenant = 'contosp' WHERE sequence = 2";
+    assert_eq!(world.db.connection.execute(damage, []).unwrap(), 1);
+    let caller = asked(&world, TenantName::new("contosp"));
+    assert_eq!((caller.calls, caller.open), (vec![], 0));
 }
 
 #[test]
