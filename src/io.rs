@@ -296,6 +296,13 @@ pub trait Store: Send + Sync {
         filter: ActionFilter,
     ) -> BoxFuture<'static, Result<Vec<ActionLine>, StoreError>>;
 
+    /// The same lines, each that is queued with its place at this moment.
+    fn placed(
+        &self,
+        lines: Vec<ActionLine>,
+        now: Wall,
+    ) -> BoxFuture<'static, Result<Vec<ActionLine>, StoreError>>;
+
     /// Everything that is kept about one action, found by its id or an unambiguous start of it.
     fn action(&self, id: &str) -> BoxFuture<'static, Result<Option<ActionReport>, StoreError>>;
 

@@ -160,20 +160,24 @@ async fn actions(State(admin): State<Admin>, Query(query): Query<ActionFilter>) 
     }
     let limit = if query.limit == 0 { 50 } else { query.limit.min(ROWS_MAX) };
     match admin.store.actions(ActionFilter { limit, ..query }).await {
-        Ok(mut lines) => {
-            admin.expect(&mut lines);
-            Json(lines).into_response()
-        }
+        Ok(lines) if query.state == Some(StateName::Queued) => match admin.expect(lines).await {
+            Ok(lines) => Json(lines).into_response(),
+            Err(why) => failed(&why),
+        },
+        Ok(lines) => Json(lines).into_response(),
         Err(why) => failed(&why),
     }
 }
 
 async fn action(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     match admin.store.action(&id).await {
-        Ok(Some(mut report)) => {
-            admin.expect(std::slice::from_mut(&mut report.line));
-            Json(report).into_response()
-        }
+        Ok(Some(mut report)) => match admin.expect(vec![report.line.clone()]).await {
+            Ok(lines) => {
+                report.line = lines.into_iter().next().unwrap_or(report.line);
+                Json(report).into_response()
+            }
+            Err(why) => failed(&why),
+        },
         Ok(None) => refuse(StatusCode::NOT_FOUND, format!("no single action begins with {id:?}")),
         Err(why) => failed(&why),
     }

@@ -266,6 +266,9 @@ pub struct QueueLine {
     pub class: Class,
     pub depth: u64,
     pub oldest: Option<Wall>,
+    /// When the last one of them becomes due, or became so.
+    #[serde(default)]
+    pub last_due: Option<Wall>,
 }
 
 #[cfg(test)]

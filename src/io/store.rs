@@ -348,6 +348,14 @@ impl Store for SqliteStore {
         self.read(move |db| report::actions(db, &filter))
     }
 
+    fn placed(
+        &self,
+        mut lines: Vec<ActionLine>,
+        now: Wall,
+    ) -> BoxFuture<'static, Result<Vec<ActionLine>, StoreError>> {
+        self.read(move |db| places::place(db, &mut lines, now).map(|()| lines))
+    }
+
     fn action(&self, id: &str) -> BoxFuture<'static, Result<Option<ActionReport>, StoreError>> {
         let id = id.to_owned();
         self.read(move |db| report::action(db, &id))

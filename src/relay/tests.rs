@@ -301,6 +301,14 @@ impl Store for World {
         unimplemented!("for people")
     }
 
+    fn placed(
+        &self,
+        _: Vec<ActionLine>,
+        _: Wall,
+    ) -> BoxFuture<'static, Result<Vec<ActionLine>, StoreError>> {
+        unimplemented!("for people")
+    }
+
     fn action(&self, _: &str) -> BoxFuture<'static, Result<Option<ActionReport>, StoreError>> {
         unimplemented!("for people")
     }

@@ -6,13 +6,18 @@ use std::collections::HashMap;
 use super::Admin;
 use crate::domain::action::{Class, State};
 use crate::domain::ids::TenantName;
-use crate::io::{ActionLine, Place, Report};
+use crate::io::{ActionLine, Place, Report, StoreError};
 
 impl Admin {
     /// Tells each queued action when it starts, if nothing comes between.
-    pub(super) fn expect(&self, lines: &mut [ActionLine]) {
+    pub(super) async fn expect(
+        &self,
+        lines: Vec<ActionLine>,
+    ) -> Result<Vec<ActionLine>, StoreError> {
+        let now = self.clock.now().wall;
+        let mut lines = self.store.placed(lines, now).await?;
         let mut known = None;
-        for line in lines {
+        for line in &mut lines {
             let Some(Place { before, urgent, others }) = line.place else { continue };
             let tenant = &line.key.tenant;
             let starts = match &known {
@@ -23,20 +28,25 @@ impl Admin {
                     &known.insert((tenant.clone(), starts)).1
                 }
             };
-            let start = starts.as_ref().and_then(|starts| starts.wall(line.class, before));
+            let Some(starts) = starts else { continue };
             if let State::Queued { not_before, .. } = line.state {
+                // One that waits for a time goes then, since it is older than what is there.
+                let waits = (not_before > now).then_some(not_before);
+                let start = starts.wall(line.class, before).or(waits);
                 line.expected = start.map(|start| start.max(not_before));
             }
         }
+        Ok(lines)
     }
 
     /// Tells each tenant when the last of each class starts.
     pub(super) fn expect_ends(&self, report: &mut Report) {
         let queues = report.summary.queues.iter();
-        let depths: HashMap<_, _> =
-            queues.map(|queue| ((queue.tenant.as_str(), queue.class), queue.depth)).collect();
+        let queues: HashMap<_, _> =
+            queues.map(|queue| ((queue.tenant.as_str(), queue.class), queue)).collect();
         for relay in &mut report.relays {
-            let depth = |class| depths.get(&(relay.tenant.as_str(), class)).copied().unwrap_or(0);
+            let queue = |class| queues.get(&(relay.tenant.as_str(), class));
+            let depth = |class| queue(class).map_or(0, |queue| queue.depth);
             let [urgent, normal, bulk] = Class::ALL.map(depth);
             if urgent + normal + bulk == 0 {
                 continue;
@@ -46,7 +56,8 @@ impl Admin {
             let starts = forecast.starts(urgent, normal + bulk);
             let last = [urgent, normal, if bulk > 0 { normal + bulk } else { 0 }];
             let ends = Class::ALL.into_iter().zip(last).filter_map(|(class, last)| {
-                Some((class, starts.wall(class, last.checked_sub(1)?)?))
+                let start = starts.wall(class, last.checked_sub(1)?)?;
+                Some((class, queue(class)?.last_due.map_or(start, |due| start.max(due))))
             });
             relay.ends = ends.collect();
         }

@@ -45,7 +45,7 @@ pub struct ActionLine {
     pub changed: Wall,
     #[serde(flatten)]
     pub state: State,
-    /// Where it stands, while it is queued and no pause covers it.
+    /// Where it stands, while it is queued and no pause covers it; see [`crate::io::Store::placed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     /// When it is expected to start, as far as that can be said.
@@ -53,8 +53,8 @@ pub struct ActionLine {
     pub expected: Option<Wall>,
 }
 
-/// The place of a queued action among those of its tenant. Actions that wait for a time count as if
-/// it had come, and that older ones rise with their age is not foreseen.
+/// The place of a queued action among those of its tenant that are due. Those that wait for a time
+/// go before none, and that older ones rise with their age is not foreseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// How many of its kind go first: of the urgent ones, or of all others.

@@ -1,15 +1,18 @@
 //! Where queued actions stand among those of their tenant, so that it can be said when they start.
 
+use std::ops::Range;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::report::counted;
 use crate::domain::action::{Class, State};
 use crate::domain::ids::TenantName;
+use crate::domain::time::Wall;
 use crate::io::{ActionLine, Place};
 
 /// Tells each line that is queued its place; those that a pause covers have none.
-pub(super) fn place(db: &Connection, lines: &mut [ActionLine]) -> Result<(), Fault> {
+pub(super) fn place(db: &Connection, lines: &mut [ActionLine], now: Wall) -> Result<(), Fault> {
     let mut select = db.prepare_cached(
         "SELECT sequence FROM actions WHERE id = ?1 AND state = 'queued' AND aside = 0",
     )?;
@@ -25,12 +28,13 @@ pub(super) fn place(db: &Connection, lines: &mut [ActionLine]) -> Result<(), Fau
     queued.sort();
     for of_tenant in queued.chunk_by(|(one, ..), (other, ..)| one == other) {
         let (tenant, ..) = &of_tenant[0];
-        let all = |class| between(db, tenant, class, i64::MIN, i64::MAX);
+        let between = |class, from, until| due_between(db, tenant, class, from..until, now);
+        let all = |class| between(class, i64::MIN, i64::MAX);
         let [urgent, normal, bulk] = [all(Class::Urgent)?, all(Class::Normal)?, all(Class::Bulk)?];
         for of_class in of_tenant.chunk_by(|(_, one, ..), (_, other, ..)| one == other) {
             let (mut from, mut before) = (i64::MIN, 0);
             for (_, class, sequence, at) in of_class {
-                before += between(db, tenant, *class, from, *sequence)?;
+                before += between(*class, from, *sequence)?;
                 from = *sequence;
                 let higher = if *class == Class::Bulk { normal } else { 0 };
                 let (before, others) = (higher + before, normal + bulk);
@@ -41,19 +45,21 @@ pub(super) fn place(db: &Connection, lines: &mut [ActionLine]) -> Result<(), Fau
     Ok(())
 }
 
-fn between(
+fn due_between(
     db: &Connection,
     tenant: &TenantName,
     class: Class,
-    from: i64,
-    until: i64,
+    sequences: Range<i64>,
+    now: Wall,
 ) -> Result<u64, Fault> {
     let mut count = db.prepare_cached(
         "SELECT COUNT(*) FROM actions INDEXED BY actions_queue
          WHERE tenant = ?1 AND class = ?2 AND state = 'queued' AND aside = 0
-           AND sequence >= ?3 AND sequence < ?4",
+           AND sequence >= ?3 AND sequence < ?4 AND not_before <= ?5",
     )?;
-    Ok(count.query_row(params![tenant, class, from, until], |row| counted(row, 0))?)
+    Ok(count.query_row(params![tenant, class, sequences.start, sequences.end, now], |row| {
+        counted(row, 0)
+    })?)
 }
 
 /// Each tenant that has something queued, with the most urgent class of that.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::{Fault, is_unreadable_value};
 use super::sql::Json;
-use super::{breakers, feed, pauses, places, waiting};
+use super::{breakers, feed, pauses, waiting};
 use crate::domain::action::{Coordinates, State, StateName};
 use crate::domain::audit::Change;
 use crate::domain::decision::Fate;
@@ -31,14 +31,15 @@ pub(super) fn summary(db: &Connection) -> Result<Summary, Fault> {
     // The index alone counts the queue; the first in order of arrival is the oldest.
     let queues = all(
         db,
-        "SELECT q.tenant, q.class, q.depth, a.created FROM (
-             SELECT tenant, class, COUNT(*) AS depth, MIN(sequence) AS first
+        "SELECT q.tenant, q.class, q.depth, a.created, q.last_due FROM (
+             SELECT tenant, class, COUNT(*) AS depth, MIN(sequence) AS first,
+                    MAX(not_before) AS last_due
              FROM actions INDEXED BY actions_queue WHERE state = 'queued' AND aside = 0
              GROUP BY tenant, class
          ) q JOIN actions a ON a.sequence = q.first ORDER BY q.tenant, q.class",
         |row| {
-            let (depth, oldest) = (counted(row, 2)?, row.get(3)?);
-            Ok(QueueLine { tenant: row.get(0)?, class: row.get(1)?, depth, oldest })
+            let (tenant, class, depth) = (row.get(0)?, row.get(1)?, counted(row, 2)?);
+            Ok(QueueLine { tenant, class, depth, oldest: row.get(3)?, last_due: row.get(4)? })
         },
     )?;
     let held = all(db, HELD, |row| Ok((row.get(0)?, row.get(1)?, counted(row, 2)?)))?;
@@ -137,11 +138,7 @@ pub(super) fn actions(db: &Connection, filter: &ActionFilter) -> Result<Vec<Acti
         }
         read => read.map(Some),
     })?;
-    let mut lines: Vec<ActionLine> = lines.into_iter().flatten().collect();
-    if filter.state == Some(StateName::Queued) {
-        places::place(db, &mut lines)?;
-    }
-    Ok(lines)
+    Ok(lines.into_iter().flatten().collect())
 }
 
 /// One action by its id, or by a start of it that no other has.
@@ -308,7 +305,6 @@ fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
     };
     report.attempts = attempts_of(db, report.line.id)?;
     report.changes = changes_of(db, report.line.id)?;
-    places::place(db, std::slice::from_mut(&mut report.line))?;
     neighbours(db, &mut report)?;
     Ok(report)
 }

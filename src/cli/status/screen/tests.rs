@@ -110,6 +110,7 @@ fn each_class_says_when_its_last_action_starts() {
         class,
         depth,
         oldest: Some(Wall(1)),
+        last_due: None,
     };
     report.summary.queues = vec![queue(Class::Urgent, 3), queue(Class::Bulk, 3000)];
     (report.relays[0].ends, report.relays[0].share) = (ends.to_vec(), 72.9);

@@ -19,19 +19,28 @@ fn each_queued_action_knows_how_many_go_first() {
         oldest: true,
         ..ActionFilter::default()
     };
-    let reader = &world.db.connection;
-    let places = |filter: &ActionFilter| -> Vec<Option<Place>> {
-        let lines = super::super::report::actions(reader, filter).unwrap();
+    let places = |world: &World, filter: &ActionFilter| -> Vec<Option<Place>> {
+        let reader = &world.db.connection;
+        let mut lines = super::super::report::actions(reader, filter).unwrap();
+        super::super::places::place(reader, &mut lines, world.now.wall).unwrap();
         lines.iter().map(|line| line.place).collect()
     };
     let place = |before| Some(Place { before, urgent: 2, others: 4 });
-    assert_eq!(places(&filter), [2, 0, 0, 3, 1, 1].map(place));
+    assert_eq!(places(&world, &filter), [2, 0, 0, 3, 1, 1].map(place));
     let newest = ActionFilter { limit: 2, oldest: false, ..filter.clone() };
-    assert_eq!(places(&newest), [1, 1].map(place));
-    let all = ActionFilter { state: None, ..filter };
-    assert_eq!(places(&all), [None; 7]);
-    let report = super::super::report::action(reader, &id(4).to_string()).unwrap().unwrap();
-    assert_eq!(report.line.place, place(3));
-    let held = super::super::report::action(reader, &id(7).to_string()).unwrap().unwrap();
-    assert_eq!(held.line.place, None);
+    assert_eq!(places(&world, &newest), [1, 1].map(place));
+    let all = ActionFilter { state: None, ..filter.clone() };
+    assert_eq!(places(&world, &all)[6], None, "it is held");
+
+    // The first normal one is called again in an hour: until then it goes before nothing.
+    assert!(matches!(world.begin(id(2)), Begun::Written(_)));
+    let attempt = attempt_id(2);
+    let doubt = crate::domain::action::Doubt::NoAnswer;
+    let lost = State::InDoubt { attempt, tries: 0, busy_since: None, doubt };
+    world.shift(id(2), StateName::InFlight, lost);
+    let waits = queued(world.now.wall + HOUR);
+    world.shift(id(2), StateName::InDoubt, waits);
+    let place = |before| Some(Place { before, urgent: 2, others: 3 });
+    assert_eq!(places(&world, &filter), [1, 0, 0, 2, 0, 1].map(place));
+    assert_eq!(world.db.summary().unwrap().queues[1].last_due, Some(world.now.wall + HOUR));
 }

@@ -104,7 +104,9 @@ fn the_summary_counts_queues_and_states() {
     world.succeeded(id(1));
     let summary = world.db.summary().unwrap();
     let (tenant, oldest) = ("contoso".to_owned(), Some(wall() + 2 * MINUTE));
-    assert_eq!(summary.queues, [QueueLine { tenant, class: Class::Normal, depth: 2, oldest }]);
+    let last_due = Some(wall() + 3 * MINUTE);
+    let line = QueueLine { tenant, class: Class::Normal, depth: 2, oldest, last_due };
+    assert_eq!(summary.queues, [line]);
     let count = |state| summary.states.iter().find(|s| s.state == state).map(|s| s.count);
     assert_eq!(count(StateName::Succeeded), Some(1));
     assert_eq!(count(StateName::Queued), Some(2));
