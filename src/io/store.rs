@@ -40,7 +40,7 @@ mod view;
 mod waiting;
 
 mod pauses;
-mod places;
+mod positions;
 
 mod release;
 
@@ -168,7 +168,7 @@ impl SqliteStore {
     pub fn tenants_with_queue(
         &self,
     ) -> BoxFuture<'static, Result<Vec<(TenantName, Class)>, StoreError>> {
-        self.read_at_once(places::tenants_with_queue)
+        self.read_at_once(positions::tenants_with_queue)
     }
 
     /// Takes no more work, does what is queued, and returns once the file is closed and its lock

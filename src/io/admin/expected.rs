@@ -1,17 +1,17 @@
-//! When what is queued is expected to start: places come from the store, the rest from where the
+//! When what is queued is expected to start: positions come from the store, the rest from where the
 //! tenant's budget stands.
 
 use super::Admin;
 use crate::domain::action::{Class, State};
 use crate::domain::ids::TenantName;
-use crate::io::{ActionLine, Place, QueueLine, Report};
+use crate::io::{ActionLine, Position, QueueLine, Report};
 
 impl Admin {
     /// Tells each queued action when it starts, if nothing comes between.
     pub(super) fn expect(&self, lines: &mut [ActionLine]) {
         let mut known = None;
         for line in lines {
-            let Some(Place { before, urgent, others }) = line.place else { continue };
+            let Some(Position { before, urgent, others }) = line.position else { continue };
             let tenant = &line.key.tenant;
             let starts = match &known {
                 Some((of, starts)) if of == tenant => starts,

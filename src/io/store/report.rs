@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::{Fault, is_unreadable_value};
 use super::sql::Json;
-use super::{breakers, feed, pauses, places, waiting};
+use super::{breakers, feed, pauses, positions, waiting};
 use crate::domain::action::{Coordinates, State, StateName};
 use crate::domain::audit::Change;
 use crate::domain::decision::Fate;
@@ -139,7 +139,7 @@ pub(super) fn actions(db: &Connection, filter: &ActionFilter) -> Result<Vec<Acti
     })?;
     let mut lines: Vec<ActionLine> = lines.into_iter().flatten().collect();
     if filter.state == Some(StateName::Queued) {
-        places::place(db, &mut lines)?;
+        positions::position(db, &mut lines)?;
     }
     Ok(lines)
 }
@@ -269,7 +269,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<ActionLine> {
         created: row.get(6)?,
         changed: row.get(7)?,
         state: row.get::<_, Json<State>>(8)?.0,
-        place: None,
+        position: None,
         expected: None,
     })
 }
@@ -308,7 +308,7 @@ fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
     };
     report.attempts = attempts_of(db, report.line.id)?;
     report.changes = changes_of(db, report.line.id)?;
-    places::place(db, std::slice::from_mut(&mut report.line))?;
+    positions::position(db, std::slice::from_mut(&mut report.line))?;
     neighbours(db, &mut report)?;
     Ok(report)
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::action::Class;
-use crate::io::{ActionFilter, Place};
+use crate::io::{ActionFilter, Position};
 
 #[test]
 fn each_queued_action_knows_how_many_go_first() {
@@ -20,18 +20,18 @@ fn each_queued_action_knows_how_many_go_first() {
         ..ActionFilter::default()
     };
     let reader = &world.db.connection;
-    let places = |filter: &ActionFilter| -> Vec<Option<Place>> {
+    let positions = |filter: &ActionFilter| -> Vec<Option<Position>> {
         let lines = super::super::report::actions(reader, filter).unwrap();
-        lines.iter().map(|line| line.place).collect()
+        lines.iter().map(|line| line.position).collect()
     };
-    let place = |before| Some(Place { before, urgent: 2, others: 4 });
-    assert_eq!(places(&filter), [2, 0, 0, 3, 1, 1].map(place));
+    let position = |before| Some(Position { before, urgent: 2, others: 4 });
+    assert_eq!(positions(&filter), [2, 0, 0, 3, 1, 1].map(position));
     let newest = ActionFilter { limit: 2, oldest: false, ..filter.clone() };
-    assert_eq!(places(&newest), [1, 1].map(place));
+    assert_eq!(positions(&newest), [1, 1].map(position));
     let all = ActionFilter { state: None, ..filter };
-    assert_eq!(places(&all), [None; 7]);
+    assert_eq!(positions(&all), [None; 7]);
     let report = super::super::report::action(reader, &id(4).to_string()).unwrap().unwrap();
-    assert_eq!(report.line.place, place(3));
+    assert_eq!(report.line.position, position(3));
     let held = super::super::report::action(reader, &id(7).to_string()).unwrap().unwrap();
-    assert_eq!(held.line.place, None);
+    assert_eq!(held.line.position, None);
 }
