@@ -58,9 +58,9 @@ pub use credential::{BrokerToken, BrokerTokens, CredentialKind, CredentialLine, 
 pub use feed::{ChannelLine, Cursor, Fed, Feed, Noted, Record};
 pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{
-    ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, Place, QueueLine,
-    ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, TripLine,
-    WindowLine, paused,
+    ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, Position,
+    QueueLine, ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary,
+    TripLine, WindowLine, paused,
 };
 
 /// Bytes a source hands over, authentic, with the means to acknowledge them.
@@ -199,8 +199,8 @@ pub trait Store: Send + Sync {
 
     /// Writes an attempt and moves its action to in flight, in one statement that also checks
     /// pauses, expiry and state. In the same transaction `guard` judges the action again; where it
-    /// says no, the action is moved as it says, and no attempt is written. `make` is called when its
-    /// row is to be written: what waits for the writer has its whole time to be sent.
+    /// says no, the action is moved as it says, and no attempt is written. `make` is called when
+    /// its row is to be written: what waits for the writer has its whole time to be sent.
     fn begin(
         &self,
         make: MakeAttempt,
@@ -296,8 +296,8 @@ pub trait Store: Send + Sync {
         filter: ActionFilter,
     ) -> BoxFuture<'static, Result<Vec<ActionLine>, StoreError>>;
 
-    /// The same lines, each that is queued with its place at this moment.
-    fn placed(
+    /// The same lines, each that is queued with its position at this moment.
+    fn positioned(
         &self,
         lines: Vec<ActionLine>,
         now: Wall,

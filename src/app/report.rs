@@ -166,7 +166,7 @@ fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
         calls: used.limit.calls.get() as usize,
         per_seconds: used.limit.per.as_secs_f64(),
     });
-    let (held_until, held) = match (snapshot.held, snapshot.shut) {
+    let (held_until, held) = match (snapshot.blocked, snapshot.shut) {
         (Some((until, why)), _) => (Some(until), Some(why)),
         (None, shut) => (None, shut),
     };

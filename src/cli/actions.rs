@@ -170,7 +170,7 @@ pub fn listing(lines: &[ActionLine]) -> String {
     if lines.is_empty() {
         return "no actions\n".into();
     }
-    if lines.iter().any(|line| line.place.is_some()) {
+    if lines.iter().any(|line| line.position.is_some()) {
         return expected::listing(lines);
     }
     let mut rows = vec![["id", "state", "machine", "sha1", "alert"].map(String::from).to_vec()];

@@ -144,11 +144,11 @@ impl Cancels {
             }
             CancelAnswer::TooMany { retry_after, text } => {
                 let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
-                self.limiter.hold_until(now.boot + wait);
+                self.limiter.block_until(now.boot + wait);
                 text
             }
             CancelAnswer::Unauthorized { text } => {
-                self.limiter.hold_until(now.boot + limits::UNAUTHORIZED_HOLD.0);
+                self.limiter.block_until(now.boot + limits::UNAUTHORIZED_HOLD.0);
                 text
             }
             CancelAnswer::Failed { text } => {

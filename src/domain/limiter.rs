@@ -68,7 +68,7 @@ pub struct Slot {
 /// Why there is no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotNow {
-    /// Full, held or paced until then, if nothing else happens before.
+    /// Full, blocked or paced until then, if nothing else happens before.
     Until(Boot),
     /// As many calls are in flight as a whole window allows: a slot becomes free only some time
     /// after one of them is answered.
@@ -154,14 +154,14 @@ impl Limiter {
         self.log.give_back();
     }
 
-    /// No call before `until`. The latest of several holds counts.
-    pub fn hold_until(&mut self, until: Boot) {
-        self.log.hold_until(until);
+    /// No call before `until`. The latest of several counts.
+    pub fn block_until(&mut self, until: Boot) {
+        self.log.block_until(until);
     }
 
-    /// Until when calls are held, if they are.
-    pub fn held(&self, now: Boot) -> Option<Boot> {
-        self.log.held(now)
+    /// Until when no call is made, if so.
+    pub fn blocked_until(&self, now: Boot) -> Option<Boot> {
+        self.log.blocked(now)
     }
 
     /// The server refused a call for their number although none was too many: others use the same

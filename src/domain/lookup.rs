@@ -202,16 +202,16 @@ impl Lookups {
                 return Err(text);
             }
             Fetched::TooMany { retry_after, text } => {
-                limiter.hold_until(now.boot + retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID));
+                limiter.block_until(now.boot + retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID));
                 text
             }
             Fetched::Unauthorized { text } => {
-                limiter.hold_until(now.boot + limits::UNAUTHORIZED_HOLD.0);
+                limiter.block_until(now.boot + limits::UNAUTHORIZED_HOLD.0);
                 text
             }
             Fetched::Refused { status: 403, text, .. } => {
                 // A role that is missing is missing for all.
-                limiter.hold_until(now.boot + limits::LOOKUP_FORBIDDEN_HOLD);
+                limiter.block_until(now.boot + limits::LOOKUP_FORBIDDEN_HOLD);
                 text
             }
             Fetched::Refused { text, .. } => {

@@ -16,7 +16,7 @@ use crate::domain::ids::TenantName;
 use crate::domain::scope::Scope;
 use crate::domain::time::Wall;
 pub use lines::{
-    ActionFilter, ActionLine, ActionReport, AttemptReport, Place, ReceiptFilter, ReceiptLine,
+    ActionFilter, ActionLine, ActionReport, AttemptReport, Position, ReceiptFilter, ReceiptLine,
 };
 
 /// What `lazaret status` shows of a running service.

@@ -40,7 +40,7 @@ mod view;
 mod waiting;
 
 mod pauses;
-mod places;
+mod positions;
 
 mod release;
 
@@ -168,7 +168,7 @@ impl SqliteStore {
     pub fn tenants_with_queue(
         &self,
     ) -> BoxFuture<'static, Result<Vec<(TenantName, Class)>, StoreError>> {
-        self.read_at_once(places::tenants_with_queue)
+        self.read_at_once(positions::tenants_with_queue)
     }
 
     /// Takes no more work, does what is queued, and returns once the file is closed and its lock
@@ -348,12 +348,12 @@ impl Store for SqliteStore {
         self.read(move |db| report::actions(db, &filter))
     }
 
-    fn placed(
+    fn positioned(
         &self,
         mut lines: Vec<ActionLine>,
         now: Wall,
     ) -> BoxFuture<'static, Result<Vec<ActionLine>, StoreError>> {
-        self.read(move |db| places::place(db, &mut lines, now).map(|()| lines))
+        self.read(move |db| positions::position(db, &mut lines, now).map(|()| lines))
     }
 
     fn action(&self, id: &str) -> BoxFuture<'static, Result<Option<ActionReport>, StoreError>> {

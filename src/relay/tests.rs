@@ -301,7 +301,7 @@ impl Store for World {
         unimplemented!("for people")
     }
 
-    fn placed(
+    fn positioned(
         &self,
         _: Vec<ActionLine>,
         _: Wall,

@@ -3,7 +3,7 @@
 use super::{short_id, shortened};
 use crate::cli::style::table;
 use crate::domain::action::Class;
-use crate::io::{ActionLine, Place};
+use crate::io::{ActionLine, Position};
 
 /// Queued actions, each with when it starts in place of its state, which they all share.
 pub(super) fn listing(lines: &[ActionLine]) -> String {
@@ -23,7 +23,7 @@ pub(super) fn listing(lines: &[ActionLine]) -> String {
 
 /// When it starts, and behind how many others; `None` where it does not wait for its turn.
 pub(super) fn told(line: &ActionLine) -> Option<String> {
-    let Place { before, urgent, .. } = line.place?;
+    let Position { before, urgent, .. } = line.position?;
     let before = if line.class == Class::Urgent { before } else { urgent + before };
     let others = match before {
         0 => "it is the next".to_owned(),
@@ -43,7 +43,7 @@ mod tests {
     use crate::domain::ids::{ActionId, EffectKey, MachineId, Sha1, TenantName};
     use crate::domain::time::Wall;
 
-    fn line(class: Class, place: Option<Place>, expected: Option<Wall>) -> ActionLine {
+    fn line(class: Class, position: Option<Position>, expected: Option<Wall>) -> ActionLine {
         ActionLine {
             id: ActionId(uuid::Uuid::from_u128(1)),
             key: EffectKey {
@@ -56,21 +56,22 @@ mod tests {
             created: Wall(0),
             changed: Wall(0),
             state: State::Queued { not_before: Wall(0), tries: 0, busy_since: None },
-            place,
+            position,
             expected,
         }
     }
 
     #[test]
     fn a_queued_action_says_when_it_starts_and_after_how_many() {
-        let place = Some(Place { before: 4, urgent: 7, others: 20 });
-        let of = |class, expected| told(&line(class, place, expected)).unwrap();
+        let position = Some(Position { before: 4, urgent: 7, others: 20 });
+        let of = |class, expected| told(&line(class, position, expected)).unwrap();
         let at = Some(Wall(1_700_000_000_000_000));
         let said = of(Class::Bulk, at);
         assert!(said.starts_with("2023-11-14T22:13:20.000Z, after 11 others"), "{said}");
         assert!(of(Class::Urgent, None).ends_with("; after 4 others"));
         assert_eq!(told(&line(Class::Bulk, None, None)), None);
-        let shown = listing(&[line(Class::Normal, place, at), line(Class::Bulk, place, None)]);
+        let shown =
+            listing(&[line(Class::Normal, position, at), line(Class::Bulk, position, None)]);
         assert!(shown.contains("2023-11-14T22:13:20"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     }

@@ -20,7 +20,7 @@ pub(super) struct Endpoint {
     shrunk_at: Option<Boot>,
     /// The last answer was a 429.
     refuses: bool,
-    why_held: String,
+    why_blocked: String,
 }
 
 impl Endpoint {
@@ -32,13 +32,13 @@ impl Endpoint {
             unauthorized_at: None,
             shrunk_at: None,
             refuses: false,
-            why_held: String::new(),
+            why_blocked: String::new(),
         }
     }
 
-    /// Until when it is held and why, if it is.
-    pub fn held(&self, now: Boot) -> Option<(Boot, &str)> {
-        self.limiter.held(now).map(|until| (until, self.why_held.as_str()))
+    /// Until when no call is made and why, if so.
+    pub fn blocked(&self, now: Boot) -> Option<(Boot, &str)> {
+        self.limiter.blocked_until(now).map(|until| (until, self.why_blocked.as_str()))
     }
 
     /// It has failed just now in a way that the next call would fail too: one at a time is enough
@@ -66,7 +66,7 @@ impl Endpoint {
         self.refuses = true;
         let wait = retry_after.unwrap_or(limits::RETRY_AFTER_UNSAID);
         if !planted(Bug::IgnoreRetryAfter) {
-            self.hold(now + wait, text);
+            self.block(now + wait, text);
         }
     }
 
@@ -81,7 +81,7 @@ impl Endpoint {
         self.unauthorized_at = Some(now);
         if self.unauthorized > 1 {
             let wait = doubling(limits::UNAUTHORIZED_HOLD, self.unauthorized - 2);
-            self.hold(now + wait, text);
+            self.block(now + wait, text);
         }
     }
 
@@ -90,7 +90,7 @@ impl Endpoint {
     pub fn failed(&mut self, now: Boot, why: &str) {
         self.failed += 1;
         if self.failed >= limits::FAILED_IN_A_ROW {
-            self.hold(now + limits::FAILED_HOLD, why);
+            self.block(now + limits::FAILED_HOLD, why);
         }
     }
 
@@ -104,8 +104,8 @@ impl Endpoint {
         }
     }
 
-    fn hold(&mut self, until: Boot, why: &str) {
-        self.limiter.hold_until(until);
-        self.why_held = why.to_owned();
+    fn block(&mut self, until: Boot, why: &str) {
+        self.limiter.block_until(until);
+        self.why_blocked = why.to_owned();
     }
 }

@@ -14,7 +14,7 @@ pub struct Snapshot {
     pub forecast: Option<Forecast>,
     pub in_flight: usize,
     /// Until when no call is made and why, where Defender is the reason.
-    pub held: Option<(Wall, String)>,
+    pub blocked: Option<(Wall, String)>,
     /// Why no attempt can be written, where the reason is here.
     pub shut: Option<String>,
     pub followed: usize,
@@ -27,7 +27,7 @@ pub struct Snapshot {
 impl Dispatcher {
     pub fn snapshot(&self, now: Now) -> Snapshot {
         let (followed, in_doubt) = self.tracker.open();
-        let held = self.quarantine.held(now.boot);
+        let blocked = self.quarantine.blocked(now.boot);
         let limiter = &self.quarantine.limiter;
         let forecast = || Forecast::new(limiter, &self.pace, now);
         Snapshot {
@@ -35,7 +35,7 @@ impl Dispatcher {
             share: limiter.share(now.boot),
             forecast: self.shut.is_none().then(forecast),
             in_flight: self.calls.len(),
-            held: held.map(|(until, why)| (now.wall + until.since(now.boot), why.to_owned())),
+            blocked: blocked.map(|(until, why)| (now.wall + until.since(now.boot), why.to_owned())),
             shut: self.shut.as_ref().map(|shut| shut.why.clone()),
             followed,
             in_doubt,

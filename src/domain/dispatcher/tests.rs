@@ -238,8 +238,8 @@ fn a_429_holds_the_endpoint_and_charges_no_try() {
     assert_eq!(desk.dispatcher.next_wakeup(), Some(desk.now.boot + seconds(17)));
     desk.later(seconds(16));
     assert_eq!(desk.calls_at(&head), []);
-    let held = desk.dispatcher.snapshot(desk.now).held;
-    assert_eq!(held, Some((desk.now.wall + seconds(1), "slow down".to_owned())));
+    let blocked = desk.dispatcher.snapshot(desk.now).blocked;
+    assert_eq!(blocked, Some((desk.now.wall + seconds(1), "slow down".to_owned())));
     desk.later(seconds(1));
     assert_eq!(desk.calls_at(&head), [head.action]);
 }
@@ -305,7 +305,7 @@ fn calls_that_were_sent_with_the_same_token_count_once() {
         attempted.closed = Stamp::new(BOOT, desk.now);
         desk.step(Event::Called { action: head.action, called });
     }
-    assert_eq!(desk.dispatcher.snapshot(desk.now).held, None);
+    assert_eq!(desk.dispatcher.snapshot(desk.now).blocked, None);
 }
 
 #[test]

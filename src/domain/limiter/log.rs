@@ -19,7 +19,7 @@ pub(super) struct Log {
     /// When each call was completed, ascending. No older than the longest window. Whoever looks on
     /// shares it until the next call.
     completed: Arc<VecDeque<Boot>>,
-    held_until: Option<Boot>,
+    blocked_until: Option<Boot>,
     share: Share,
     forgotten: Option<Forgotten>,
 }
@@ -35,7 +35,7 @@ struct Forgotten {
 impl Log {
     pub fn new(limits: Vec<Limit>) -> Self {
         let (completed, share) = (Arc::default(), Share::FULL);
-        Self { limits, in_flight: 0, completed, held_until: None, share, forgotten: None }
+        Self { limits, in_flight: 0, completed, blocked_until: None, share, forgotten: None }
     }
 
     pub fn forgotten(limits: Vec<Limit>, now: Boot) -> Self {
@@ -69,12 +69,12 @@ impl Log {
         }
     }
 
-    pub fn hold_until(&mut self, until: Boot) {
-        self.held_until = self.held_until.max(Some(until));
+    pub fn block_until(&mut self, until: Boot) {
+        self.blocked_until = self.blocked_until.max(Some(until));
     }
 
-    pub fn held(&self, now: Boot) -> Option<Boot> {
-        self.held_until.filter(|until| *until > now)
+    pub fn blocked(&self, now: Boot) -> Option<Boot> {
+        self.blocked_until.filter(|until| *until > now)
     }
 
     pub fn shrink(&mut self, now: Boot) {
@@ -95,7 +95,7 @@ impl Log {
     /// is released before; where the share grows before that, then. `None` where only a release
     /// can help.
     pub fn free_at(&self, now: Boot, kept: u32) -> Option<Boot> {
-        let mut free_at = self.held_until.unwrap_or(now).max(now);
+        let mut free_at = self.blocked_until.unwrap_or(now).max(now);
         if let Some(forgotten) = self.forgotten.as_ref().filter(|of| now < of.until) {
             free_at = free_at.max(forgotten.next);
         }

@@ -53,10 +53,10 @@ fn every_window_counts_at_once() {
 #[test]
 fn the_later_of_two_holds_counts() {
     let mut limiter = Limiter::new(vec![limit(10, 60)]);
-    limiter.hold_until(at(50));
-    limiter.hold_until(at(20));
+    limiter.block_until(at(50));
+    limiter.block_until(at(20));
     assert_eq!(limiter.take(at(30)).unwrap_err(), NotNow::Until(at(50)));
-    assert_eq!(limiter.held(at(30)), Some(at(50)));
+    assert_eq!(limiter.blocked_until(at(30)), Some(at(50)));
     assert!(limiter.take(at(50)).is_ok());
 }
 

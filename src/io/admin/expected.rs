@@ -1,4 +1,4 @@
-//! When what is queued is expected to start: places come from the store, the rest from where the
+//! When what is queued is expected to start: positions come from the store, the rest from where the
 //! tenant's budget stands.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::Admin;
 use crate::domain::action::{Class, State};
 use crate::domain::ids::TenantName;
-use crate::io::{ActionLine, Place, Report, StoreError};
+use crate::io::{ActionLine, Position, Report, StoreError};
 
 impl Admin {
     /// Tells each queued action when it starts, if nothing comes between.
@@ -15,10 +15,10 @@ impl Admin {
         lines: Vec<ActionLine>,
     ) -> Result<Vec<ActionLine>, StoreError> {
         let now = self.clock.now().wall;
-        let mut lines = self.store.placed(lines, now).await?;
+        let mut lines = self.store.positioned(lines, now).await?;
         let mut known = None;
         for line in &mut lines {
-            let Some(Place { before, urgent, others }) = line.place else { continue };
+            let Some(Position { before, urgent, others }) = line.position else { continue };
             let tenant = &line.key.tenant;
             let starts = match &known {
                 Some((of, starts)) if of == tenant => starts,

@@ -266,7 +266,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<ActionLine> {
         created: row.get(6)?,
         changed: row.get(7)?,
         state: row.get::<_, Json<State>>(8)?.0,
-        place: None,
+        position: None,
         expected: None,
     })
 }

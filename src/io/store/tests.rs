@@ -15,7 +15,7 @@ mod offsets;
 
 mod relay;
 
-mod places;
+mod positions;
 
 mod endings;
 

@@ -1,6 +1,6 @@
 //! What the relay asks: attempts, transitions, heads, and where to start from.
 
-use super::super::{callers, places};
+use super::super::{callers, positions};
 use super::*;
 use crate::domain::action::Doubt;
 use crate::domain::scope::Scope;
@@ -270,7 +270,7 @@ fn effects_that_block_are_told_newest_first() {
 #[test]
 fn each_tenant_with_a_queue_is_told_with_its_most_urgent_class() {
     let mut world = World::new();
-    let asked = |world: &World| places::tenants_with_queue(&world.db.connection).unwrap();
+    let asked = |world: &World| positions::tenants_with_queue(&world.db.connection).unwrap();
     assert_eq!(asked(&world), []);
     let queued = [
         ("contoso", Class::Bulk),

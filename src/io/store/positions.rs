@@ -9,10 +9,10 @@ use super::report::counted;
 use crate::domain::action::{Class, State};
 use crate::domain::ids::TenantName;
 use crate::domain::time::Wall;
-use crate::io::{ActionLine, Place};
+use crate::io::{ActionLine, Position};
 
-/// Tells each line that is queued its place; those that a pause covers have none.
-pub(super) fn place(db: &Connection, lines: &mut [ActionLine], now: Wall) -> Result<(), Fault> {
+/// Tells each line that is queued its position; those that a pause covers have none.
+pub(super) fn position(db: &Connection, lines: &mut [ActionLine], now: Wall) -> Result<(), Fault> {
     let mut select = db.prepare_cached(
         "SELECT sequence FROM actions WHERE id = ?1 AND state = 'queued' AND aside = 0",
     )?;
@@ -38,7 +38,7 @@ pub(super) fn place(db: &Connection, lines: &mut [ActionLine], now: Wall) -> Res
                 from = *sequence;
                 let higher = if *class == Class::Bulk { normal } else { 0 };
                 let (before, others) = (higher + before, normal + bulk);
-                lines[*at].place = Some(Place { before, urgent, others });
+                lines[*at].position = Some(Position { before, urgent, others });
             }
         }
     }

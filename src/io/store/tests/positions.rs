@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::action::Class;
-use crate::io::{ActionFilter, Place};
+use crate::io::{ActionFilter, Position};
 
 #[test]
 fn each_queued_action_knows_how_many_go_first() {
@@ -19,18 +19,18 @@ fn each_queued_action_knows_how_many_go_first() {
         oldest: true,
         ..ActionFilter::default()
     };
-    let places = |world: &World, filter: &ActionFilter| -> Vec<Option<Place>> {
+    let positions = |world: &World, filter: &ActionFilter| -> Vec<Option<Position>> {
         let reader = &world.db.connection;
         let mut lines = super::super::report::actions(reader, filter).unwrap();
-        super::super::places::place(reader, &mut lines, world.now.wall).unwrap();
-        lines.iter().map(|line| line.place).collect()
+        super::super::positions::position(reader, &mut lines, world.now.wall).unwrap();
+        lines.iter().map(|line| line.position).collect()
     };
-    let place = |before| Some(Place { before, urgent: 2, others: 4 });
-    assert_eq!(places(&world, &filter), [2, 0, 0, 3, 1, 1].map(place));
+    let position = |before| Some(Position { before, urgent: 2, others: 4 });
+    assert_eq!(positions(&world, &filter), [2, 0, 0, 3, 1, 1].map(position));
     let newest = ActionFilter { limit: 2, oldest: false, ..filter.clone() };
-    assert_eq!(places(&world, &newest), [1, 1].map(place));
+    assert_eq!(positions(&world, &newest), [1, 1].map(position));
     let all = ActionFilter { state: None, ..filter.clone() };
-    assert_eq!(places(&world, &all)[6], None, "it is held");
+    assert_eq!(positions(&world, &all)[6], None, "it is held");
 
     // The first normal one is called again in an hour: until then it goes before nothing.
     assert!(matches!(world.begin(id(2)), Begun::Written(_)));
@@ -40,7 +40,7 @@ fn each_queued_action_knows_how_many_go_first() {
     world.shift(id(2), StateName::InFlight, lost);
     let waits = queued(world.now.wall + HOUR);
     world.shift(id(2), StateName::InDoubt, waits);
-    let place = |before| Some(Place { before, urgent: 2, others: 3 });
-    assert_eq!(places(&world, &filter), [1, 0, 0, 2, 0, 1].map(place));
+    let position = |before| Some(Position { before, urgent: 2, others: 3 });
+    assert_eq!(positions(&world, &filter), [1, 0, 0, 2, 0, 1].map(position));
     assert_eq!(world.db.summary().unwrap().queues[1].last_due, Some(world.now.wall + HOUR));
 }
