@@ -1,6 +1,10 @@
 //! How commands reach what they ask about: a running service through its admin listener, or the
 //! store itself when the service is stopped.
 
+mod pinned;
+
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +12,7 @@ use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
 
 use super::Failure;
 use crate::app::LOCAL_TOKEN_FILE;
@@ -79,26 +84,63 @@ pub enum Service {
     Stopped,
 }
 
-/// Finds the service of this configuration.
+/// Finds the service of this configuration. Whatever is wrong with one that listens is no reason to
+/// call it stopped.
 pub async fn find(config: &Config, role: Role) -> Result<Service, Failure> {
-    let address = config.listen.admin.address;
-    let scheme = if config.listen.admin.tls.is_some() { "https" } else { "http" };
-    let http = reqwest::Client::builder()
+    let address = reached_at(config.listen.admin.address);
+    let mut builder = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(30))
+        .timeout(Duration::from_secs(30));
+    let mut scheme = "http";
+    if let Some(tls) = &config.listen.admin.tls {
+        let pinned = match pinned::to(&tls.certificate) {
+            Ok(pinned) => pinned,
+            // Who is stopped needs no certificate to be paused.
+            Err(_) if is_closed(address).await => return Ok(Service::Stopped),
+            Err(why) => return Err(why),
+        };
+        builder = builder.tls_backend_preconfigured(pinned);
+        scheme = "https";
+    }
+    let http = builder
         .build()
         .map_err(|why| Failure::usage(format!("cannot make an HTTP client: {why}")))?;
     let base = format!("{scheme}://{address}");
     match http.get(format!("{base}/livez")).send().await {
         Ok(_) => {}
-        Err(why) if why.is_connect() => return Ok(Service::Stopped),
+        Err(why) if causes(&why).any(is_refused) => return Ok(Service::Stopped),
         Err(why) => {
+            let why = causes(&why).last().map(ToString::to_string).unwrap_or_default();
             return Err(Failure::wrong(format!("the admin listener at {base} fails: {why}")));
         }
     }
     let token = token(config, role)?;
     Ok(Service::Running(Client { http, base, token }))
+}
+
+/// Where this machine reaches what listens at an address, such as on all of its own.
+pub fn reached_at(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// An error, and what lies below it.
+fn causes(why: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(Some(why as &(dyn Error + 'static)), |why| (*why).source())
+}
+
+async fn is_closed(address: SocketAddr) -> bool {
+    TcpStream::connect(address).await.is_err_and(|why| is_refused(&why))
+}
+
+fn is_refused(why: &(dyn Error + 'static)) -> bool {
+    let why = why.downcast_ref::<std::io::Error>();
+    why.is_some_and(|why| why.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// The token that the person gave, else the one that the service made for whoever may read its data
@@ -179,3 +221,6 @@ impl Client {
 pub fn account() -> String {
     format!("uid {}", rustix::process::getuid().as_raw())
 }
+
+#[cfg(test)]
+mod tests;

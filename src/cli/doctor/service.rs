@@ -1,7 +1,7 @@
 //! Whether the service runs, what it says of itself, whether its ports are its own, and what stops
 //! its calls.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -111,12 +111,8 @@ async fn is_free(key: &str, address: SocketAddr) -> Finding {
 
 /// Whether the service that runs has the webhook listener where the configuration says.
 async fn is_served(address: SocketAddr) -> Option<Finding> {
-    let ip = match address.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-    };
-    let why = match timeout(DOCTOR_ASK, TcpStream::connect((ip, address.port()))).await {
+    let connected = timeout(DOCTOR_ASK, TcpStream::connect(client::reached_at(address)));
+    let why = match connected.await {
         Ok(Ok(_)) => return None,
         Ok(Err(why)) => why.to_string(),
         Err(_) => "no answer".to_owned(),
