@@ -19,6 +19,7 @@ pub async fn all(config: Arc<Config>) -> Vec<Finding> {
     findings.extend(secrets::expiring(&config));
     findings.extend(files::modes(&config));
     findings.extend(listeners::webhooks(&config));
+    findings.push(listeners::admin(&config));
     findings.extend(certificates::all(&config));
     let (rules, asks_for_files) = rules::rules(&config);
     findings.push(rules);

@@ -70,6 +70,35 @@ async fn a_missing_secret_is_told_once_with_how_to_make_it() {
     }
 }
 
+#[test]
+fn what_a_start_would_refuse_at_the_admin_listener_fails_also_without_webhooks() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = at(dir.path(), "http://127.0.0.1:1", closed());
+    assert!(listeners::webhooks(&config).is_none());
+    assert_eq!(listeners::admin(&config).health, Health::Ok);
+    let [certificate, key] = ["admin.crt", "admin.key"].map(|name| dir.path().join(name));
+    config.listen.admin.tls = Some(crate::config::Tls { certificate, key });
+    let found = listeners::admin(&config);
+    assert!(found.health == Health::Fail && found.text.contains("admin.crt"), "{found:?}");
+
+    let text = include_str!("../../../lazaret.example.yaml");
+    let alice = "- name: alice ";
+    let eve = "- {name: eve, role: admin, token: {file: eve}}\n      - name: alice ";
+    let text = text.replacen("secrets/dashboard", "dashboard", 1).replacen(alice, eve, 1);
+    let bob = "      - {name: bob, role: operate, token: {env: LAZARET_BOB}}\n";
+    let config = Config::parse(&text.replacen(bob, "", 1), &dir.path().join("a.yaml")).unwrap();
+    for (eve, health, says) in [
+        ("another-token-of-many-bytes-all-its-own", Health::Ok, "every token is another: 3"),
+        ("a-token-of-many-bytes-for-one-person", Health::Fail, "tokens dashboard and eve are the"),
+    ] {
+        std::fs::write(dir.path().join("dashboard"), "a-token-of-many-bytes-for-one-person")
+            .unwrap();
+        std::fs::write(dir.path().join("eve"), eve).unwrap();
+        let found = listeners::admin(&config);
+        assert!(found.health == health && found.text.contains(says), "{found:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_asked_and_where_senders_post_is_named() {
     let dir = tempfile::tempdir().unwrap();
