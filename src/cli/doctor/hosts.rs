@@ -58,18 +58,24 @@ struct Up {
 
 /// Takes at most [`DOCTOR_WITHIN`].
 pub(super) async fn all(config: &Config) -> Seen {
-    let mut uses: BTreeMap<String, &str> = BTreeMap::new();
+    ask(uses(config), client()).await
+}
+
+/// The base URLs that tenants call, and what for.
+fn uses(config: &Config) -> BTreeMap<String, &'static str> {
+    let mut uses = BTreeMap::new();
     for tenant in &config.tenants {
         // Settings that are wrong are told at their tenant.
         let Ok(hosts) = settings::hosts(tenant) else { continue };
-        for (url, what, both) in [(hosts.login, "login", "API"), (hosts.api, "API", "login")] {
+        let login = hosts.login.map(|url| (url, "login", "API"));
+        for (url, what, both) in login.into_iter().chain([(hosts.api, "API", "login")]) {
             let use_of = uses.entry(url).or_insert(what);
             if *use_of == both {
                 *use_of = "API and login";
             }
         }
     }
-    ask(uses, client()).await
+    uses
 }
 
 fn client() -> Result<reqwest::Client, reqwest::Error> {
