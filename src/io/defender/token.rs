@@ -62,8 +62,12 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    /// `asked` is when the request for it was made: its life counts from before it began.
+    /// `asked` is when the request for it was made: its life counts from before it began. One that
+    /// has ended already is none: else it would be replaced at once, again and again.
     fn new(token: &Token, asked: Boot) -> Result<Self, NoToken> {
+        if token.life < PAUSE_MIN {
+            return Err(NoToken("the token has ended already: is the clock right?".to_owned()));
+        }
         let text = token.text.expose_secret();
         let mut header = HeaderValue::try_from(format!("Bearer {text}"))
             .map_err(|_| NoToken("the login's answer holds characters no token has".to_owned()))?;

@@ -205,6 +205,15 @@ async fn a_token_that_expired_while_the_machine_slept_is_replaced_at_once() {
     assert!(!format!("{second:?}").contains("token-"), "{second:?}");
 }
 
+#[tokio::test]
+async fn a_token_that_has_ended_already_is_none_and_asked_for_again_like_after_a_failure() {
+    let (_clock, tokens, mut asked) = scripted(&[Ok(0), Ok(3600)]);
+    let why = tokens.bearer(PATIENCE).await.unwrap_err();
+    assert!(why.to_string().contains("is the clock right?"), "{why}");
+    once_more(&mut asked).await;
+    once_more(&mut asked).await;
+}
+
 /// Panics when it is asked first.
 struct Panics(Mutex<u32>);
 
