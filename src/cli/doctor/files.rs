@@ -1,7 +1,7 @@
 //! Who else may read or change what Lazaret trusts: its data, its keys, what it acts by.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Health};
@@ -95,6 +95,39 @@ fn changed_by(what: &str, paths: &[PathBuf]) -> Option<(Health, String)> {
     None
 }
 
+/// That somebody else looks than who runs the service.
+pub(super) fn account(config: &Config) -> Option<Finding> {
+    let owner = std::fs::metadata(&config.store.sqlite).ok().map(|found| found.uid());
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    judged_account(rustix::process::geteuid().as_raw(), owner, &accounts)
+}
+
+/// `uid` is who looks, `owner` whose the data directory is. Before the first start there is none;
+/// root is told all the same.
+fn judged_account(uid: u32, owner: Option<u32>, accounts: &str) -> Option<Finding> {
+    let how = match owner {
+        Some(owner) if owner == uid => return None,
+        None if uid != 0 => return None,
+        None => "run it as the account of the service, with `sudo -u`".to_owned(),
+        Some(owner) => {
+            let name = name_of(owner, accounts).unwrap_or_else(|| format!("#{owner}"));
+            format!("the data directory is {name}'s; `sudo -u '{name}' lazaret doctor`")
+        }
+    };
+    let text = format!("run as uid {uid}: what it can read is not what the service can; {how}");
+    Some(Finding::new("account", Health::Warn, text))
+}
+
+/// By the lines of `/etc/passwd`.
+fn name_of(uid: u32, accounts: &str) -> Option<String> {
+    let of = |line: &str| {
+        let mut parts = line.split(':');
+        let name = parts.next()?;
+        (parts.nth(1)? == uid.to_string()).then(|| name.to_owned())
+    };
+    accounts.lines().find_map(of)
+}
+
 /// Whether any of these permissions is given. What is not there is told elsewhere. A directory
 /// with the sticky bit, such as `/tmp`, lets nobody change what is another's.
 fn is_open(path: &Path, bits: u32) -> Option<()> {
@@ -159,5 +192,22 @@ mod tests {
         }
         mode(&config.rules, 0o1777);
         assert_eq!(modes(&config)[0].health, Health::Ok, "as /tmp is");
+    }
+
+    #[test]
+    fn who_looks_with_other_eyes_than_the_service_is_told_whose_to_take() {
+        let accounts = "root:x:0:0::/root:/bin/sh\nlazaret:x:1000:1000::/:/bin/false\n";
+        assert_eq!(judged_account(1000, Some(1000), accounts).map(|of| of.text), None);
+        assert_eq!(judged_account(1000, None, accounts).map(|of| of.text), None);
+        for (uid, owner, says) in [
+            (0, Some(1000), "run as uid 0: what it can read is not what the service can; the"),
+            (0, Some(1000), "`sudo -u 'lazaret' lazaret doctor`"),
+            (1001, Some(1002), "`sudo -u '#1002' lazaret doctor`"),
+            (0, None, "run it as the account of the service"),
+        ] {
+            let found = judged_account(uid, owner, accounts).unwrap();
+            assert!(found.health == Health::Warn && found.text.contains(says), "{found:?}");
+        }
+        assert_eq!(judged_account(0, Some(0), accounts).map(|of| of.text), None);
     }
 }
