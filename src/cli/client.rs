@@ -115,7 +115,7 @@ pub async fn find(config: &Config, role: Role) -> Result<Service, Failure> {
             return Err(Failure::wrong(format!("the admin listener at {base} fails: {why}")));
         }
     }
-    let token = token(config, role)?;
+    let token = token(config, role).await?;
     Ok(Service::Running(Client { http, base, token }))
 }
 
@@ -146,12 +146,13 @@ fn is_refused(why: &(dyn Error + 'static)) -> bool {
 /// The token that the person gave, else the one that the service made for whoever may read its data
 /// directory. To read, also one of the configuration's; but nobody changes anything in the name of
 /// somebody else whose token they happen to be able to read.
-fn token(config: &Config, role: Role) -> Result<SecretString, Failure> {
+async fn token(config: &Config, role: Role) -> Result<SecretString, Failure> {
     if let Some(token) = &config.personal {
         return Ok(token.clone());
     }
     let local: &Path = &config.store.sqlite.join(LOCAL_TOKEN_FILE);
-    if let Ok(token) = std::fs::read_to_string(local) {
+    // Where the disk hangs, whoever asks may give up.
+    if let Ok(token) = tokio::fs::read_to_string(local).await {
         return Ok(SecretString::from(token.trim()));
     }
     if role == Role::View {

@@ -2,8 +2,10 @@
 //! its calls.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{Finding, Health};
@@ -82,17 +84,20 @@ pub(super) async fn told(config: &Config, service: &Service) -> Vec<Finding> {
             {
                 findings.push(is_free(key, address).await);
             }
-            findings.extend(stopped_by(config).into_iter().map(|text| finding(Health::Warn, text)));
+            let dir = config.store.sqlite.clone();
+            // What is wrong with the store, or its disk, is told there.
+            let stopped = timeout(DOCTOR_ASK, spawn_blocking(move || stopped_by(&dir))).await;
+            let stopped = stopped.ok().and_then(Result::ok).unwrap_or_default();
+            findings.extend(stopped.into_iter().map(|text| finding(Health::Warn, text)));
         }
     }
     findings
 }
 
-/// The stop file, pauses, breakers and what waits for a person, of a service that is stopped. What
-/// is wrong with the store is told there.
-fn stopped_by(config: &Config) -> Vec<String> {
-    let file = stop_file(&config.store.sqlite.join(STOP_FILE));
-    let store = Chains::open(&config.store.sqlite);
+/// The stop file, pauses, breakers and what waits for a person, of a service that is stopped.
+fn stopped_by(dir: &Path) -> Vec<String> {
+    let file = stop_file(&dir.join(STOP_FILE));
+    let store = Chains::open(dir);
     let summary = store.and_then(|store| store.summary());
     file.into_iter().chain(summary.map_or_else(|_| Vec::new(), |of| of.problems())).collect()
 }

@@ -245,6 +245,30 @@ async fn a_row_that_was_changed_outside_fails_also_beside_a_process_that_has_the
     assert!(found.text.contains("compare it with a backup"), "{found:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_is_told_and_hangs_nobody() {
+    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+    let dir = tempfile::tempdir().unwrap();
+    let config = Arc::new(at(dir.path(), "http://127.0.0.1:1", closed()));
+    std::fs::create_dir(&config.store.sqlite).unwrap();
+    // Whoever opens a pipe waits until somebody writes to it.
+    let pipe = config.store.sqlite.join("lazaret.db");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    let looking = config.clone();
+    let looked = tokio::spawn(async move {
+        let stopped = service::Service::Stopped;
+        tokio::join!(store::verified(&looking), service::told(&looking, &stopped))
+    });
+    let looked = tokio::time::timeout(crate::limits::DOCTOR_WITHIN * 3, looked).await;
+    while let Ok(writer) = open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()) {
+        drop(writer);
+        tokio::task::yield_now().await;
+    }
+    let (store, service) = looked.expect("it is given up").unwrap();
+    assert!(store.health == Health::Fail && store.text.contains("it hangs"), "{store:?}");
+    assert_eq!(service[0].health, Health::Ok, "{service:?}");
+}
+
 #[tokio::test]
 async fn what_stops_a_stopped_service_and_who_has_its_ports_is_told() {
     use crate::domain::scope::Scope;
