@@ -113,7 +113,16 @@ async fn a_wrong_secret_leaves_the_call_unsent_and_is_named_but_not_shown() {
 
 #[tokio::test]
 async fn a_login_in_trouble_leaves_the_call_unsent() {
-    for (trouble, says) in [(Trouble::status(503), "no token: "), (Trouble::Drop, "connection")] {
+    let page = |status| {
+        let body = "<html>\n<title>Bad \u{1b}[31m</title>".to_owned();
+        Trouble::Answer { status, retry_after: None, body }
+    };
+    for (trouble, says) in [
+        (Trouble::status(503), "no token: the login answers 503"),
+        (page(502), "no token: the login answers 502: <html> <title>Bad  [31m</title>"),
+        (page(200), "no token: the login answers 200: <html> <title>"),
+        (Trouble::Drop, "connection"),
+    ] {
         let simulator = Simulator::bind(simulator::Settings::default()).await.unwrap();
         simulator.fault(Fault::next(Endpoint::Token, Effect::None, trouble));
         let clock = TestClock::new();
