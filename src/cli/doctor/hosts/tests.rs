@@ -95,6 +95,21 @@ fn a_managed_identity_has_no_login_unless_one_is_named() {
 }
 
 #[tokio::test]
+async fn a_url_with_a_password_is_refused_without_being_asked_or_shown() {
+    use crate::cli::doctor::tenants;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://bob:hunter2@{}", listener.local_addr().unwrap());
+    let config = managed(&format!("    api: {url}\n    login: {url}\n"));
+    let seen = all(&config).await;
+    let mut findings = seen.findings.clone();
+    findings.extend(tenants::all(&config, &seen, false).await);
+    assert!(findings.iter().any(|of| of.health == Health::Fail), "{findings:?}");
+    assert!(!format!("{findings:?}").contains("hunter2"), "{findings:?}");
+    assert!(listener.accept().is_err(), "it is not asked");
+}
+
+#[tokio::test]
 async fn a_tenant_with_a_managed_identity_is_asked_also_where_the_login_of_its_cloud_is_down() {
     use crate::cli::doctor::tenants;
     let login = "https://login.microsoftonline.com".to_owned();
