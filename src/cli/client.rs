@@ -18,6 +18,7 @@ use super::Failure;
 use crate::app::LOCAL_TOKEN_FILE;
 use crate::config::Config;
 use crate::domain::audit::Role;
+use crate::io::admin::ALIVE;
 
 /// The configuration where none is named.
 pub const CONFIG_FILE: &str = "lazaret.yaml";
@@ -108,7 +109,14 @@ pub async fn find(config: &Config, role: Role) -> Result<Service, Failure> {
         .map_err(|why| Failure::usage(format!("cannot make an HTTP client: {why}")))?;
     let base = format!("{scheme}://{address}");
     match http.get(format!("{base}/livez")).send().await {
-        Ok(_) => {}
+        Ok(answer) => {
+            if !is_ours(answer).await {
+                return Err(Failure::wrong(format!(
+                    "what listens at {address} is not Lazaret, by its answer to /livez: see who \
+                     has the port with `ss -ltnp`, or give listen.admin another address"
+                )));
+            }
+        }
         Err(why) if causes(&why).any(is_refused) => return Ok(Service::Stopped),
         Err(why) => {
             let why = causes(&why).last().map(ToString::to_string).unwrap_or_default();
@@ -117,6 +125,14 @@ pub async fn find(config: &Config, role: Role) -> Result<Service, Failure> {
     }
     let token = token(config, role).await?;
     Ok(Service::Running(Client { http, base, token }))
+}
+
+/// Whether this is how the service says that it lives. Whatever else listens there, such as another
+/// program that took the port, is shown nobody's token.
+async fn is_ours(answer: reqwest::Response) -> bool {
+    let fits = answer.status() == reqwest::StatusCode::OK
+        && answer.content_length() == Some(ALIVE.len() as u64);
+    fits && answer.bytes().await.is_ok_and(|body| body == ALIVE)
 }
 
 /// Where this machine reaches what listens at an address, such as on all of its own.

@@ -68,6 +68,9 @@ pub struct Admin {
 /// Most rows that one answer lists.
 const ROWS_MAX: usize = 1000;
 
+/// What `/livez` answers.
+pub const ALIVE: &str = "ok\n";
+
 /// The routes. `/livez`, `/readyz` and `/metrics` tell no secrets and need no token; everything
 /// under `/api/v1` does.
 pub fn router(admin: Admin) -> Router {
@@ -85,7 +88,7 @@ pub fn router(admin: Admin) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(admin.clone(), sign_in::authenticate));
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(|| async { ALIVE }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .nest("/api/v1", api)

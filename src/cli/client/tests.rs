@@ -75,6 +75,37 @@ async fn a_service_with_tls_is_found_by_its_own_certificate_and_can_be_paused() 
 }
 
 #[tokio::test]
+async fn who_does_not_answer_as_the_service_is_shown_no_token() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = configuration(dir.path(), "http://127.0.0.1:1", "127.0.0.1:1");
+    config.listen.admin.tls = None;
+    config.personal = Some("a-token-of-alice".into());
+    for (answer, is_ours) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n", true),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nup\n", false),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nok\n<html>\n", false),
+        ("HTTP/1.1 302 Found\r\ncontent-length: 3\r\n\r\nok\n", false),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        config.listen.admin.address = listener.local_addr().unwrap();
+        let served = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream
+        };
+        let (found, _stream) = tokio::join!(running(&config, Role::View), served);
+        match found {
+            Ok(_) => assert!(is_ours, "{answer}"),
+            Err(why) => assert!(!is_ours && why.contains("is not Lazaret"), "{answer}: {why}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_listens_and_speaks_no_tls_is_not_called_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let other = Simulator::bind(Settings::default()).await.unwrap();
