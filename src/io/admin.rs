@@ -65,8 +65,8 @@ pub struct Admin {
     pub tenants: Arc<[TenantName]>,
 }
 
-/// Most rows that one answer lists.
-const ROWS_MAX: usize = 1000;
+/// Most rows that one answer lists; of more that are asked for, the first.
+pub const ROWS_MAX: usize = 1000;
 
 /// What `/livez` answers.
 pub const ALIVE: &str = "ok\n";
