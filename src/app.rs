@@ -5,7 +5,7 @@ pub mod files;
 pub mod settings;
 
 mod admin;
-mod audit;
+pub mod audit;
 pub mod credential;
 pub mod notify;
 mod reload;

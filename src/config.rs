@@ -5,6 +5,7 @@
 
 mod bounds;
 mod credential;
+mod mistake;
 mod notify;
 mod origin;
 mod source;
@@ -18,9 +19,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_saphyr::Location;
 
 use crate::domain::rule::Mode;
+use mistake::{located, placed};
 use source::Wrong;
 
 pub use bounds::{Dedupe, Expire, Join, Limits, Reconcile, RetentionConfig};
@@ -278,40 +279,6 @@ pub fn is_own(name: &str) -> bool {
 pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-}
-
-/// `file:line:column: message`, the line, and a caret under the place.
-fn located(path: &Path, text: &str, why: &serde_saphyr::Error) -> String {
-    let why = why.without_snippet();
-    let message = why.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-    let message = message.lines().next().unwrap_or_default();
-    let Some(at) = why.location() else { return format!("{}: {message}", path.display()) };
-    // Where somebody has written a secret itself, the message must not carry it into a log.
-    if may_hold_secret(line(text, at)) || (message.contains("file") && message.contains("env")) {
-        let message = "this line is wrong, and not shown since it may hold a secret: a secret is \
-                       written {file: PATH} or {env: NAME}";
-        return format!("{}:{}:{}: {message}", path.display(), at.line(), at.column());
-    }
-    placed(path, text, at, message.split(" at line ").next().unwrap_or(message))
-}
-
-fn line(text: &str, at: Location) -> &str {
-    text.lines().nth((at.line() as usize).saturating_sub(1)).unwrap_or_default()
-}
-
-fn may_hold_secret(line: &str) -> bool {
-    ["secret", "token", "password"].iter().any(|word| line.contains(word))
-}
-
-/// The same with a message of our own, which holds no secret; the line might.
-fn placed(path: &Path, text: &str, at: Location, message: &str) -> String {
-    let said = format!("{}:{}:{}: {message}", path.display(), at.line(), at.column());
-    let line = line(text, at);
-    if may_hold_secret(line) {
-        return said;
-    }
-    let caret = " ".repeat((at.column() as usize).saturating_sub(1));
-    format!("{said}\n  | {line}\n  | {caret}^")
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ mod value;
 mod yaml;
 
 pub use contents::{Contents, Difference};
-pub use disk::fingerprint;
+pub use disk::{fingerprint, places};
 pub use format::{CheckedFormats, ListedFormat};
 pub use mismatch::{Mismatch, Side};
 pub use problem::{Look, Problem, Problems, Severity};

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{LOCAL_TOKEN_FILE, Parts, StartError};
-use crate::config::{Config, TokenKind};
+use crate::config::{AdminToken, Config, TokenKind};
 use crate::domain::audit::{Head, Role, What};
 use crate::io::admin::{LOCAL, Token, Tokens, note_refused};
 use crate::io::clock::SystemClock;
@@ -22,30 +22,40 @@ use crate::limits::{CHAIN_HEADS_EVERY, SIGN_IN_WINDOW};
 pub(super) fn tokens(config: &Config, parts: &Parts) -> Result<Tokens, StartError> {
     let wrong = |why: &dyn std::fmt::Display| StartError::new("the admin listener", why);
     let now = parts.clock.now().wall;
-    let mut tokens: Vec<(&str, Token)> = Vec::new();
+    let mut tokens = Vec::new();
+    for (named, token) in configured(config).map_err(|why| wrong(&why))? {
+        let expires = named.expires();
+        if let Some(at) = expires.filter(|at| *at < now) {
+            tracing::warn!(token = named.name, "it expired on {at}: remove it, or make a new one");
+        }
+        tokens.push(token.until(expires));
+    }
+    tokens.push(local_token(config, parts).map_err(|why| wrong(&why))?);
+    Ok(Tokens::new(tokens))
+}
+
+/// The tokens of the configuration, read; or why a start refuses them.
+pub fn configured(config: &Config) -> Result<Vec<(&AdminToken, Token)>, String> {
+    let mut tokens: Vec<(&AdminToken, Token)> = Vec::new();
     for named in &config.listen.admin.tokens {
         let (name, role) = (named.name.as_str(), named.role);
         let token = match named.kind() {
             Some(TokenKind::Secret(secret)) => {
-                Token::new(name, role, &secret.read().map_err(|why| wrong(&why))?)
+                Token::new(name, role, &secret.read().map_err(|why| why.to_string())?)
             }
             Some(TokenKind::Hash(hash)) => Token::hashed(name, role, hash),
-            None => return Err(wrong(&format!("token {name} was not checked"))),
+            None => return Err(format!("token {name} was not checked")),
         };
         if let Some((other, _)) = tokens.iter().find(|(_, other)| other.is_same_secret(&token)) {
-            return Err(wrong(&format!(
-                "tokens {other} and {name} are the same: give each person or service one of its \
-                 own (lazaret token new), so that the record tells them apart"
-            )));
+            return Err(format!(
+                "tokens {} and {name} are the same: give each person or service one of its own \
+                 (lazaret token new), so that the record tells them apart",
+                other.name
+            ));
         }
-        let expires = named.expires();
-        if let Some(at) = expires.filter(|at| *at < now) {
-            tracing::warn!(token = name, "it expired on {at}: remove it, or make a new one");
-        }
-        tokens.push((name, token.until(expires)));
+        tokens.push((named, token));
     }
-    let local = local_token(config, parts).map_err(|why| wrong(&why))?;
-    Ok(Tokens::new(tokens.into_iter().map(|(_, token)| token).chain([local]).collect()))
+    Ok(tokens)
 }
 
 /// A fresh token in the data directory: whoever may read that may operate the service.

@@ -31,13 +31,6 @@ pub fn credential(tenant: &Tenant) -> Result<Arc<Credential>, String> {
     Ok(Arc::new(credential))
 }
 
-/// Where its tokens come from; `None` for a managed identity, unless one is named.
-pub(super) fn login(tenant: &Tenant) -> Result<Option<String>, String> {
-    let hosts = tenant.cloud.hosts(tenant.region).map_err(|why| why.to_string())?;
-    let is_managed = matches!(tenant.credential().proof(), Proof::Managed(_));
-    Ok(tenant.login.clone().or((!is_managed).then_some(hosts.login)))
-}
-
 /// Tokens for brokers that are signed in at with a tenant's credential.
 pub(super) fn broker_tokens(
     config: &Config,
@@ -53,7 +46,7 @@ pub(super) fn broker_tokens(
         tenant: TenantName::new(name),
         entra_tenant: tenant.id,
         credential: credential(tenant)?,
-        login: login(tenant)?,
+        login: settings::hosts(tenant)?.login,
         host: host(broker).to_owned(),
         http: Http::new(call_timeout(), 1).map_err(|why| why.to_string())?,
         clock,

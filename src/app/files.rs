@@ -76,7 +76,10 @@ pub fn idle_per_host(hosts: usize) -> usize {
 /// Hosts of Defender and of logins, of all tenants.
 pub fn hosts(config: &Config) -> usize {
     let hosts = config.tenants.iter().filter_map(|tenant| settings::hosts(tenant).ok());
-    hosts.flat_map(|hosts| [hosts.api, hosts.login]).collect::<BTreeSet<_>>().len()
+    hosts
+        .flat_map(|hosts| hosts.login.into_iter().chain([hosts.api]))
+        .collect::<BTreeSet<_>>()
+        .len()
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::{credential, files};
 use crate::config::{
-    Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Protocol, Security, Source, Start,
+    Budget, Config, HmacDigest, HmacEncoding, Kafka, Kind, Proof, Protocol, Security, Source, Start,
 };
 use crate::config::{Budgets, Tenant, Tls, Verify, WebhookTls};
-use crate::domain::cloud::{Cloud, Hosts};
+use crate::domain::cloud::Cloud;
 use crate::domain::decision::JoinBounds;
 use crate::domain::ids::{SourceName, TenantName};
 use crate::domain::join::Waits;
@@ -193,12 +193,21 @@ pub fn http(config: &Config) -> Settled<defender::Http> {
     defender::Http::new(call_timeout(), idle).map_err(|why| why.to_string())
 }
 
+/// Whom a tenant's calls go to.
+pub struct Called {
+    pub api: String,
+    /// Where its tokens come from; `None` for a managed identity, unless one is named.
+    pub login: Option<String>,
+    pub scope: String,
+}
+
 /// Where a tenant's Defender and its login are.
-pub fn hosts(tenant: &Tenant) -> Settled<Hosts> {
+pub fn hosts(tenant: &Tenant) -> Settled<Called> {
     let usual = tenant.cloud.hosts(tenant.region).map_err(|why| why.to_string())?;
-    Ok(Hosts {
+    let is_managed = matches!(tenant.credential().proof(), Proof::Managed(_));
+    Ok(Called {
         api: tenant.api.clone().unwrap_or(usual.api),
-        login: tenant.login.clone().unwrap_or(usual.login),
+        login: tenant.login.clone().or((!is_managed).then_some(usual.login)),
         scope: tenant.scope.clone().unwrap_or(usual.scope),
     })
 }
@@ -212,13 +221,13 @@ pub fn defender(
     clock: Arc<dyn Clock>,
     needs: Option<defender::Needs>,
 ) -> Settled<defender::Settings> {
-    let Hosts { api, scope, .. } = hosts(tenant)?;
+    let Called { api, login, scope } = hosts(tenant)?;
     Ok(defender::Settings {
         tenant: TenantName::new(&tenant.name),
         entra_tenant: tenant.id,
         credential: credential::credential(tenant)?,
         api,
-        login: credential::login(tenant)?,
+        login,
         scope,
         needs,
         token_after,

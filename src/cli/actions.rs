@@ -3,6 +3,7 @@
 mod expected;
 mod words;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::client::{self, ConfigArg, Service};
@@ -16,6 +17,7 @@ use crate::domain::audit::Role;
 use crate::domain::decision::Fate;
 use crate::domain::ids::ActionId;
 use crate::domain::vote::Say;
+use crate::io::admin::ROWS_MAX;
 use crate::io::{ActionFilter, ActionLine, ActionReport, ReceiptFilter, ReceiptLine, Store as _};
 
 use words::{change_text, ending_text, state_word};
@@ -42,7 +44,7 @@ enum Command {
         #[arg(long, conflicts_with = "state")]
         held: bool,
         /// At most this many
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value_t = 50, value_parser = rows())]
         limit: usize,
         /// Print them as JSON
         #[arg(long)]
@@ -59,7 +61,7 @@ enum Command {
         #[arg(long)]
         fate: Option<String>,
         /// At most this many
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value_t = 50, value_parser = rows())]
         limit: usize,
         /// Print them as JSON
         #[arg(long)]
@@ -131,6 +133,11 @@ fn parse_state(name: String) -> Result<StateName, Failure> {
         let known: Vec<_> = StateName::ALL.iter().map(|s| s.as_str()).collect();
         Failure::usage(format!("there is no state {name:?}; there are {}", known.join(", ")))
     })
+}
+
+/// So many as one answer of the service lists: more would be cut without a word.
+fn rows() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=ROWS_MAX as u64)
 }
 
 fn parse_fate(name: String) -> Result<Fate, Failure> {
@@ -325,6 +332,21 @@ mod tests {
     use super::*;
     use crate::domain::action::Coordinates;
     use crate::domain::time::Wall;
+
+    #[test]
+    fn more_rows_than_one_answer_has_are_refused() {
+        use clap::Parser as _;
+        for what in ["list", "receipts"] {
+            let of = |limit| {
+                let words = ["lazaret", "actions", what, "--limit", limit];
+                crate::cli::Cli::try_parse_from(words).map(|_| ()).map_err(|why| why.to_string())
+            };
+            assert_eq!(of("1000"), Ok(()));
+            for limit in ["0", "1001"] {
+                assert!(of(limit).unwrap_err().contains("1..=1000"), "{limit}");
+            }
+        }
+    }
 
     #[test]
     fn receipts_fit_80_columns_whatever_their_reasons() {

@@ -1,6 +1,10 @@
 //! How commands reach what they ask about: a running service through its admin listener, or the
 //! store itself when the service is stopped.
 
+mod pinned;
+
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,11 +12,13 @@ use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
 
 use super::Failure;
 use crate::app::LOCAL_TOKEN_FILE;
 use crate::config::Config;
 use crate::domain::audit::Role;
+use crate::io::admin::ALIVE;
 
 /// The configuration where none is named.
 pub const CONFIG_FILE: &str = "lazaret.yaml";
@@ -79,37 +85,90 @@ pub enum Service {
     Stopped,
 }
 
-/// Finds the service of this configuration.
+/// Finds the service of this configuration. Whatever is wrong with one that listens is no reason to
+/// call it stopped.
 pub async fn find(config: &Config, role: Role) -> Result<Service, Failure> {
-    let address = config.listen.admin.address;
-    let scheme = if config.listen.admin.tls.is_some() { "https" } else { "http" };
-    let http = reqwest::Client::builder()
+    let address = reached_at(config.listen.admin.address);
+    let mut builder = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(30))
+        .timeout(Duration::from_secs(30));
+    let mut scheme = "http";
+    if let Some(tls) = &config.listen.admin.tls {
+        let pinned = match pinned::to(&tls.certificate) {
+            Ok(pinned) => pinned,
+            // Who is stopped needs no certificate to be paused.
+            Err(_) if is_closed(address).await => return Ok(Service::Stopped),
+            Err(why) => return Err(why),
+        };
+        builder = builder.tls_backend_preconfigured(pinned);
+        scheme = "https";
+    }
+    let http = builder
         .build()
         .map_err(|why| Failure::usage(format!("cannot make an HTTP client: {why}")))?;
     let base = format!("{scheme}://{address}");
     match http.get(format!("{base}/livez")).send().await {
-        Ok(_) => {}
-        Err(why) if why.is_connect() => return Ok(Service::Stopped),
+        Ok(answer) => {
+            if !is_ours(answer).await {
+                return Err(Failure::wrong(format!(
+                    "what listens at {address} is not Lazaret, by its answer to /livez: see who \
+                     has the port with `ss -ltnp`, or give listen.admin another address"
+                )));
+            }
+        }
+        Err(why) if causes(&why).any(is_refused) => return Ok(Service::Stopped),
         Err(why) => {
+            let why = causes(&why).last().map(ToString::to_string).unwrap_or_default();
             return Err(Failure::wrong(format!("the admin listener at {base} fails: {why}")));
         }
     }
-    let token = token(config, role)?;
+    let token = token(config, role).await?;
     Ok(Service::Running(Client { http, base, token }))
+}
+
+/// Whether this is how the service says that it lives. Whatever else listens there, such as another
+/// program that took the port, is shown nobody's token.
+async fn is_ours(answer: reqwest::Response) -> bool {
+    let fits = answer.status() == reqwest::StatusCode::OK
+        && answer.content_length() == Some(ALIVE.len() as u64);
+    fits && answer.bytes().await.is_ok_and(|body| body == ALIVE)
+}
+
+/// Where this machine reaches what listens at an address, such as on all of its own.
+pub fn reached_at(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// An error, and what lies below it.
+fn causes(why: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(Some(why as &(dyn Error + 'static)), |why| (*why).source())
+}
+
+async fn is_closed(address: SocketAddr) -> bool {
+    TcpStream::connect(address).await.is_err_and(|why| is_refused(&why))
+}
+
+fn is_refused(why: &(dyn Error + 'static)) -> bool {
+    let why = why.downcast_ref::<std::io::Error>();
+    why.is_some_and(|why| why.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// The token that the person gave, else the one that the service made for whoever may read its data
 /// directory. To read, also one of the configuration's; but nobody changes anything in the name of
 /// somebody else whose token they happen to be able to read.
-fn token(config: &Config, role: Role) -> Result<SecretString, Failure> {
+async fn token(config: &Config, role: Role) -> Result<SecretString, Failure> {
     if let Some(token) = &config.personal {
         return Ok(token.clone());
     }
     let local: &Path = &config.store.sqlite.join(LOCAL_TOKEN_FILE);
-    if let Ok(token) = std::fs::read_to_string(local) {
+    // Where the disk hangs, whoever asks may give up.
+    if let Ok(token) = tokio::fs::read_to_string(local).await {
         return Ok(SecretString::from(token.trim()));
     }
     if role == Role::View {
@@ -179,3 +238,6 @@ impl Client {
 pub fn account() -> String {
     format!("uid {}", rustix::process::getuid().as_raw())
 }
+
+#[cfg(test)]
+mod tests;

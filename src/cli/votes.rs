@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::domain::action::{HoldWhy, StateName};
 use crate::domain::audit::Role;
 use crate::domain::vote::{Say, Voted, Voter};
-use crate::io::admin::VoteRequest;
+use crate::io::admin::{ROWS_MAX, VoteRequest};
 use crate::io::clock::SystemClock;
 use crate::io::{ActionFilter, ActionLine, Ballot, Clock as _, Store as _, VoteLine, Which};
 
@@ -172,7 +172,7 @@ pub fn account_voter() -> Voter {
 
 async fn preview(args: &Args, config: &Config, filter: ActionFilter, say: Say) -> Outcome {
     // One more than is allowed for, so that the count can be told.
-    let most = args.first.unwrap_or(usize::MAX).min(1000);
+    let most = args.first.unwrap_or(usize::MAX).min(ROWS_MAX);
     let mut lines: Vec<ActionLine> = Vec::new();
     for state in say.states() {
         let filter =
@@ -186,7 +186,7 @@ async fn preview(args: &Args, config: &Config, filter: ActionFilter, say: Say) -
     }
     print!("{}", listing(&lines[..lines.len().min(SHOWN)]));
     let word = if say == Say::Approve { "approve" } else { "reject" };
-    let more = if lines.len() == 1000 { " or more" } else { "" };
+    let more = if lines.len() == ROWS_MAX { " or more" } else { "" };
     let which = if args.first.is_some() { "the oldest that match" } else { "all that match" };
     let count = lines.len();
     let would = format!("Nothing was done: --yes would {word} them.");

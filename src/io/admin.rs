@@ -69,8 +69,11 @@ pub struct Admin {
     pub glance: Glance<Report>,
 }
 
-/// Most rows that one answer lists.
-const ROWS_MAX: usize = 1000;
+/// Most rows that one answer lists; of more that are asked for, the first.
+pub const ROWS_MAX: usize = 1000;
+
+/// What `/livez` answers.
+pub const ALIVE: &str = "ok\n";
 
 /// The routes. `/livez`, `/readyz` and `/metrics` tell no secrets and need no token; everything
 /// under `/api/v1` does.
@@ -89,7 +92,7 @@ pub fn router(admin: Admin) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(admin.clone(), sign_in::authenticate));
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(|| async { ALIVE }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .nest("/api/v1", api)

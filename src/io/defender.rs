@@ -47,13 +47,12 @@ pub use self::credential::{Credential, ReadSecret};
 pub use self::http::{Http, HttpError};
 pub use self::roles::{Needs, Reads, missing_roles};
 pub use self::token::{NoToken, Token, TokenSource};
-pub use self::url::UrlError;
+pub use self::url::{Base, UrlError};
 
 use self::credential::Proof;
 use self::entra::{Entra, LoginPlace};
 use self::gate::Gate;
 use self::token::{Bearer, Tokens};
-use self::url::Base;
 use super::{Api, Clock, CredentialLine, Expiry};
 use crate::domain::action::Call;
 use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};

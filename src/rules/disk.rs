@@ -168,12 +168,22 @@ fn files_of(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// The directories that rules are read from, whether they are there or not.
+fn read_from(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let inside = ["lists", "formats", "samples"].map(|name| dir.join(name));
+    [dir.to_owned()].into_iter().chain(inside)
+}
+
+/// Whatever decides what rules say: their directories, and the files in them. Blocks.
+pub fn places(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    read_from(dir).flat_map(|dir| [dir.clone()].into_iter().chain(files_of(&dir)))
+}
+
 /// A number that changes when the rules, lists, formats or samples of a directory do: over the
 /// names, sizes, inodes and times of change of their files. Blocks.
 pub fn fingerprint(dir: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let inside = ["lists", "formats", "samples"].map(|name| dir.join(name));
-    for dir in [dir.to_owned()].into_iter().chain(inside) {
+    for dir in read_from(dir) {
         for path in files_of(&dir) {
             path.hash(&mut hasher);
             match fs::metadata(&path) {

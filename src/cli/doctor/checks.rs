@@ -17,8 +17,10 @@ pub async fn all(config: Arc<Config>) -> Vec<Finding> {
     let mut findings = vec![Finding::new("configuration", Health::Ok, "readable, every key known")];
     findings.extend(secrets::secrets(&config));
     findings.extend(secrets::expiring(&config));
+    findings.extend(files::account(&config));
     findings.extend(files::modes(&config));
     findings.extend(listeners::webhooks(&config));
+    findings.push(listeners::admin(&config));
     findings.extend(certificates::all(&config));
     let (rules, asks_for_files) = rules::rules(&config);
     findings.push(rules);

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::domain::time::Wall;
 use crate::io::Clock as _;
 use crate::io::clock::SystemClock;
+use crate::io::defender::Base;
 use crate::limits::{DOCTOR_ASK, DOCTOR_SIDE_BY_SIDE, DOCTOR_WITHIN};
 
 /// How far the clock of this machine is ahead of a host's, by its `Date`: whole seconds.
@@ -58,18 +59,28 @@ struct Up {
 
 /// Takes at most [`DOCTOR_WITHIN`].
 pub(super) async fn all(config: &Config) -> Seen {
-    let mut uses: BTreeMap<String, &str> = BTreeMap::new();
+    ask(uses(config), client()).await
+}
+
+/// The base URLs that tenants call, and what for.
+fn uses(config: &Config) -> BTreeMap<String, &'static str> {
+    let mut uses = BTreeMap::new();
     for tenant in &config.tenants {
-        // Settings that are wrong are told at their tenant.
+        // Settings that are wrong are told at their tenant, and hosts that calls would not go to:
+        // such a URL may hold a password.
         let Ok(hosts) = settings::hosts(tenant) else { continue };
-        for (url, what, both) in [(hosts.login, "login", "API"), (hosts.api, "API", "login")] {
+        let login = hosts.login.map(|url| (url, "login", "API"));
+        for (url, what, both) in login.into_iter().chain([(hosts.api, "API", "login")]) {
+            if Base::parse(&url).is_err() {
+                continue;
+            }
             let use_of = uses.entry(url).or_insert(what);
             if *use_of == both {
                 *use_of = "API and login";
             }
         }
     }
-    ask(uses, client()).await
+    uses
 }
 
 fn client() -> Result<reqwest::Client, reqwest::Error> {

@@ -4,10 +4,10 @@ use futures_util::future::join_all;
 
 use super::secrets::{is_unread, not_asked};
 use super::{Finding, Health};
-use crate::app::settings;
+use crate::app::{audit, settings};
 use crate::config::{Config, Kind};
 use crate::io::issuer;
-use crate::serve::Certificate;
+use crate::serve::{Certificate, CertificateFiles};
 
 /// What `run` would refuse at the webhook listener: secrets that do not fit, certificates.
 pub(super) fn webhooks(config: &Config) -> Option<Finding> {
@@ -22,17 +22,8 @@ pub(super) fn webhooks(config: &Config) -> Option<Finding> {
     {
         return Some(Finding::new("webhooks", Health::Fail, why));
     }
-    let own = listen.tls.as_ref().map(settings::webhook_tls);
-    let admin = config.listen.admin.tls.as_ref().map(settings::admin_tls);
-    for files in [own, admin].into_iter().flatten() {
-        let is_missing = !(files.certificate.exists() && files.key.exists());
-        if let Err(why) = Certificate::load(files) {
-            let how = match is_missing {
-                true => "; certificate and key are PEM files that your certificate authority gives",
-                false => "",
-            };
-            return Some(Finding::new("webhooks", Health::Fail, format!("{why}{how}")));
-        }
+    if let Some(why) = listen.tls.as_ref().map(settings::webhook_tls).and_then(unusable) {
+        return Some(Finding::new("webhooks", Health::Fail, why));
     }
     if listen.tls.is_none() && !listen.address.ip().is_loopback() {
         let text = "served without TLS beyond loopback: put TLS before it, or name a certificate";
@@ -45,6 +36,35 @@ pub(super) fn webhooks(config: &Config) -> Option<Finding> {
     let url = format!("{scheme}://{}/webhooks/SOURCE", listen.address);
     let text = format!("every secret fits its scheme; senders post to {url}");
     Some(Finding::new("webhooks", Health::Ok, text))
+}
+
+/// What `run` would refuse at the admin listener: its certificate, and tokens that the record could
+/// not tell apart.
+pub(super) fn admin(config: &Config) -> Finding {
+    let listen = &config.listen.admin;
+    if let Some(why) = listen.tls.as_ref().map(settings::admin_tls).and_then(unusable) {
+        return Finding::new("admin", Health::Fail, why);
+    }
+    if is_unread(listen.tokens.iter().filter_map(|token| token.secret())) {
+        return not_asked("admin", "not known whether every token is another");
+    }
+    match audit::configured(config) {
+        Ok(tokens) => {
+            let text = format!("at {}, every token is another: {}", listen.address, tokens.len());
+            Finding::new("admin", Health::Ok, text)
+        }
+        Err(why) => Finding::new("admin", Health::Fail, why),
+    }
+}
+
+/// Why a listener can't serve with these files.
+fn unusable(files: CertificateFiles) -> Option<String> {
+    let is_missing = !(files.certificate.exists() && files.key.exists());
+    let how = match is_missing {
+        true => "; certificate and key are PEM files that your certificate authority gives",
+        false => "",
+    };
+    Certificate::load(files).err().map(|why| format!("{why}{how}"))
 }
 
 /// Whether the keys that tokens are checked with can be had: of all sources side by side.

@@ -1,9 +1,11 @@
 //! Whether the service runs, what it says of itself, whether its ports are its own, and what stops
 //! its calls.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::path::Path;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{Finding, Health};
@@ -82,17 +84,20 @@ pub(super) async fn told(config: &Config, service: &Service) -> Vec<Finding> {
             {
                 findings.push(is_free(key, address).await);
             }
-            findings.extend(stopped_by(config).into_iter().map(|text| finding(Health::Warn, text)));
+            let dir = config.store.sqlite.clone();
+            // What is wrong with the store, or its disk, is told there.
+            let stopped = timeout(DOCTOR_ASK, spawn_blocking(move || stopped_by(&dir))).await;
+            let stopped = stopped.ok().and_then(Result::ok).unwrap_or_default();
+            findings.extend(stopped.into_iter().map(|text| finding(Health::Warn, text)));
         }
     }
     findings
 }
 
-/// The stop file, pauses, breakers and what waits for a person, of a service that is stopped. What
-/// is wrong with the store is told there.
-fn stopped_by(config: &Config) -> Vec<String> {
-    let file = stop_file(&config.store.sqlite.join(STOP_FILE));
-    let store = Chains::open(&config.store.sqlite);
+/// The stop file, pauses, breakers and what waits for a person, of a service that is stopped.
+fn stopped_by(dir: &Path) -> Vec<String> {
+    let file = stop_file(&dir.join(STOP_FILE));
+    let store = Chains::open(dir);
     let summary = store.and_then(|store| store.summary());
     let mut told: Vec<_> = file.into_iter().collect();
     if let Ok(summary) = summary {
@@ -117,12 +122,8 @@ async fn is_free(key: &str, address: SocketAddr) -> Finding {
 
 /// Whether the service that runs has the webhook listener where the configuration says.
 async fn is_served(address: SocketAddr) -> Option<Finding> {
-    let ip = match address.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-    };
-    let why = match timeout(DOCTOR_ASK, TcpStream::connect((ip, address.port()))).await {
+    let connected = timeout(DOCTOR_ASK, TcpStream::connect(client::reached_at(address)));
+    let why = match connected.await {
         Ok(Ok(_)) => return None,
         Ok(Err(why)) => why.to_string(),
         Err(_) => "no answer".to_owned(),

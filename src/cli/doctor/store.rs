@@ -1,7 +1,7 @@
 //! Whether the store says what was written: every row and every chain, as far as there is time.
 
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout_at};
 
 use super::{Finding, Health};
 use crate::config::Config;
@@ -13,12 +13,17 @@ use crate::limits::DOCTOR_WITHIN;
 pub(super) async fn verified(config: &Config) -> Finding {
     let finding = |health, text: String| Finding::new("store", health, text);
     let dir = config.store.sqlite.clone();
-    if !dir.join("lazaret.db").exists() {
-        return finding(Health::Ok, "none yet; `lazaret run` makes it".into());
-    }
-    let store = match Chains::open(&dir) {
-        Ok(store) => store,
-        Err(why) => return finding(Health::Fail, why.to_string()),
+    let until = sleep(DOCTOR_WITHIN).deadline();
+    let open = move || dir.join("lazaret.db").exists().then(|| Chains::open(&dir));
+    let store = match timeout_at(until, spawn_blocking(open)).await {
+        Ok(Ok(Some(Ok(store)))) => store,
+        Ok(Ok(Some(Err(why)))) => return finding(Health::Fail, why.to_string()),
+        Ok(Ok(None)) => return finding(Health::Ok, "none yet; `lazaret run` makes it".into()),
+        Ok(Err(why)) => return finding(Health::Fail, why.to_string()),
+        Err(_) => {
+            let text = "it hangs: it could not even be opened; look at `dmesg`";
+            return finding(Health::Fail, text.into());
+        }
     };
     let stopper = store.stopper();
     let walk = spawn_blocking(move || -> Result<Vec<String>, StoreError> {
@@ -26,7 +31,7 @@ pub(super) async fn verified(config: &Config) -> Finding {
         faults.extend(store.verify_rows()?);
         Ok(faults)
     });
-    match timeout(DOCTOR_WITHIN, walk).await {
+    match timeout_at(until, walk).await {
         Ok(Ok(Ok(faults))) if faults.is_empty() => {
             finding(Health::Ok, "every checksum and every chain verifies".into())
         }

@@ -15,6 +15,9 @@ use crate::io::clock::SystemClock;
 use crate::io::defender::{DefenderApi, Http, Reads, missing_roles};
 use crate::limits::{DOCTOR_ASK, DOCTOR_SIDE_BY_SIDE, DOCTOR_WITHIN};
 
+/// What a managed identity's tokens come from.
+const METADATA: &str = "the metadata service of this machine";
+
 /// Every tenant, some side by side, within [`DOCTOR_WITHIN`]. Those whose login does not answer are
 /// not asked: why it does not is told once. `files` is whether a rule asks about files.
 pub(super) async fn all(config: &Config, seen: &Seen, files: bool) -> Vec<Finding> {
@@ -27,8 +30,9 @@ pub(super) async fn all(config: &Config, seen: &Seen, files: bool) -> Vec<Findin
         let http = http.clone();
         async move {
             let check = format!("tenant {}", tenant.name);
-            let login = settings::hosts(tenant).map(|hosts| hosts.login).unwrap_or_default();
-            if seen.is_down(&login) {
+            let login = settings::hosts(tenant).ok().and_then(|hosts| hosts.login);
+            let login = login.as_deref().unwrap_or(METADATA);
+            if seen.is_down(login) {
                 let text = format!("no token was asked for: {login} fails above");
                 return Finding::new(&check, Health::Warn, text);
             }
@@ -60,7 +64,7 @@ pub(super) async fn token(config: &Config, tenant: &Tenant, http: Http, files: b
         Ok(settings) => settings,
         Err(why) => return Finding::new(&check, Health::Fail, why),
     };
-    let login = settings.login.as_deref().unwrap_or("the metadata service of this machine");
+    let login = settings.login.as_deref().unwrap_or(METADATA);
     let urls = format!("of {login}, for calls to {}", settings.api);
     let api = match DefenderApi::new(settings) {
         Ok(api) => api,

@@ -70,6 +70,35 @@ async fn a_missing_secret_is_told_once_with_how_to_make_it() {
     }
 }
 
+#[test]
+fn what_a_start_would_refuse_at_the_admin_listener_fails_also_without_webhooks() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = at(dir.path(), "http://127.0.0.1:1", closed());
+    assert!(listeners::webhooks(&config).is_none());
+    assert_eq!(listeners::admin(&config).health, Health::Ok);
+    let [certificate, key] = ["admin.crt", "admin.key"].map(|name| dir.path().join(name));
+    config.listen.admin.tls = Some(crate::config::Tls { certificate, key });
+    let found = listeners::admin(&config);
+    assert!(found.health == Health::Fail && found.text.contains("admin.crt"), "{found:?}");
+
+    let text = include_str!("../../../lazaret.example.yaml");
+    let alice = "- name: alice ";
+    let eve = "- {name: eve, role: admin, token: {file: eve}}\n      - name: alice ";
+    let text = text.replacen("secrets/dashboard", "dashboard", 1).replacen(alice, eve, 1);
+    let bob = "      - {name: bob, role: operate, token: {env: LAZARET_BOB}}\n";
+    let config = Config::parse(&text.replacen(bob, "", 1), &dir.path().join("a.yaml")).unwrap();
+    for (eve, health, says) in [
+        ("another-token-of-many-bytes-all-its-own", Health::Ok, "every token is another: 3"),
+        ("a-token-of-many-bytes-for-one-person", Health::Fail, "tokens dashboard and eve are the"),
+    ] {
+        std::fs::write(dir.path().join("dashboard"), "a-token-of-many-bytes-for-one-person")
+            .unwrap();
+        std::fs::write(dir.path().join("eve"), eve).unwrap();
+        let found = listeners::admin(&config);
+        assert!(found.health == health && found.text.contains(says), "{found:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_asked_and_where_senders_post_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -214,6 +243,30 @@ async fn a_row_that_was_changed_outside_fails_also_beside_a_process_that_has_the
     let found = store::verified(&config).await;
     assert!(found.health == Health::Fail && found.text.contains("siem: 7 receipts"), "{found:?}");
     assert!(found.text.contains("compare it with a backup"), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_is_told_and_hangs_nobody() {
+    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+    let dir = tempfile::tempdir().unwrap();
+    let config = Arc::new(at(dir.path(), "http://127.0.0.1:1", closed()));
+    std::fs::create_dir(&config.store.sqlite).unwrap();
+    // Whoever opens a pipe waits until somebody writes to it.
+    let pipe = config.store.sqlite.join("lazaret.db");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    let looking = config.clone();
+    let looked = tokio::spawn(async move {
+        let stopped = service::Service::Stopped;
+        tokio::join!(store::verified(&looking), service::told(&looking, &stopped))
+    });
+    let looked = tokio::time::timeout(crate::limits::DOCTOR_WITHIN * 3, looked).await;
+    while let Ok(writer) = open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()) {
+        drop(writer);
+        tokio::task::yield_now().await;
+    }
+    let (store, service) = looked.expect("it is given up").unwrap();
+    assert!(store.health == Health::Fail && store.text.contains("it hangs"), "{store:?}");
+    assert_eq!(service[0].health, Health::Ok, "{service:?}");
 }
 
 #[tokio::test]

@@ -62,8 +62,12 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    /// `asked` is when the request for it was made: its life counts from before it began.
+    /// `asked` is when the request for it was made: its life counts from before it began. One that
+    /// has ended already is none: else it would be replaced at once, again and again.
     fn new(token: &Token, asked: Boot) -> Result<Self, NoToken> {
+        if token.life < PAUSE_MIN {
+            return Err(NoToken("the token has ended already: is the clock right?".to_owned()));
+        }
         let text = token.text.expose_secret();
         let mut header = HeaderValue::try_from(format!("Bearer {text}"))
             .map_err(|_| NoToken("the login's answer holds characters no token has".to_owned()))?;
@@ -128,6 +132,7 @@ impl Tokens {
             renew: renew.clone(),
             needs,
             missing: Vec::new(),
+            look_every: ROLES_LOOK_EVERY,
         };
         Self { clock, state, wanted, renew, task: tokio::spawn(task.run(after)) }
     }
@@ -212,6 +217,7 @@ struct Keeper {
     needs: Option<Needs>,
     /// Roles that the newest token lacks, as they were logged.
     missing: Vec<&'static str>,
+    look_every: Duration,
 }
 
 impl Keeper {
@@ -234,30 +240,48 @@ impl Keeper {
             let asked = self.clock.now().boot;
             let token = self.fetch().await;
             let fetched = token.and_then(|token| Ok((Bearer::new(&token, asked)?, token.life)));
-            let pause = match fetched {
+            match fetched {
                 Ok((bearer, life)) => {
                     failures = 0;
+                    let bearer = Arc::new(bearer);
                     self.look_for_roles(&bearer);
                     self.state.send_modify(|state| {
-                        state.bearer = Some(Arc::new(bearer));
+                        state.bearer = Some(bearer.clone());
                         state.error = None;
                     });
-                    renew_in(life, &self.missing)
+                    self.serve(&bearer, life).await;
                 }
                 Err(error) => {
                     tracing::warn!(tenant = %self.tenant, %error, "the login gives no token");
                     self.state.send_modify(|state| state.error = Some(error));
                     let pause = PAUSE_MIN.saturating_mul(1 << failures).min(PAUSE_MAX);
                     failures = (failures + 1).min(16);
-                    pause
+                    // Elapsed or woken: either way it is time for the next one.
+                    let _ = tokio::time::timeout(pause, self.renew.notified()).await;
                 }
-            };
-            // Elapsed or woken: either way it is time for the next one.
-            let _ = tokio::time::timeout(pause, self.renew.notified()).await;
+            }
         }
     }
 
-    /// Says what the roles lack, where that has changed since the last token.
+    /// Waits until this token, of this life, is to be renewed. While it lacks a role that is soon:
+    /// what is granted now is only in tokens that are made from now on. The rules may have come to
+    /// need one since it was made.
+    async fn serve(&mut self, bearer: &Bearer, life: Duration) {
+        let mut left = (life * RENEW_AT_PERCENT / 100).max(PAUSE_MIN);
+        while !left.is_zero() {
+            let pause = left.min(self.look_every);
+            if tokio::time::timeout(pause, self.renew.notified()).await.is_ok() {
+                return;
+            }
+            left -= pause;
+            self.look_for_roles(bearer);
+            if !self.missing.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Says what the roles lack, where that has changed since it was last looked for.
     fn look_for_roles(&mut self, bearer: &Bearer) {
         let Some(needs) = &self.needs else { return };
         let missing = missing_roles(&bearer.roles, needs());
@@ -284,23 +308,53 @@ impl Keeper {
     }
 }
 
-/// When a token of this life is renewed, whose roles lack these: what is granted now is only in
-/// tokens that are made from now on.
-fn renew_in(life: Duration, missing: &[&str]) -> Duration {
-    let usual = (life * RENEW_AT_PERCENT / 100).max(PAUSE_MIN);
-    if missing.is_empty() { usual } else { usual.min(ROLES_LOOK_EVERY) }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
-    #[test]
-    fn a_token_that_lacks_roles_is_renewed_sooner() {
-        let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
-        assert_eq!(renew_in(hour, &[]), 36 * minute);
-        assert_eq!(renew_in(hour, &["File.Read.All"]), 5 * minute);
-        assert_eq!(renew_in(minute, &["File.Read.All"]), minute * 60 / 100);
-        assert_eq!(renew_in(Duration::ZERO, &[]), PAUSE_MIN);
+    use tokio::sync::mpsc;
+
+    use super::super::Reads;
+    use super::*;
+    use crate::io::clock::SystemClock;
+
+    /// Gives tokens of this life that have every role but that for files, and says so each time.
+    struct NoFiles(Duration, mpsc::UnboundedSender<()>);
+
+    impl TokenSource for NoFiles {
+        fn fetch(&self) -> BoxFuture<'static, Result<Token, NoToken>> {
+            let claims = r#"{"roles": ["Machine.StopAndQuarantine", "Machine.Read.All"]}"#;
+            let claims = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, claims);
+            let token = Token { text: format!("e30.{claims}.").into(), life: self.0 };
+            self.1.send(()).unwrap();
+            Box::pin(async { Ok(token) })
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_role_that_a_rule_comes_to_need_is_looked_for_in_the_token_at_hand() {
+        let (asked, mut asks) = mpsc::unbounded_channel();
+        let files = Arc::new(AtomicBool::new(false));
+        let needs = files.clone();
+        let keeper = Keeper {
+            tenant: TenantName::new("contoso"),
+            source: Arc::new(NoFiles(Duration::from_secs(3600), asked)),
+            clock: Arc::new(SystemClock::new()),
+            state: Arc::default(),
+            wanted: Arc::default(),
+            renew: Arc::default(),
+            needs: Some(Arc::new(move || Reads {
+                files: needs.load(Ordering::SeqCst),
+                ..Reads::default()
+            })),
+            missing: Vec::new(),
+            look_every: Duration::from_millis(10),
+        };
+        let task = tokio::spawn(keeper.run(Duration::ZERO));
+        asks.recv().await.unwrap();
+        files.store(true, Ordering::SeqCst);
+        let again = tokio::time::timeout(Duration::from_secs(10), asks.recv()).await;
+        assert_eq!(again, Ok(Some(())), "it is asked for a new one");
+        task.abort();
     }
 }

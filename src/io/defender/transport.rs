@@ -7,6 +7,7 @@ use azure_core::error::{Error, ErrorKind};
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::body::bounded;
 use super::text::{chain, one_line};
@@ -92,25 +93,35 @@ impl Wire {
             }
         }
         let body = bounded(response, TOKEN_BYTES).await;
-        // azure_identity would ask the metadata service again and again, and not say what it said.
-        if matches!(self.place, Place::Metadata(_)) && status != 200 {
-            let text = format!("the metadata service answers {status}: {}", said(&body));
-            return Err(Error::with_message(ErrorKind::Other, text));
+        match self.unfit(status, &body) {
+            Some(text) => Err(Error::with_message(ErrorKind::Other, text)),
+            None => Ok(AsyncRawResponse::from_bytes(status.into(), headers, body)),
         }
-        Ok(AsyncRawResponse::from_bytes(status.into(), headers, body))
+    }
+
+    /// What to say of an answer that azure_identity would not pass on: it would ask the metadata
+    /// service again and again, and of what is no JSON it tells only that.
+    fn unfit(&self, status: u16, body: &[u8]) -> Option<String> {
+        let refusal = serde_json::from_slice::<Refusal>(body);
+        let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        let said = match &refusal {
+            Ok(refusal) => format!("{}: {}", refusal.error, refusal.error_description),
+            Err(_) => String::from_utf8_lossy(body).into_owned(),
+        };
+        let place = match self.place {
+            Place::Metadata(_) if status != 200 => "metadata service",
+            Place::Login { .. } if !is_json || (status != 200 && refusal.is_err()) => "login",
+            _ => return None,
+        };
+        let text = format!("the {place} answers {status}: {}", one_line(said.trim()));
+        Some(text.trim_end_matches([':', ' ']).to_owned())
     }
 }
 
-/// What the metadata service says is wrong.
-fn said(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-        #[serde(default)]
-        error_description: String,
-    }
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) => one_line(&format!("{}: {}", refusal.error, refusal.error_description)),
-        Err(_) => one_line(&String::from_utf8_lossy(body)),
-    }
+/// What is wrong, as OAuth has it.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    #[serde(default)]
+    error_description: String,
 }

@@ -22,7 +22,8 @@ pub struct Base(Url);
 
 impl Base {
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let url = Url::parse(text).map_err(|_| UrlError::Malformed(text.to_owned()))?;
+        let url =
+            Url::parse(text).map_err(|_| UrlError::Malformed(without_user(text).to_owned()))?;
         let bare = url.username().is_empty()
             && url.password().is_none()
             && url.path() == "/"
@@ -30,7 +31,8 @@ impl Base {
             && url.fragment().is_none();
         match url.scheme() {
             // A user or a password is never echoed.
-            _ if !bare || !url.has_host() => Err(UrlError::NotABase(without_secrets(url))),
+            _ if !url.has_host() => Err(UrlError::NotABase(without_user(text).to_owned())),
+            _ if !bare => Err(UrlError::NotABase(without_secrets(url))),
             "https" => Ok(Self(url)),
             "http" if is_loopback(&url) => Ok(Self(url)),
             _ => Err(UrlError::NotSecure(url.to_string())),
@@ -127,6 +129,12 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
+/// What is no URL of a host, without where a user, a password or a query would stand.
+fn without_user(text: &str) -> &str {
+    let text = text.rsplit('@').next().unwrap_or_default();
+    text.split(['?', '#']).next().unwrap_or_default()
+}
+
 fn without_secrets(mut url: Url) -> String {
     // Fails only where there is no host to have a user.
     let _ = url.set_password(None);
@@ -155,6 +163,10 @@ mod tests {
         for base in ["https://a/x", "https://a/?q=1", "https://a/#f", "https://u:secret@a/"] {
             let error = Base::parse(base).unwrap_err();
             assert!(matches!(error, UrlError::NotABase(_)), "{base}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        for malformed in ["https://u:secret@a b/", "u:sec@secret@a", "a b?sig=secret"] {
+            let error = Base::parse(malformed).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
         }
     }

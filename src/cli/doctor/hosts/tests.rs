@@ -75,6 +75,50 @@ async fn a_host_that_answers_is_ok_and_tells_the_time() {
     assert!(quarantine.is_empty(), "no check ever calls");
 }
 
+/// The example with a managed identity, and these lines of its tenant.
+fn managed(lines: &str) -> Config {
+    let written = "      client_id: 66666666-7777-8888-9999-000000000000\n      secret: \
+                   {file: secrets/contoso}\n";
+    let example = include_str!("../../../../lazaret.example.yaml");
+    assert!(example.contains(written));
+    let text = example.replacen(written, &format!("      managed_identity: system\n{lines}"), 1);
+    Config::parse(&text, std::path::Path::new("lazaret.yaml")).unwrap()
+}
+
+#[test]
+fn a_managed_identity_has_no_login_unless_one_is_named() {
+    let of = |lines| uses(&managed(lines)).into_iter().collect::<Vec<_>>();
+    let api = ("https://eu.api.security.microsoft.com".to_owned(), "API");
+    assert_eq!(of(""), std::slice::from_ref(&api));
+    let named = ("http://127.0.0.1:7".to_owned(), "login");
+    assert_eq!(of("    login: http://127.0.0.1:7\n"), [named, api]);
+}
+
+#[tokio::test]
+async fn a_url_with_a_password_is_refused_without_being_asked_or_shown() {
+    use crate::cli::doctor::tenants;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://bob:hunter2@{}", listener.local_addr().unwrap());
+    let config = managed(&format!("    api: {url}\n    login: {url}\n"));
+    let seen = all(&config).await;
+    let mut findings = seen.findings.clone();
+    findings.extend(tenants::all(&config, &seen, false).await);
+    assert!(findings.iter().any(|of| of.health == Health::Fail), "{findings:?}");
+    assert!(!format!("{findings:?}").contains("hunter2"), "{findings:?}");
+    assert!(listener.accept().is_err(), "it is not asked");
+}
+
+#[tokio::test]
+async fn a_tenant_with_a_managed_identity_is_asked_also_where_the_login_of_its_cloud_is_down() {
+    use crate::cli::doctor::tenants;
+    let login = "https://login.microsoftonline.com".to_owned();
+    let seen = Seen { down: BTreeSet::from([login]), ..Seen::default() };
+    // Nobody is asked for this one either: it ends at an API that can't be called.
+    let found = tenants::all(&managed("    api: ftp://127.0.0.1\n"), &seen, false).await;
+    assert!(found[0].text.contains("ftp://127.0.0.1"), "{found:?}");
+}
+
 #[tokio::test]
 async fn a_host_whose_clock_differs_turns_the_clock_red() {
     let answer =

@@ -113,7 +113,16 @@ async fn a_wrong_secret_leaves_the_call_unsent_and_is_named_but_not_shown() {
 
 #[tokio::test]
 async fn a_login_in_trouble_leaves_the_call_unsent() {
-    for (trouble, says) in [(Trouble::status(503), "no token: "), (Trouble::Drop, "connection")] {
+    let page = |status| {
+        let body = "<html>\n<title>Bad \u{1b}[31m</title>".to_owned();
+        Trouble::Answer { status, retry_after: None, body }
+    };
+    for (trouble, says) in [
+        (Trouble::status(503), "no token: the login answers 503"),
+        (page(502), "no token: the login answers 502: <html> <title>Bad  [31m</title>"),
+        (page(200), "no token: the login answers 200: <html> <title>"),
+        (Trouble::Drop, "connection"),
+    ] {
         let simulator = Simulator::bind(simulator::Settings::default()).await.unwrap();
         simulator.fault(Fault::next(Endpoint::Token, Effect::None, trouble));
         let clock = TestClock::new();
@@ -203,6 +212,15 @@ async fn a_token_that_expired_while_the_machine_slept_is_replaced_at_once() {
     let second = tokens.bearer(PATIENCE).await.unwrap();
     assert!(!Arc::ptr_eq(&first, &second));
     assert!(!format!("{second:?}").contains("token-"), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_already_is_none_and_asked_for_again_like_after_a_failure() {
+    let (_clock, tokens, mut asked) = scripted(&[Ok(0), Ok(3600)]);
+    let why = tokens.bearer(PATIENCE).await.unwrap_err();
+    assert!(why.to_string().contains("is the clock right?"), "{why}");
+    once_more(&mut asked).await;
+    once_more(&mut asked).await;
 }
 
 /// Panics when it is asked first.
