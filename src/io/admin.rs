@@ -163,10 +163,12 @@ async fn actions(State(admin): State<Admin>, Query(query): Query<ActionFilter>) 
     }
     let limit = if query.limit == 0 { 50 } else { query.limit.min(ROWS_MAX) };
     match admin.store.actions(ActionFilter { limit, ..query }).await {
-        Ok(lines) if query.state == Some(StateName::Queued) => match admin.expect(lines).await {
-            Ok(lines) => Json(lines).into_response(),
-            Err(why) => failed(&why),
-        },
+        Ok(lines) if query.state == Some(crate::domain::action::StateName::Queued) => {
+            match admin.expect(lines).await {
+                Ok(lines) => Json(lines).into_response(),
+                Err(why) => failed(&why),
+            }
+        }
         Ok(lines) => Json(lines).into_response(),
         Err(why) => failed(&why),
     }

@@ -85,8 +85,11 @@ pub(super) async fn told(config: &Config, service: &Service) -> Vec<Finding> {
                 findings.push(is_free(key, address).await);
             }
             let dir = config.store.sqlite.clone();
+            let tenants = config.tenants.iter().map(|tenant| tenant.name.clone());
+            let tenants: Vec<String> = tenants.collect();
             // What is wrong with the store, or its disk, is told there.
-            let stopped = timeout(DOCTOR_ASK, spawn_blocking(move || stopped_by(&dir))).await;
+            let stopped =
+                timeout(DOCTOR_ASK, spawn_blocking(move || stopped_by(&dir, &tenants))).await;
             let stopped = stopped.ok().and_then(Result::ok).unwrap_or_default();
             findings.extend(stopped.into_iter().map(|text| finding(Health::Warn, text)));
         }
@@ -95,15 +98,14 @@ pub(super) async fn told(config: &Config, service: &Service) -> Vec<Finding> {
 }
 
 /// The stop file, pauses, breakers and what waits for a person, of a service that is stopped.
-fn stopped_by(dir: &Path) -> Vec<String> {
+fn stopped_by(dir: &Path, tenants: &[String]) -> Vec<String> {
     let file = stop_file(&dir.join(STOP_FILE));
     let store = Chains::open(dir);
     let summary = store.and_then(|store| store.summary());
     let mut told: Vec<_> = file.into_iter().collect();
     if let Ok(summary) = summary {
         told.extend(summary.problems());
-        let named = config.tenants.iter().map(|tenant| tenant.name.as_str());
-        told.extend(summary.of_no_tenant(named));
+        told.extend(summary.of_no_tenant(tenants.iter().map(String::as_str)));
     }
     told
 }

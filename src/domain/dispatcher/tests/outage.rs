@@ -18,8 +18,8 @@ fn an_outage_is_given_time_and_costs_its_actions_no_tries() {
     }
     let due: Vec<Head> = (4..=9).map(|n| desk.head(n, Class::Urgent)).collect();
     assert_eq!(calls(&desk.load(Event::Nudge, &due)), []);
-    let held = desk.dispatcher.snapshot(desk.now).held;
-    assert_eq!(held.map(|(_, why)| why).as_deref(), Some("no answer: 503"));
+    let blocked = desk.dispatcher.snapshot(desk.now).blocked;
+    assert_eq!(blocked.map(|(_, why)| why).as_deref(), Some("no answer: 503"));
     desk.later(limits::FAILED_HOLD);
     assert_eq!(calls(&desk.load(Event::Nudge, &due)), [action(4)], "one finds out");
     let machine_action = MachineActionId::parse("a").unwrap();
