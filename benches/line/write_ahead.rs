@@ -122,7 +122,8 @@ fn together(
     for _ in 0..scale.pairs {
         let attempts: Vec<NewAttempt> =
             ids.by_ref().take(AT_ONCE).map(|action| attempt(&clock, action)).collect();
-        let begun = attempts.iter().map(|attempt| store.begin(attempt.clone(), guard.clone()));
+        let made = attempts.iter().cloned();
+        let begun = made.map(|attempt| store.begin(Box::new(|| attempt), guard.clone()));
         times[0].push(each(&runtime, begun));
         let answers = attempts.iter().map(|attempt| {
             let (closed, change) = accepted(&clock, attempt);

@@ -181,7 +181,10 @@ fn an_attempt_is_made_when_the_writer_comes_to_it() {
         let store = SqliteStore::open(dir.path(), 1000).unwrap();
         store.intake(vec![brings(acts(1, effect(1, 1)))]).await.unwrap();
         let (go_on, stalled) = mpsc::channel();
-        let stalls = store.write(move |_| Ok(stalled.recv().unwrap()));
+        let stalls = store.write(move |_| {
+            stalled.recv().unwrap();
+            Ok(())
+        });
         let now = Arc::new(std::sync::Mutex::new(start()));
         let clock = now.clone();
         let make = move || {
