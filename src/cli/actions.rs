@@ -18,8 +18,8 @@ use crate::domain::ids::ActionId;
 use crate::domain::vote::Say;
 use crate::io::{ActionFilter, ActionLine, ActionReport, ReceiptFilter, ReceiptLine, Store as _};
 
+pub use words::{became_text, delivery_text, state_text};
 use words::{change_text, ending_text, state_word};
-pub use words::{delivery_text, state_text};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
