@@ -59,7 +59,7 @@ pub use feed::{ChannelLine, Cursor, Fed, Feed, Noted, Record};
 pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, Place, QueueLine,
-    ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary, TripLine,
+    ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Stops, Summary, TripLine,
     WindowLine, paused,
 };
 

@@ -22,7 +22,8 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use super::recall::RecallStore;
-use super::{ActionFilter, Clock, ReceiptFilter, Report, Store, StoreError};
+use super::{ActionFilter, ActionReport, Clock, ReceiptFilter, Report, Store, StoreError};
+use crate::domain::action::StateName;
 use crate::domain::decision::Fate;
 use crate::domain::guard::Guard;
 use crate::domain::ids::TenantName;
@@ -164,10 +165,24 @@ async fn actions(State(admin): State<Admin>, Query(query): Query<ActionFilter>) 
     }
 }
 
+impl Admin {
+    async fn stopped_by(&self, action: &ActionReport) -> Result<Option<String>, StoreError> {
+        if action.line.state.name() != StateName::Queued {
+            return Ok(None);
+        }
+        let report = (self.report)().await?;
+        Ok(action.stopped_by(&report.stops(&action.line.key.tenant)))
+    }
+}
+
 async fn action(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     match admin.store.action(&id).await {
         Ok(Some(mut report)) => {
             admin.expect(std::slice::from_mut(&mut report.line));
+            match admin.stopped_by(&report).await {
+                Ok(why) => report.waits_for = why,
+                Err(why) => return failed(&why),
+            }
             Json(report).into_response()
         }
         Ok(None) => refuse(StatusCode::NOT_FOUND, format!("no single action begins with {id:?}")),

@@ -3,6 +3,8 @@
 
 mod lines;
 
+mod waits;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,7 @@ use crate::domain::time::Wall;
 pub use lines::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, Place, ReceiptFilter, ReceiptLine,
 };
+pub use waits::Stops;
 
 /// What `lazaret status` shows of a running service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +51,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// What may keep queued actions of this tenant from being called.
+    pub fn stops(&self, tenant: &TenantName) -> Stops<'_> {
+        let by_file = self.problems.iter().find(|problem| problem.starts_with(BY_FILE));
+        Stops {
+            pauses: &self.summary.pauses,
+            whole: by_file.map(String::as_str),
+            relay: self.relays.iter().find(|relay| relay.tenant == tenant.as_str()),
+            now: self.now,
+        }
+    }
+
     /// What anybody may know: that calls or rules are stopped and which source is down, but no
     /// reason, person or path.
     pub fn public_problems(&self) -> Vec<String> {

@@ -194,7 +194,11 @@ impl Screen<'_> {
                 .map(|w| format!("{} of {} per {}", w.used, w.calls, span(w.per_seconds)))
                 .collect();
             let done = match (&relay.held, relay.ends.iter().map(|(_, at)| *at).max()) {
-                (Some(_), _) => "waits".to_owned(),
+                (Some(why), _) => match relay.held_until {
+                    Some(until) => format!("waits until {until}: {why}"),
+                    // What stops it stands among the brakes, or among what is wrong.
+                    None => "waits".to_owned(),
+                },
                 (None, _) if queued == 0 => "nothing to call".to_owned(),
                 (None, Some(at)) => format!("all called {}", self.ahead(at)),
                 (None, None) => "calling".to_owned(),
