@@ -175,22 +175,25 @@ impl Summary {
         received.map_or(0, |(_, count)| *count).saturating_sub(fates.sum())
     }
 
+    /// What is held for a person, as problems say it: one for each tenant.
+    pub fn people_wait(&self) -> impl Iterator<Item = String> {
+        let held = self.states.iter().filter(|of| of.state == StateName::Held && of.count > 0);
+        held.map(|StateCount { count, tenant, .. }| {
+            let (actions, are) = if *count == 1 { ("action", "is") } else { ("actions", "are") };
+            format!(
+                "{count} {actions} of tenant {tenant} {are} held for a person; to go on: lazaret \
+                 actions list --held"
+            )
+        })
+    }
+
     /// What a person should look at, whether the service runs or not.
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<_> = self.pauses.iter().map(paused).collect();
         for trip in &self.trips {
             problems.push(format!("breaker {}: {}", trip.breaker, trip.why));
         }
-        for of in &self.states {
-            if of.state == StateName::Held && of.count > 0 {
-                let (count, tenant) = (of.count, &of.tenant);
-                let (actions, are) = if count == 1 { ("action", "is") } else { ("actions", "are") };
-                problems.push(format!(
-                    "{count} {actions} of tenant {tenant} {are} held for a person; to go on: \
-                     lazaret actions list --held"
-                ));
-            }
-        }
+        problems.extend(self.people_wait());
         for (source, _) in &self.silent {
             let newest = self.last_received.iter().find(|(name, _)| name == source);
             let since = match newest {

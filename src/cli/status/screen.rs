@@ -263,7 +263,7 @@ impl Screen<'_> {
         let why = relay.and_then(|said| said.split_once(": ")).map_or(problem, |(_, why)| why);
         [BY_FILE, STOPPED, "stopped by the file"].iter().any(|told| why.starts_with(told))
             || why == "paused"
-            || why.ends_with(HELD)
+            || self.summary.people_wait().any(|told| told == problem)
             || self.summary.pauses.iter().any(|pause| paused(pause).starts_with(why))
     }
 
