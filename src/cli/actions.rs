@@ -23,8 +23,8 @@ use crate::io::{
     Stops, Store as _, stop_file,
 };
 
+use words::{again_text, change_text, ending_text, state_word};
 pub use words::{became_text, delivery_text, state_text};
-use words::{change_text, ending_text, state_word};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -277,8 +277,9 @@ fn page(style: Style, report: &ActionReport) -> String {
     for (name, wants) in
         [("on timed out", report.endings.timed_out), ("on failed", report.endings.failed)]
     {
-        rows.extend(ending_text(wants, report.again).map(|text| (name, text)));
+        rows.extend(ending_text(wants).map(|text| (name, text)));
     }
+    rows.extend(again_text(&line.state, report.again).map(|text| ("called again", text)));
     if let Some(fields) = report.candidate.as_object() {
         rows.extend(fields.iter().map(|(name, value)| (name.as_str(), value.to_string())));
     }

@@ -130,13 +130,32 @@ pub(super) fn state_word(state: &State) -> String {
 }
 
 /// What its rule wants of it at such an end; `None` where that is nothing.
-pub(super) fn ending_text(wants: OnEnd, again: u32) -> Option<String> {
+pub(super) fn ending_text(wants: OnEnd) -> Option<String> {
     match wants {
         OnEnd::GiveUp => None,
         OnEnd::Hold => Some("a person decides".to_owned()),
-        OnEnd::Retry(times) => {
-            Some(format!("called again, {times} times at most; so far {again} times"))
+        OnEnd::Retry(times) => Some(format!("called again, {times} times at most")),
+    }
+}
+
+/// How often it was called again after such an end, whichever it was. What waits for that call, or
+/// ended while it waited, has not been.
+pub(super) fn again_text(state: &State, again: u32) -> Option<String> {
+    let waits = matches!(state, State::Queued { tries: 0, .. } | State::Held { .. });
+    let ended_so = matches!(state, State::Rejected { .. } | State::Expired);
+    let made = if waits || ended_so { again.checked_sub(1)? } else { again };
+    let so_far = match made {
+        0 => "not yet".to_owned(),
+        1 => "once so far".to_owned(),
+        made => format!("{made} times so far"),
+    };
+    match (again, waits) {
+        (0, _) => None,
+        (_, true) if matches!(state, State::Held { .. }) => {
+            Some(format!("{so_far}; a person decides on the next time"))
         }
+        (_, true) => Some(format!("{so_far}; to be called again")),
+        (_, false) => Some(so_far),
     }
 }
 
@@ -178,6 +197,21 @@ mod tests {
             (State::Expired, "it expired"),
             (State::GaveUp { why }, "it was given up: 404 three times"),
         ]
+    }
+
+    #[test]
+    fn what_is_to_be_called_again_is_not_counted_as_called() {
+        let queued = |tries| State::Queued { not_before: Wall(0), tries, busy_since: None };
+        let says = |state: &State, again| again_text(state, again).unwrap_or_default();
+        assert_eq!(says(&queued(0), 0), "");
+        assert_eq!(says(&queued(0), 1), "not yet; to be called again");
+        assert_eq!(says(&queued(0), 2), "once so far; to be called again");
+        assert_eq!(says(&queued(1), 2), "2 times so far");
+        assert_eq!(says(&State::TimedOut { error: String::new() }, 2), "2 times so far");
+        assert_eq!(says(&State::Expired, 2), "once so far");
+        let why = HoldWhy::Outcome { end: StateName::Failed, error: String::new() };
+        let held = State::Held { why, approvals: Approvals::default() };
+        assert_eq!(says(&held, 1), "not yet; a person decides on the next time");
     }
 
     #[test]
