@@ -59,8 +59,8 @@ pub use feed::{ChannelLine, Cursor, Fed, Feed, Noted, Record};
 pub use record::{AuditLine, ChainHead, ChainReport, Verified};
 pub use report::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, FateCount, KafkaLine, Position,
-    QueueLine, ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Summary,
-    TripLine, WindowLine, paused,
+    QueueLine, ReceiptFilter, ReceiptLine, RelayLine, Report, Retention, StateCount, Stops,
+    Summary, TripLine, WindowLine, paused,
 };
 
 /// Bytes a source hands over, authentic, with the means to acknowledge them.

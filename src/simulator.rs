@@ -58,7 +58,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::actions::{Ending, Machine};
 pub use self::faults::{Effect, Fault, Trouble};
 pub use self::record::{Call, Endpoint};
-pub use self::settings::{App, Busy, Proof, SameFile, Settings, UnknownMachines};
+pub use self::settings::{App, Busy, Proof, SameFile, Settings, UnknownFiles, UnknownMachines};
 pub use self::windows::{Limit, Reckoning};
 
 use self::wire::{Cut, Wires};

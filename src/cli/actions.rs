@@ -7,6 +7,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::client::{self, ConfigArg, Service};
+use super::status::STOPPED;
 use super::style::{Style, beside, clean, counted, print_json, table};
 use super::votes::{self, FilterArg};
 use super::{Failure, Outcome, runtime};
@@ -18,10 +19,14 @@ use crate::domain::decision::Fate;
 use crate::domain::ids::ActionId;
 use crate::domain::vote::Say;
 use crate::io::admin::ROWS_MAX;
-use crate::io::{ActionFilter, ActionLine, ActionReport, ReceiptFilter, ReceiptLine, Store as _};
+use crate::io::clock::SystemClock;
+use crate::io::{
+    ActionFilter, ActionLine, ActionReport, Clock as _, ReceiptFilter, ReceiptLine, STOP_FILE,
+    Stops, Store as _, stop_file,
+};
 
-use words::{change_text, ending_text, state_word};
-pub use words::{delivery_text, state_text};
+use words::{again_text, change_text, ending_text, state_word};
+pub use words::{became_text, delivery_text, state_text};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -168,7 +173,16 @@ pub async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure>
         Service::Stopped => {
             let store = app::open_store(&config).map_err(Failure::usage)?;
             let report = store.action(id).await.map_err(Failure::wrong)?;
-            report.ok_or_else(|| Failure::usage(format!("no single action begins with {id}")))
+            let none = || Failure::usage(format!("no single action begins with {id}"));
+            let mut report = report.ok_or_else(none)?;
+            let pauses = store.pauses().await.map_err(Failure::wrong)?;
+            let by_file = stop_file(&config.store.sqlite.join(STOP_FILE));
+            let whole = [Some(STOPPED.to_owned()), by_file].into_iter().flatten();
+            let whole = whole.collect::<Vec<_>>().join("; and ");
+            let now = SystemClock::new().now().wall;
+            let stops = Stops { pauses: &pauses, whole: Some(&whole), relay: None, now };
+            report.waits_for = report.stopped_by(&stops);
+            Ok(report)
         }
     }
 }
@@ -263,14 +277,16 @@ fn page(style: Style, report: &ActionReport) -> String {
         ("expires", report.expires.to_string()),
     ];
     rows.extend(expected::told(line).map(|when| ("expected start", when)));
+    rows.extend(report.waits_for.clone().map(|why| ("waits for", why)));
     if !report.released_by.is_empty() {
         rows.push(("released by", report.released_by.join(", ")));
     }
     for (name, wants) in
         [("on timed out", report.endings.timed_out), ("on failed", report.endings.failed)]
     {
-        rows.extend(ending_text(wants, report.again).map(|text| (name, text)));
+        rows.extend(ending_text(wants).map(|text| (name, text)));
     }
+    rows.extend(again_text(&line.state, report.again).map(|text| ("called again", text)));
     if let Some(fields) = report.candidate.as_object() {
         rows.extend(fields.iter().map(|(name, value)| (name.as_str(), value.to_string())));
     }

@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::style::beside;
 use crate::domain::ids::MachineId;
 use crate::simulator::{
-    BindError, Busy, Call, Endpoint, Limit, Reckoning, SameFile, Settings, Simulator,
+    BindError, Busy, Call, Endpoint, Limit, Reckoning, SameFile, Settings, Simulator, UnknownFiles,
     UnknownMachines,
 };
 
@@ -20,7 +20,8 @@ const CONTROL: &str = r#"Faults are scripted while it runs; bodies need the cont
     http://127.0.0.1:9980/_simulator/faults -d '{"endpoint": "quarantine",
     "effect": "none", "trouble": {"answer": {"status": 429}}}'
 
-  endpoint  token, quarantine, list, one, cancel, alerts or machines; required
+  endpoint  token, quarantine, list, one, cancel, alerts, machines or
+            files; required
   effect    none (nothing is done) or done (only the answer suffers); required
   trouble   {"answer": {"status": 503}}, "drop", "hang" or
             {"delay": {"millis": 500}}; required. An answer needs status and may
@@ -31,7 +32,7 @@ const CONTROL: &str = r#"Faults are scripted while it runs; bodies need the cont
 All of the control interface: curl http://127.0.0.1:9980/_simulator"#;
 
 /// Runs a strict Defender simulator: token endpoint, StopAndQuarantineFile, machine actions,
-/// alerts, machines.
+/// alerts, machines, files.
 ///
 /// What the real Defender refuses it refuses: wrong body names, unknown hashes, missing roles,
 /// calls over the budget. It prints each call. Faults can be scripted and the record
@@ -74,6 +75,11 @@ pub struct Args {
     #[arg(long)]
     known_machines_only: bool,
 
+    /// Answer 404 for files that were not put under /_simulator/files, and tell of no rare program
+    /// that nobody has signed.
+    #[arg(long)]
+    known_files_only: bool,
+
     /// Let a machine take actions for several files at once.
     #[arg(long)]
     many_files: bool,
@@ -96,6 +102,10 @@ impl Args {
             unknown_machines: match self.known_machines_only {
                 true => UnknownMachines::NotFound,
                 false => UnknownMachines::Create,
+            },
+            unknown_files: match self.known_files_only {
+                true => UnknownFiles::NotFound,
+                false => UnknownFiles::Unsigned,
             },
             busy: if self.many_files { Busy::File } else { Busy::Machine },
             same_file: match self.same_file_again {
@@ -151,7 +161,7 @@ tenants:
     login: {url}
     credential: {{client_id: 66666666-7777-8888-9999-000000000000, secret: {{env: SECRET}}}}
 
-Faults, machines, alerts, the record of calls: curl {url}/_simulator
+Faults, machines, alerts, files, the record of calls: curl {url}/_simulator
 Ctrl-C ends it.
 "
     )

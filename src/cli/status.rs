@@ -57,7 +57,7 @@ impl<'a> Stopped<'a> {
     }
 }
 
-const STOPPED: &str = "the service is stopped";
+pub const STOPPED: &str = "the service is stopped";
 
 /// Exits with 1 when the service is stopped, or something needs a person.
 pub fn run(args: Args) -> Outcome {

@@ -76,9 +76,12 @@ pub fn stops(rules: &Ruleset, ceiling: Mode, due: &Due<'_>, now: Wall) -> Option
     let rule = due.rule.to_owned();
     let fields = Fields::from_snapshot(due.candidate, now);
     let matches = fields.is_some_and(|fields| rules.still(due.rule, &fields));
-    let why = match rules.mode(due.rule).map(|mode| mode.min(ceiling)) {
-        Some(Mode::Enforce) if matches => return None,
-        Some(Mode::Approve) if matches => HoldWhy::Approval { rule },
+    let why = match rules.mode(due.rule) {
+        Some(mode) if matches => match mode.min(ceiling) {
+            Mode::Enforce => return None,
+            Mode::Approve => mode.approval(rule),
+            Mode::Observe => HoldWhy::Withdrawn { rule },
+        },
         _ => HoldWhy::Withdrawn { rule },
     };
     hold(why)

@@ -23,7 +23,8 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use super::recall::RecallStore;
-use super::{ActionFilter, Clock, ReceiptFilter, Report, Store, StoreError};
+use super::{ActionFilter, ActionReport, Clock, ReceiptFilter, Report, Store, StoreError};
+use crate::domain::action::StateName;
 use crate::domain::decision::Fate;
 use crate::domain::guard::Guard;
 use crate::domain::ids::TenantName;
@@ -163,24 +164,33 @@ async fn actions(State(admin): State<Admin>, Query(query): Query<ActionFilter>) 
     }
     let limit = if query.limit == 0 { 50 } else { query.limit.min(ROWS_MAX) };
     match admin.store.actions(ActionFilter { limit, ..query }).await {
-        Ok(lines) if query.state == Some(crate::domain::action::StateName::Queued) => {
-            match admin.expect(lines).await {
-                Ok(lines) => Json(lines).into_response(),
-                Err(why) => failed(&why),
-            }
-        }
+        Ok(lines) if query.state == Some(StateName::Queued) => match admin.expect(lines).await {
+            Ok(lines) => Json(lines).into_response(),
+            Err(why) => failed(&why),
+        },
         Ok(lines) => Json(lines).into_response(),
         Err(why) => failed(&why),
     }
 }
 
+impl Admin {
+    /// With when a queued one is expected to start, or what it waits for.
+    async fn told(&self, mut report: ActionReport) -> Result<ActionReport, StoreError> {
+        if report.line.state.name() != StateName::Queued {
+            return Ok(report);
+        }
+        let lines = self.expect(vec![report.line.clone()]).await?;
+        report.line = lines.into_iter().next().unwrap_or(report.line);
+        let status = (self.report)().await?;
+        report.waits_for = report.stopped_by(&status.stops(&report.line.key.tenant));
+        Ok(report)
+    }
+}
+
 async fn action(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     match admin.store.action(&id).await {
-        Ok(Some(mut report)) => match admin.expect(vec![report.line.clone()]).await {
-            Ok(lines) => {
-                report.line = lines.into_iter().next().unwrap_or(report.line);
-                Json(report).into_response()
-            }
+        Ok(Some(report)) => match admin.told(report).await {
+            Ok(report) => Json(report).into_response(),
             Err(why) => failed(&why),
         },
         Ok(None) => refuse(StatusCode::NOT_FOUND, format!("no single action begins with {id:?}")),

@@ -3,6 +3,8 @@
 
 mod lines;
 
+mod waits;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use crate::domain::time::Wall;
 pub use lines::{
     ActionFilter, ActionLine, ActionReport, AttemptReport, Position, ReceiptFilter, ReceiptLine,
 };
+pub use waits::Stops;
 
 /// What `lazaret status` shows of a running service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +52,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// What may keep queued actions of this tenant from being called.
+    pub fn stops(&self, tenant: &TenantName) -> Stops<'_> {
+        let by_file = self.problems.iter().find(|problem| problem.starts_with(BY_FILE));
+        Stops {
+            pauses: &self.summary.pauses,
+            whole: by_file.map(String::as_str),
+            relay: self.relays.iter().find(|relay| relay.tenant == tenant.as_str()),
+            now: self.now,
+        }
+    }
+
     /// What anybody may know: that calls or rules are stopped and which source is down, but no
     /// reason, person or path.
     pub fn public_problems(&self) -> Vec<String> {
@@ -200,22 +214,25 @@ impl Summary {
         told.collect()
     }
 
+    /// What is held for a person, as problems say it: one for each tenant.
+    pub fn people_wait(&self) -> impl Iterator<Item = String> {
+        let held = self.states.iter().filter(|of| of.state == StateName::Held && of.count > 0);
+        held.map(|StateCount { count, tenant, .. }| {
+            let (actions, are) = if *count == 1 { ("action", "is") } else { ("actions", "are") };
+            format!(
+                "{count} {actions} of tenant {tenant} {are} held for a person; to go on: lazaret \
+                 actions list --held"
+            )
+        })
+    }
+
     /// What a person should look at, whether the service runs or not.
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<_> = self.pauses.iter().map(paused).collect();
         for trip in &self.trips {
             problems.push(format!("breaker {}: {}", trip.breaker, trip.why));
         }
-        for of in &self.states {
-            if of.state == StateName::Held && of.count > 0 {
-                let (count, tenant) = (of.count, &of.tenant);
-                let (actions, are) = if count == 1 { ("action", "is") } else { ("actions", "are") };
-                problems.push(format!(
-                    "{count} {actions} of tenant {tenant} {are} held for a person; to go on: \
-                     lazaret actions list --held"
-                ));
-            }
-        }
+        problems.extend(self.people_wait());
         for (source, _) in &self.silent {
             let newest = self.last_received.iter().find(|(name, _)| name == source);
             let since = match newest {

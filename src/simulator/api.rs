@@ -178,7 +178,7 @@ fn perform(
         (Route::Alert { id }, Some(bearer)) => reads::alert(&inner, bearer, id, parts),
         (Route::Machines, Some(bearer)) => reads::machines(&inner, bearer, parts),
         (Route::Machine { id }, Some(bearer)) => reads::machine(world, &inner, bearer, id, parts),
-        (Route::File { sha1 }, Some(bearer)) => reads::file(&inner, bearer, sha1, parts),
+        (Route::File { sha1 }, Some(bearer)) => reads::file(world, &inner, bearer, sha1, parts),
         _ => Reply::error(404, "ResourceNotFound", "No such resource"),
     };
     inner.record.update(seq, |call| call.machine_action.clone_from(&reply.machine_action));

@@ -46,7 +46,11 @@ PUT    /_simulator/machines/{id}
 PUT    /_simulator/alerts/{id}
        the alert's JSON object, with its evidence
 PUT    /_simulator/files/{sha1}
-       the file's JSON object, such as {"signer": "…", "isPeFile": true}
+       the file's JSON object, such as {"isPeFile": true,
+        "signer": "Contoso", "filePublisher": "Contoso",
+        "isValidCertificate": true}; a file that was not put is told of as a
+       rare program that nobody has signed, or not at all with
+       --known-files-only
 DELETE /_simulator/tokens
        every token issued so far is answered with 401
 "#;

@@ -6,12 +6,13 @@
 //! alert as for the list is observed; that names are compared as they are written is OData's rule.
 
 use axum::http::request::Parts;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::actions::Machine;
 use super::defender::{self, Options};
 use super::entra::{self, Bearer};
 use super::reply::Reply;
+use super::settings::UnknownFiles;
 use super::world::{Inner, World};
 
 /// One alert; its evidence only where it is asked for.
@@ -82,17 +83,42 @@ pub fn machine(world: &World, inner: &Inner, bearer: &Bearer, id: &str, parts: &
 }
 
 /// One file, by its SHA-1.
-pub fn file(inner: &Inner, bearer: &Bearer, sha1: &str, parts: &Parts) -> Reply {
+pub fn file(world: &World, inner: &Inner, bearer: &Bearer, sha1: &str, parts: &Parts) -> Reply {
     if !bearer.may_read_files() {
         return defender::forbidden(&[entra::READ_FILES]);
     }
-    let Some(file) = inner.files.get(sha1) else {
+    let told = match (inner.files.get(sha1), world.settings.unknown_files) {
+        (Some(file), _) => Some(file.clone()),
+        (None, UnknownFiles::Unsigned) => unsigned(sha1),
+        (None, UnknownFiles::NotFound) => None,
+    };
+    let Some(mut shown) = told else {
         return Reply::error(404, "ResourceNotFound", &format!("File {sha1} was not found"));
     };
-    let mut shown = file.clone();
     let context = format!("{}/$entity", defender::context_of("Files", parts));
     shown.insert("@odata.context".to_owned(), context.into());
     Reply::json(200, &Value::Object(shown))
+}
+
+/// A rare program without a signature: what Defender has looked into says so by its nulls. `None`
+/// for what is no SHA-1.
+fn unsigned(sha1: &str) -> Option<Map<String, Value>> {
+    let is_sha1 = sha1.len() == 40 && sha1.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let told = json!({
+        "sha1": sha1,
+        "globalPrevalence": 1,
+        "size": 40_960,
+        "fileType": "PortableExecutable",
+        "isPeFile": true,
+        "filePublisher": null,
+        "fileProductName": null,
+        "signer": null,
+        "issuer": null,
+        "signerHash": null,
+        "isValidCertificate": null,
+        "determinationType": "Unknown",
+    });
+    told.as_object().filter(|_| is_sha1).cloned()
 }
 
 /// The Machine object, as far as clients look at it.

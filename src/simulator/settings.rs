@@ -30,6 +30,7 @@ pub struct Settings {
     /// From creation until the list shows an action.
     pub listed_after: Duration,
     pub unknown_machines: UnknownMachines,
+    pub unknown_files: UnknownFiles,
     pub busy: Busy,
     pub same_file: SameFile,
 }
@@ -53,6 +54,7 @@ impl Default for Settings {
             offline_for: Duration::from_secs(72 * 3600),
             listed_after: Duration::ZERO,
             unknown_machines: UnknownMachines::Create,
+            unknown_files: UnknownFiles::Unsigned,
             busy: Busy::Machine,
             same_file: SameFile::Refused,
         }
@@ -88,6 +90,15 @@ pub enum Proof {
 pub enum UnknownMachines {
     /// It exists from then on, and is online.
     Create,
+    /// 404 `ResourceNotFound`.
+    NotFound,
+}
+
+/// What Defender tells of a file that nobody has set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownFiles {
+    /// It is a rare program that nobody has signed.
+    Unsigned,
     /// 404 `ResourceNotFound`.
     NotFound,
 }

@@ -361,6 +361,32 @@ async fn machines_are_listed_by_the_names_they_were_given() {
 }
 
 #[tokio::test]
+async fn of_a_file_that_nobody_has_set_it_tells_that_nobody_has_signed_it() {
+    use crate::domain::alert::Ask;
+    use crate::domain::candidate::{Field, Value as Known};
+    use crate::domain::ids::Sha1;
+    let client = Client::new(Settings::default()).await;
+    let signer = async |sha1: &str| {
+        let (status, told) = client.get(&format!("/api/files/{sha1}")).await;
+        assert_eq!(status, 200, "{told}");
+        let ask = Ask::File(Sha1::parse(sha1).unwrap());
+        let fields = crate::formats::facts(&ask, &told.to_string()).unwrap();
+        fields.get(Field::FileSigner).clone()
+    };
+    assert_eq!(signer(SHA1).await, Known::Empty);
+    // As the page on its control says.
+    let page = control::help().await;
+    let (_, example) = page.split_once("the file's JSON object, such as ").unwrap();
+    let (example, _) = example.split_once(';').unwrap();
+    client.simulator.put_file(SHA1, serde_json::from_str(example).unwrap());
+    assert_eq!(signer(SHA1).await, Known::Text("Contoso".into()));
+    assert_eq!(code(&client.get("/api/files/none").await), (404, "ResourceNotFound"));
+    let settings = Settings { unknown_files: UnknownFiles::NotFound, ..Settings::default() };
+    let answer = Client::new(settings).await.get(&format!("/api/files/{SHA1}")).await;
+    assert_eq!(code(&answer), (404, "ResourceNotFound"));
+}
+
+#[tokio::test]
 async fn who_may_quarantine_may_not_read_alerts_or_machines_for_that() {
     let app = App {
         tenant: TENANT.to_owned(),

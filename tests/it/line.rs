@@ -133,6 +133,12 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     assert!(paused.status.success(), "{paused:?}");
     let (status, _) = world.post("msg_1", &alert(1)).await.unwrap();
     assert_eq!(status, 202, "alerts are still taken");
+    let listed = json(&run(&world, &["actions", "list", "--json"]).await);
+    let shown =
+        json(&run(&world, &["actions", "show", listed[0]["id"].as_str().unwrap(), "--json"]).await);
+    let waits = shown["waits_for"].as_str().unwrap();
+    assert!(waits.starts_with("the pause of everything, by token local at "), "{waits}");
+    assert!(waits.ends_with(": an exercise"), "once: {waits}");
     let status = run(&world, &["status", "--json"]).await;
     assert_eq!(status.status.code(), Some(1), "a pause needs a person");
     assert!(json(&status)["problems"][0].as_str().unwrap().contains("an exercise"));

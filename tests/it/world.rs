@@ -103,6 +103,7 @@ impl World {
             pending_for: setting.pending_for,
             running_for: setting.running_for,
             listed_after: setting.listed_after,
+            unknown_files: simulator::UnknownFiles::NotFound,
             ..simulator::Settings::default()
         })
         .await

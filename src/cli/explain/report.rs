@@ -4,11 +4,12 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::origin::Origins;
+use crate::cli::actions;
 use crate::domain::candidate::{Candidate, Field, Fields, Incomplete, Value};
 use crate::domain::rule::{
     Explained, Judgement, Mode, Part, Response, Ruleset, Seen, Step, nearest,
 };
-use crate::io::{ActionLine, ReceiptLine};
+use crate::io::{ActionLine, ActionReport, ReceiptLine};
 
 /// All of it.
 #[derive(Debug, Serialize)]
@@ -76,7 +77,7 @@ pub struct OfCandidate {
     pub counts: Vec<Counted>,
     /// `no_match`, `protected`, `observe`, `act`, `hold`, `enrich` or `incomplete`.
     pub outcome: &'static str,
-    /// The same in one sentence.
+    /// The same in a sentence, and what became of the action, where it led to one.
     pub sentence: String,
     /// Id of the rule that is nearest, where none matches.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +142,19 @@ pub struct Asked<'r> {
     pub only: &'r [String],
 }
 
+impl OfCandidate {
+    /// Says what became of the action that it led to, whatever the rules say now.
+    pub fn led_to(&mut self, action: &ActionReport) {
+        let called = !action.attempts.is_empty();
+        let became = actions::became_text(&action.line.state, called);
+        let by = match &action.released_by[..] {
+            [] => String::new(),
+            people => format!(" It was let go on by {}.", people.join(", ")),
+        };
+        self.sentence.push_str(&format!("{by} What became of it: {became}."));
+    }
+}
+
 impl Asked<'_> {
     /// How the rules stand to a candidate that was read.
     pub fn candidate(&self, candidate: &Candidate<'_>, origins: &Origins) -> OfCandidate {
@@ -202,7 +216,7 @@ impl Asked<'_> {
         }
     }
 
-    /// What it all comes to.
+    /// What the rules come to: what they would do now, not what was done.
     fn sentence(
         &self,
         judgement: &Judgement<'_>,
@@ -218,24 +232,31 @@ impl Asked<'_> {
                     let against = near.against.iter().find(|one| one.decides);
                     let against = against.map(ToString::to_string).unwrap_or_default();
                     let title = &near.rule.title;
-                    format!("So: nothing is done: {why}. The nearest is {title:?}: {against}.")
+                    let nearest = format!("The nearest is {title:?}: {against}.");
+                    format!("So: the rules would do nothing: {why}. {nearest}")
                 }
-                None => format!("So: nothing is done: {why}."),
+                None => format!("So: the rules would do nothing: {why}."),
             },
             Judgement::Protected { by } => {
-                format!("So: nothing is done: {} protects it.", self.all(by))
+                format!("So: the rules would do nothing: {} protects it.", self.all(by))
             }
             Judgement::Observe { rules } => {
-                format!("So: nothing is sent: {} matches, in mode observe.", self.all(rules))
+                let rules = self.all(rules);
+                format!("So: the rules would send nothing: {rules} matches, in mode observe.")
             }
             Judgement::Act(wanted) => {
-                format!("So: it is quarantined, as {} says.", self.name(wanted.by))
+                format!("So: the rules would let it act, as {} says.", self.name(wanted.by))
             }
-            Judgement::Hold { why, .. } => format!("So: it waits for a person: {why}."),
+            Judgement::Hold { why, .. } => {
+                format!("So: the rules would hold it for a person: {why}.")
+            }
             Judgement::Enrich { fields, .. } => {
                 let fields: Vec<&str> = fields.iter().map(|field| field.name()).collect();
                 let fields = fields.join(", ");
-                format!("So: Defender is asked for {fields}; what then is unknown is held.")
+                format!(
+                    "So: the rules would have Defender asked for {fields}, and hold what then is \
+                     unknown."
+                )
             }
         }
     }

@@ -8,7 +8,7 @@ use super::report::{Acted, Asked, From, OfAlert, OfCandidate, Payload, Report};
 use crate::cli::Failure;
 use crate::cli::actions;
 use crate::cli::client::ConfigArg;
-use crate::domain::candidate::Fields;
+use crate::domain::candidate::{Candidate, Fields};
 use crate::domain::decision::{CandidateAnswer, Decision};
 use crate::domain::ids::ActionId;
 use crate::domain::time::Wall;
@@ -74,7 +74,7 @@ impl Asking<'_> {
         let newest = receipts.last().expect("there is one");
         let (payload, alerts) = match found {
             Ok(mut found) => {
-                let alert = self.of_text(&mut found, newest)?;
+                let alert = self.of_text(&mut found, newest, &actions)?;
                 (found.payload, vec![alert])
             }
             Err(why) if actions.is_empty() => {
@@ -170,9 +170,7 @@ impl Asking<'_> {
         if let Some(found) = found
             && let Ok(alert) = found.reader.decode(&found.text)
         {
-            let mut pairs = alert.candidates.iter();
-            let at =
-                pairs.position(|one| one.machine == Ok(key.machine) && one.sha1 == Ok(key.sha1));
+            let at = alert.candidates.iter().position(|one| is_of(one, action));
             let (mut all, why) = origin::of_all(found.reader, &found.text, &alert.candidates);
             match at {
                 Some(at) => {
@@ -185,11 +183,18 @@ impl Asking<'_> {
             }
         }
         let (machine, sha1) = (key.machine.to_string(), key.sha1.to_string());
-        Ok((self.asked.judged(machine, sha1, &fields, None, &origins), untraced))
+        let mut judged = self.asked.judged(machine, sha1, &fields, None, &origins);
+        judged.led_to(action);
+        Ok((judged, untraced))
     }
 
     /// By its payload, as it would be judged now.
-    fn of_text(&self, found: &mut Found<'_>, receipt: &ReceiptLine) -> Result<OfAlert, Failure> {
+    fn of_text(
+        &self,
+        found: &mut Found<'_>,
+        receipt: &ReceiptLine,
+        actions: &[ActionReport],
+    ) -> Result<OfAlert, Failure> {
         let (tenant, source) = (receipt.tenant.as_deref().unwrap_or(""), receipt.source.as_str());
         let read = found.reader.decode(&found.text);
         let mut alert = read.map_err(|why| Failure::wrong(format!("its payload: {why}")))?;
@@ -202,7 +207,12 @@ impl Asking<'_> {
         }
         let (origins, untraced) = origin::of_all(found.reader, &found.text, &alert.candidates);
         let candidates = alert.candidates.iter().zip(&origins);
-        let candidates = candidates.map(|(one, origins)| self.asked.candidate(one, origins));
+        let candidates = candidates.map(|(one, origins)| {
+            let mut judged = self.asked.candidate(one, origins);
+            let newest = actions.iter().rev().find(|action| is_of(one, action));
+            newest.inspect(|action| judged.led_to(action));
+            judged
+        });
         let (alert, format) = (alert.id.to_string(), Some(found.format.clone()));
         Ok(OfAlert { alert, format, untraced, candidates: candidates.collect() })
     }
@@ -210,11 +220,13 @@ impl Asking<'_> {
 
 /// Whether the payload alone makes the pair of this action.
 fn makes(found: &Found<'_>, action: &ActionReport) -> bool {
+    let read = found.reader.decode(&found.text);
+    read.is_ok_and(|alert| alert.candidates.iter().any(|one| is_of(one, action)))
+}
+
+fn is_of(candidate: &Candidate<'_>, action: &ActionReport) -> bool {
     let key = &action.line.key;
-    found.reader.decode(&found.text).is_ok_and(|alert| {
-        let mut pairs = alert.candidates.iter();
-        pairs.any(|one| one.machine == Ok(key.machine) && one.sha1 == Ok(key.sha1))
-    })
+    candidate.machine == Ok(key.machine) && candidate.sha1 == Ok(key.sha1)
 }
 
 /// What is at hand first, the newest first of what is alike.

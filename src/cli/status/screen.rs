@@ -194,7 +194,11 @@ impl Screen<'_> {
                 .map(|w| format!("{} of {} per {}", w.used, w.calls, span(w.per_seconds)))
                 .collect();
             let done = match (&relay.held, relay.ends.iter().map(|(_, at)| *at).max()) {
-                (Some(_), _) => "waits".to_owned(),
+                (Some(why), _) => match relay.held_until {
+                    Some(until) => format!("waits until {until}: {why}"),
+                    // What stops it stands among the brakes, or among what is wrong.
+                    None => "waits".to_owned(),
+                },
                 (None, _) if queued == 0 => "nothing to call".to_owned(),
                 (None, Some(at)) => format!("all called {}", self.ahead(at)),
                 (None, None) => "calling".to_owned(),
@@ -259,7 +263,7 @@ impl Screen<'_> {
         let why = relay.and_then(|said| said.split_once(": ")).map_or(problem, |(_, why)| why);
         [BY_FILE, STOPPED, "stopped by the file"].iter().any(|told| why.starts_with(told))
             || why == "paused"
-            || why.ends_with(HELD)
+            || self.summary.people_wait().any(|told| told == problem)
             || self.summary.pauses.iter().any(|pause| paused(pause).starts_with(why))
     }
 

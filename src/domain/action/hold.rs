@@ -22,8 +22,10 @@ pub enum HoldWhy {
     },
     /// The same file came back to the same machine for the third time within the window.
     Returns,
-    /// The rule, or the whole service, is in mode `approve`.
+    /// The rule is in mode `approve`.
     Approval { rule: String },
+    /// The service is in mode `approve`; the rule that decided would enforce.
+    ServiceApproval,
     /// A breaker has tripped, and holds this scope.
     Breaker { breaker: Breaker, scope: Scope },
     /// Only fields that are not known stand between this and the deny rule.
@@ -63,7 +65,7 @@ impl HoldWhy {
         match self {
             HoldWhy::Unknown { .. } => "unknown",
             HoldWhy::Returns => "returns",
-            HoldWhy::Approval { .. } => "approval",
+            HoldWhy::Approval { .. } | HoldWhy::ServiceApproval => "approval",
             HoldWhy::Breaker { .. } => "breaker",
             HoldWhy::Protection { .. } => "protection",
             HoldWhy::Withdrawn { .. } => "withdrawn",
@@ -86,6 +88,13 @@ impl HoldWhy {
     }
 }
 
+impl HoldWhy {
+    /// Whether nothing but a yes is missing.
+    pub fn is_approval(&self) -> bool {
+        matches!(self, HoldWhy::Approval { .. } | HoldWhy::ServiceApproval)
+    }
+}
+
 /// As a person reads it.
 impl fmt::Display for HoldWhy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,6 +104,7 @@ impl fmt::Display for HoldWhy {
             }
             HoldWhy::Returns => f.write_str("the file keeps coming back to this machine"),
             HoldWhy::Approval { rule } => write!(f, "rule {rule} asks for approval"),
+            HoldWhy::ServiceApproval => f.write_str("the service's mode approve asks for it"),
             HoldWhy::Breaker { breaker, scope } => write!(f, "breaker {breaker} holds {scope}"),
             HoldWhy::Protection { rule, fields, told } => {
                 let (fields, told) = (fields.join(", "), after(told));

@@ -57,17 +57,18 @@ fn the_mode_is_that_of_this_moment_under_the_ceiling_of_this_moment() {
     let one = Approvals::default();
     for (mode, ceiling, why) in [
         (Enforce, Enforce, None),
-        (Enforce, Approve, Some("approval")),
-        (Approve, Enforce, Some("approval")),
-        (Observe, Enforce, Some("withdrawn")),
-        (Observe, Approve, Some("withdrawn")),
+        (Enforce, Approve, Some("the service's mode approve asks for it")),
+        (Approve, Enforce, Some("rule acts asks for approval")),
+        (Approve, Approve, Some("rule acts asks for approval")),
+        (Observe, Enforce, Some("rule acts does not act any more")),
+        (Observe, Approve, Some("rule acts does not act any more")),
     ] {
         let stop = stops(&rules(mode, one.clone()), ceiling, &due(HARMFUL, "acts", &one), NOW);
         let held = stop.map(|stop| match stop {
-            Stop::Hold(why, _) => why.as_str(),
+            Stop::Hold(why, _) => why.to_string(),
             other => panic!("{other:?}"),
         });
-        assert_eq!(held, why, "{mode:?} under {ceiling:?}");
+        assert_eq!(held.as_deref(), why, "{mode:?} under {ceiling:?}");
     }
 }
 

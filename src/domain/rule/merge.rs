@@ -39,13 +39,16 @@ pub(super) fn held<'r>(
     judged: Judgement<'r>,
 ) -> Judgement<'r> {
     match (judged, unknown.into_iter().next()) {
-        (
-            Judgement::Act(wanted) | Judgement::Hold { why: HoldWhy::Approval { .. }, wanted },
-            Some((rule, fields)),
-        ) => Judgement::Hold {
+        (Judgement::Act(wanted), Some((rule, fields))) => Judgement::Hold {
             why: HoldWhy::Protection { rule, fields, told: String::new() },
             wanted,
         },
+        (Judgement::Hold { why, wanted }, Some((rule, fields))) if why.is_approval() => {
+            Judgement::Hold {
+                why: HoldWhy::Protection { rule, fields, told: String::new() },
+                wanted,
+            }
+        }
         (judged, _) => judged,
     }
 }
@@ -93,7 +96,7 @@ pub(super) fn merge<'r>(matches: Vec<Match<'r>>, fields: &Fields<'_>, ceiling: M
     let rule = by.to_owned();
     let judged = match (&first.unknown, decided) {
         (None, Rank::Act) => Judgement::Act(wanted),
-        (None, _) => Judgement::Hold { why: HoldWhy::Approval { rule }, wanted },
+        (None, _) => Judgement::Hold { why: first.response.mode.approval(rule), wanted },
         (Some(fields), _) => {
             let why = HoldWhy::Unknown { rule, fields: fields.clone(), told: String::new() };
             Judgement::Hold { why, wanted }

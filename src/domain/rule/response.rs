@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::comment::Template;
-use crate::domain::action::{Approvals, Class, Endings};
+use crate::domain::action::{Approvals, Class, Endings, HoldWhy};
 use crate::domain::breaker::RuleBreakers;
 
 /// How far a rule, or the whole service, may go. The lower of the two counts.
@@ -29,6 +29,15 @@ impl Mode {
             Mode::Observe => "observe",
             Mode::Approve => "approve",
             Mode::Enforce => "enforce",
+        }
+    }
+
+    /// Why an action waits for a yes that this rule decided, whose own mode this is: where it would
+    /// enforce, the service's mode asks for it.
+    pub(in crate::domain) fn approval(self, rule: String) -> HoldWhy {
+        match self {
+            Mode::Enforce => HoldWhy::ServiceApproval,
+            Mode::Approve | Mode::Observe => HoldWhy::Approval { rule },
         }
     }
 }

@@ -42,10 +42,16 @@ pub fn led_to(end: Move, kept: &Kept, now: Wall) -> Vec<Move> {
         OnEnd::Retry(times) if kept.again < times => {
             let not_before = now + doubling(limits::RETRY_WAIT, kept.again);
             let time = kept.again + 1;
-            let why = format!("{ended} at Defender: {error}; called again, {time} of {times}");
+            let why =
+                format!("{ended} at Defender: {error}; to be called again, {time} of {times}");
             vec![queued(not_before, format!("{why}; {}", end.why))]
         }
-        OnEnd::GiveUp | OnEnd::Retry(_) => vec![end],
+        OnEnd::GiveUp => vec![end],
+        // What the other end has used of the same count is used up too.
+        OnEnd::Retry(times) => {
+            let why = format!("{}; retries used up ({times} of {times})", end.why);
+            vec![Move { why, ..end }]
+        }
         OnEnd::Hold => {
             let why = HoldWhy::Outcome { end: ended, error };
             let reason = format!("{why}; {}", end.why);
@@ -106,6 +112,21 @@ mod tests {
         }
         assert_eq!(after(timed_out(), OnEnd::Retry(10), OnEnd::GiveUp, 10), [timed_out()]);
         assert!(first > limits::CLOCK_SKEW);
+    }
+
+    #[test]
+    fn what_is_said_of_a_retry_is_true_when_it_is_said() {
+        let both = Endings { timed_out: OnEnd::Retry(2), failed: OnEnd::Retry(1) };
+        let why = |to: State, again| {
+            let kept = Kept { endings: both, again, ..Kept::default() };
+            let (action, why) = (ActionId(Uuid::nil()), "seen".to_owned());
+            let end = Move { action, from: StateName::Accepted, to, why };
+            led_to(end, &kept, NOW).pop().unwrap().why
+        };
+        let told = "timed out at Defender: 0x80190198; to be called again, 2 of 2; seen";
+        assert_eq!(why(timed_out(), 1), told);
+        assert_eq!(why(timed_out(), 2), "seen; retries used up (2 of 2)");
+        assert_eq!(why(failed(), 2), "seen; retries used up (1 of 1)");
     }
 
     #[test]

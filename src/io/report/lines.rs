@@ -83,6 +83,9 @@ pub struct ActionReport {
     /// People who let it go on, as they stand on the record.
     #[serde(default)]
     pub released_by: Vec<String>,
+    /// What keeps it from being called, where it is queued and more than its turn does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// What its rule wanted where it is not done, and how often it was called again for that.
     #[serde(default)]
     pub endings: Endings,

@@ -293,6 +293,7 @@ fn report(db: &Connection, sequence: i64) -> Result<ActionReport, Fault> {
             attempts: Vec::new(),
             changes: Vec::new(),
             released_by: row.get::<_, Option<Json<Released>>>(16)?.map_or(vec![], |r| r.0.by),
+            waits_for: None,
             endings: row.get::<_, Option<Json<_>>>(17)?.map(|Json(e)| e).unwrap_or_default(),
             again: row.get(18)?,
             on_machine: Vec::new(),

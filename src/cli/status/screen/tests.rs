@@ -101,6 +101,28 @@ fn each_pause_has_its_command_and_nothing_is_said_twice() {
 }
 
 #[test]
+fn a_full_queue_is_wrong_although_the_same_command_goes_on_from_it() {
+    let mut report = report();
+    let full = "9 actions are open, the limit of limits.queue is 9";
+    report.problems.insert(0, format!("{full}; to go on: {HELD}"));
+    let screen = running(Style::plain(), &report);
+    assert!(screen.contains(&format!("wrong?      {full}")), "{screen}");
+    assert_eq!(screen.matches(HELD).count(), 1, "{screen}");
+    assert!(!screen.contains("475 actions"), "another question has told it: {screen}");
+}
+
+#[test]
+fn what_defender_holds_says_until_when_and_why() {
+    let mut report = report();
+    report.relays[0].held = Some("429 TooManyRequests".to_owned());
+    report.relays[0].held_until = Some(Wall(90_000_000));
+    let screen = running(Style::plain(), &report);
+    let says = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    let wanted = format!("contoso: waits until {}: 429 TooManyRequests; budget", Wall(90_000_000));
+    assert!(says.contains(&wanted), "{screen}");
+}
+
+#[test]
 fn each_class_says_when_its_last_action_starts() {
     let mut report = report();
     let minutes = |n: u64| report.now + Duration::from_secs(60 * n);

@@ -83,7 +83,7 @@ fn what_is_matched_acts_as_its_response_says_and_names_its_base_rules() {
     let Judgement::Act(wanted) = judged(&rules, &candidate(), Mode::Enforce) else { panic!() };
     assert_eq!((wanted.by, wanted.rules.join(" ")), ("spreads", "spreads base".to_owned()));
     let held = judged(&rules, &candidate(), Mode::Approve);
-    assert!(matches!(held, Judgement::Hold { why: HoldWhy::Approval { .. }, .. }), "{held:?}");
+    assert!(matches!(held, Judgement::Hold { why: HoldWhy::ServiceApproval, .. }), "{held:?}");
     let observed = Judgement::Observe { rules: vec!["spreads".to_owned(), "base".to_owned()] };
     assert_eq!(judged(&rules, &candidate(), Mode::Observe), observed);
     assert_eq!(judged(&with(Mode::Observe), &candidate(), Mode::Enforce), observed);

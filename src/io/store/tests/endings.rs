@@ -44,7 +44,7 @@ fn what_times_out_is_called_again_as_often_as_its_rule_said() {
         world.ended(id(1), timed_out());
         let due = world.now.wall + wait;
         assert_eq!(world.state(id(1)), queued(due));
-        let told = format!("timed out at Defender: {TOLD}; called again, {again} of 2; test");
+        let told = format!("timed out at Defender: {TOLD}; to be called again, {again} of 2; test");
         assert_eq!(reasons(&mut world).last(), Some(&told));
         let report = world.db.action(&id(1).to_string()).unwrap().unwrap();
         assert_eq!((report.again, report.expires), (again, due + DAY));
