@@ -2,7 +2,6 @@
 //! JSON, and the command line prints it.
 
 mod lines;
-
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};

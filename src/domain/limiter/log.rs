@@ -91,9 +91,9 @@ impl Log {
         self.completed.back().copied()
     }
 
-    /// When a call may be made that leaves `kept` slots of the scarcest window untouched, if nothing
-    /// is released before; where the share grows before that, then. `None` where only a release
-    /// can help.
+    /// When a call may be made that leaves `kept` slots of the scarcest window untouched, if
+    /// nothing is released before; where the share grows before that, then. `None` where only a
+    /// release can help.
     pub fn free_at(&self, now: Boot, kept: u32) -> Option<Boot> {
         let mut free_at = self.blocked_until.unwrap_or(now).max(now);
         if let Some(forgotten) = self.forgotten.as_ref().filter(|of| now < of.until) {

@@ -9,8 +9,13 @@ use tokio::sync::Mutex;
 use crate::domain::time::Boot;
 use crate::io::Clock;
 
-/// What was seen last, and when that look began.
-pub struct Glance<T>(Arc<Mutex<Option<(Boot, Arc<T>)>>>);
+/// What was seen last, for all who share it.
+pub struct Glance<T>(Arc<Mutex<Option<Seen<T>>>>);
+
+struct Seen<T> {
+    began: Boot,
+    what: Arc<T>,
+}
 
 impl<T> Default for Glance<T> {
     fn default() -> Self {
@@ -34,15 +39,15 @@ impl<T> Glance<T> {
     ) -> Result<Arc<T>, E> {
         let asked = clock.now().boot;
         let mut last = self.0.lock().await;
-        if let Some((began, seen)) = &*last
+        if let Some(Seen { began, what }) = &*last
             && *began > asked
         {
-            return Ok(seen.clone());
+            return Ok(what.clone());
         }
         let began = clock.now().boot;
-        let seen = Arc::new(read.await?);
-        *last = Some((began, seen.clone()));
-        Ok(seen)
+        let what = Arc::new(read.await?);
+        *last = Some(Seen { began, what: what.clone() });
+        Ok(what)
     }
 }
 

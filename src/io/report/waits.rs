@@ -94,7 +94,10 @@ mod tests {
         assert_eq!(said, wanted);
         let ours = Scope::Tenant(TenantName::new("contoso"));
         for scope in [Scope::All, ours, Scope::Rule("rule-1".to_owned())] {
-            assert!(says(&[scope.clone()]).unwrap().contains(&scope.to_string()), "{scope}");
+            assert!(
+                says(std::slice::from_ref(&scope)).unwrap().contains(&scope.to_string()),
+                "{scope}"
+            );
         }
         let other = Sha1::parse(&"c".repeat(40)).unwrap();
         let others = [
