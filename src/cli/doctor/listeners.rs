@@ -46,11 +46,11 @@ pub(super) fn admin(config: &Config) -> Finding {
         return Finding::new("admin", Health::Fail, why);
     }
     if is_unread(listen.tokens.iter().filter_map(|token| token.secret())) {
-        return not_asked("admin", "not known whether every token is another");
+        return not_asked("admin", "not known whether two tokens are the same");
     }
     match audit::configured(config) {
         Ok(tokens) => {
-            let text = format!("at {}, every token is another: {}", listen.address, tokens.len());
+            let text = format!("at {}, {} tokens, no two the same", listen.address, tokens.len());
             Finding::new("admin", Health::Ok, text)
         }
         Err(why) => Finding::new("admin", Health::Fail, why),

@@ -88,7 +88,7 @@ fn what_a_start_would_refuse_at_the_admin_listener_fails_also_without_webhooks()
     let bob = "      - {name: bob, role: operate, token: {env: LAZARET_BOB}}\n";
     let config = Config::parse(&text.replacen(bob, "", 1), &dir.path().join("a.yaml")).unwrap();
     for (eve, health, says) in [
-        ("another-token-of-many-bytes-all-its-own", Health::Ok, "every token is another: 3"),
+        ("another-token-of-many-bytes-all-its-own", Health::Ok, "3 tokens, no two the same"),
         ("a-token-of-many-bytes-for-one-person", Health::Fail, "tokens dashboard and eve are the"),
     ] {
         std::fs::write(dir.path().join("dashboard"), "a-token-of-many-bytes-for-one-person")

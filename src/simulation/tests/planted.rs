@@ -6,38 +6,39 @@ use super::SEEDS;
 use crate::domain::planted::{Bug, plant};
 use crate::simulation::plan::Plan;
 
-const BUGS: [Bug; 25] = [
-    Bug::StampAtSend,
-    Bug::ForgetUnanswered,
-    Bug::ForgetInFlight,
-    Bug::ForgetWindows,
-    Bug::FreeOnTooMany,
-    Bug::FreeOnTimeout,
-    Bug::TokenBucket,
-    Bug::WallForWindows,
-    Bug::IgnoreRetryAfter,
-    Bug::OrderByArrival,
-    Bug::SendExpired,
-    Bug::RetryUnseen,
-    Bug::LookUpTooEarly,
-    Bug::AdoptByMachine,
-    Bug::AdoptTaken,
-    Bug::FirstPageOnly,
-    Bug::PendingIsDone,
-    Bug::OpenDoesNotBlock,
-    Bug::NoSendBy,
-    Bug::AcknowledgeBeforeCommit,
-    Bug::AcknowledgeWhatFailed,
-    Bug::CommitBeforeSync,
-    Bug::HalfATransaction,
-    Bug::PauseNotChecked,
-    Bug::DenyNotChecked,
+/// With the seed that is tried first: the one by which it was caught last.
+const BUGS: [(Bug, u64); 25] = [
+    (Bug::StampAtSend, 1),
+    (Bug::ForgetUnanswered, 22),
+    (Bug::ForgetInFlight, 3),
+    (Bug::ForgetWindows, 0),
+    (Bug::FreeOnTooMany, 0),
+    (Bug::FreeOnTimeout, 0),
+    (Bug::TokenBucket, 0),
+    (Bug::WallForWindows, 9),
+    (Bug::IgnoreRetryAfter, 0),
+    (Bug::OrderByArrival, 0),
+    (Bug::SendExpired, 126),
+    (Bug::RetryUnseen, 2),
+    (Bug::LookUpTooEarly, 10),
+    (Bug::AdoptByMachine, 5),
+    (Bug::AdoptTaken, 89),
+    (Bug::FirstPageOnly, 0),
+    (Bug::PendingIsDone, 0),
+    (Bug::OpenDoesNotBlock, 0),
+    (Bug::NoSendBy, 1),
+    (Bug::AcknowledgeBeforeCommit, 0),
+    (Bug::AcknowledgeWhatFailed, 2),
+    (Bug::CommitBeforeSync, 0),
+    (Bug::HalfATransaction, 19),
+    (Bug::PauseNotChecked, 0),
+    (Bug::DenyNotChecked, 9),
 ];
 
-/// The first seed that catches it, and by what.
-fn caught(bug: Bug) -> Option<(u64, String)> {
+/// A seed that catches it, and by what.
+fn caught(bug: Bug, first: u64) -> Option<(u64, String)> {
     plant(Some(bug));
-    let found = (0..SEEDS).find_map(|seed| {
+    let found = std::iter::once(first).chain(0..SEEDS).find_map(|seed| {
         let run = catch_unwind(AssertUnwindSafe(|| crate::simulation::run_plan(Plan::of(seed))));
         match run {
             Ok(report) => Some((seed, report.broken?.invariant.as_str().to_owned())),
@@ -48,8 +49,8 @@ fn caught(bug: Bug) -> Option<(u64, String)> {
     found
 }
 
-fn caught_all(bugs: &[Bug]) -> Vec<(Bug, Option<(u64, String)>)> {
-    bugs.iter().map(|bug| (*bug, caught(*bug))).collect()
+fn caught_all(bugs: &[(Bug, u64)]) -> Vec<(Bug, Option<(u64, String)>)> {
+    bugs.iter().map(|(bug, first)| (*bug, caught(*bug, *first))).collect()
 }
 
 #[test]
