@@ -79,11 +79,13 @@ pub(super) fn last_received(db: &Connection) -> Result<Vec<(String, Wall)>, Faul
     all(db, "SELECT source, newest FROM received", |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Why an action is held, in one word, as SQL: what `why` of its state is or has as its only key.
+/// Why an action is held, in the word of [`crate::domain::action::HoldWhy::as_str`], as SQL: what
+/// `why` of its state is or has as its only key.
 /// A row that does not read must not blind people to the others.
 macro_rules! held_why {
     () => {
         "CASE WHEN NOT json_valid(detail) THEN 'unreadable'
+              WHEN detail ->> '$.why' = 'service_approval' THEN 'approval'
               WHEN json_type(detail, '$.why') = 'object'
               THEN (SELECT key FROM json_each(detail, '$.why')) ELSE detail ->> '$.why' END"
     };

@@ -270,9 +270,11 @@ fn a_filter_does_no_more_than_was_allowed_for() {
         let none = ballot(&world, Which::Ids(wrong), Say::Reject, "token alice");
         assert!(matches!(world.db.vote(&none, &NoGuard), Err(StoreError::Invalid(_))));
     }
+    let by_mode = crate::domain::action::HoldWhy::ServiceApproval;
+    world.take(brings(holds(8, effect(8, 9), by_mode)));
     let held = ActionFilter { why: Some("approval".to_owned()), limit: 9, ..Default::default() };
-    assert_eq!(world.db.actions(&held).unwrap().len(), 1);
-    assert_eq!(world.db.summary().unwrap().held, [("contoso".into(), "approval".into(), 1)]);
+    assert_eq!(world.db.actions(&held).unwrap().len(), 2);
+    assert_eq!(world.db.summary().unwrap().held, [("contoso".into(), "approval".into(), 2)]);
     world.expect_sound();
 }
 
