@@ -102,7 +102,7 @@ pub fn run(args: Args) -> Outcome {
                 let state = state.map(parse_state).transpose()?;
                 let state = if held { Some(StateName::Held) } else { state };
                 let config = config.load()?;
-                let filter = filter.filter(state, limit)?;
+                let filter = filter.filter(&config, state, limit)?;
                 let lines = list(&config, filter).await?;
                 if json {
                     print_json(&lines);

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use super::actions::{listing, short_id};
 use super::client::{self, ConfigArg, Service};
 use super::style::{beside, clean, print_json, prose};
-use super::{Failure, Outcome, check_reason, machine, runtime};
+use super::{Failure, Outcome, check_reason, check_tenant, machine, runtime};
 use crate::app;
 use crate::config::Config;
 use crate::domain::action::{HoldWhy, StateName};
@@ -47,7 +47,7 @@ pub struct Args {
 /// Which actions, where no ids are given.
 #[derive(Debug, ClapArgs)]
 pub struct FilterArg {
-    /// Those of this tenant, which may be one that the configuration names no more
+    /// Those of this tenant
     #[arg(long)]
     tenant: Option<String>,
     /// Those that this rule decided, by its id
@@ -66,11 +66,17 @@ pub struct FilterArg {
 
 impl FilterArg {
     /// The filter, its values checked.
-    pub fn filter(&self, state: Option<StateName>, limit: usize) -> Result<ActionFilter, Failure> {
+    pub fn filter(
+        &self,
+        config: &Config,
+        state: Option<StateName>,
+        limit: usize,
+    ) -> Result<ActionFilter, Failure> {
         use crate::domain::ids::Sha1;
         let bad = |what: &str, text: &str, why: &dyn std::fmt::Display| {
             Failure::usage(format!("--{what} {text:?} {why}"))
         };
+        self.tenant.as_deref().map_or(Ok(()), |name| check_tenant(config, name))?;
         let machine = self.machine.as_deref().map(machine);
         let sha1 = self
             .sha1
@@ -99,7 +105,7 @@ pub fn run(args: Args, say: Say) -> Outcome {
     let config = args.config.load()?;
     check_reason(&args.reason)?;
     let state = (say == Say::Approve).then_some(StateName::Held);
-    let filter = args.filter.filter(state, SHOWN)?;
+    let filter = args.filter.filter(&config, state, SHOWN)?;
     if args.ids.iter().any(|id| id.trim().is_empty()) {
         let how = "lazaret actions list --held shows them";
         return Err(Failure::usage(format!("an id is empty: name actions by their ids; {how}")));

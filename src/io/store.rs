@@ -5,60 +5,37 @@
 //! and `chain`; `intake` is the transaction that decides.
 
 mod schema;
-
 mod open;
-
 mod check;
-
 mod db;
-
 mod threads;
-
 mod intake;
-
 mod actions;
-
 mod effects;
 mod endings;
-
 mod attempts;
-
 mod breakers;
 mod callers;
-
 mod offsets;
-
 mod lookups;
-
 mod partials;
-
 mod correlations;
-
 mod receipts;
-
 mod view;
 mod waiting;
-
 mod pauses;
 mod positions;
-
 mod release;
-
 mod rules;
 mod recall;
-
 mod chain;
 mod chains;
 mod feed;
 mod look;
-
 mod report;
 mod purge;
-
 mod verify;
-
 mod sql;
-
 mod fault;
 
 #[cfg(test)]

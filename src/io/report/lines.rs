@@ -45,7 +45,8 @@ pub struct ActionLine {
     pub changed: Wall,
     #[serde(flatten)]
     pub state: State,
-    /// Where it stands, while it is queued and no pause covers it; see [`crate::io::Store::positioned`].
+    /// Where it stands, while it is queued and no pause covers it: see
+    /// [`crate::io::Store::positioned`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
     /// When it is expected to start, as far as that can be said.
@@ -53,8 +54,8 @@ pub struct ActionLine {
     pub expected: Option<Wall>,
 }
 
-/// The position of a queued action among those of its tenant that are due. Those that wait for a time
-/// go before none, and that older ones rise with their age is not foreseen.
+/// The position of a queued action among those of its tenant that are due. Those that wait for a
+/// time go before none, and that older ones rise with their age is not foreseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// How many of its kind go first: of the urgent ones, or of all others.
