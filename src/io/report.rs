@@ -204,8 +204,9 @@ impl Summary {
         let told = unnamed.map(|(tenant, (wait, sent))| {
             format!(
                 "tenant {tenant} is not in the configuration: nothing becomes of its {wait} \
-                 actions that are held or queued and {sent} that were sent; to go on: name it there \
-                 again, at least until they have ended (`lazaret actions reject --tenant {tenant}`)"
+                 actions that are held or queued and {sent} that were sent; to go on: name it \
+                 there again, at least until they have ended (`lazaret actions reject --tenant \
+                 {tenant}`)"
             )
         });
         told.collect()
