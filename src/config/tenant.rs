@@ -1,6 +1,5 @@
 //! Tenants: where their Defender stands, who we are there, and what we may call.
 
-use std::cmp::Reverse;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::source::Wrong;
 use super::values::Span;
 use crate::domain::breaker::{Rate, TenantBreakers};
 use crate::domain::cloud::{Cloud, Region};
+use crate::domain::limiter::Limit;
 use crate::domain::time::written_span;
 
 /// One Entra tenant with its Defender.
@@ -182,9 +182,10 @@ impl Tenant {
     }
 
     fn check_reserve(&self) -> Result<(), String> {
-        let each = |budget: &&Budget| (budget.per.0 / budget.calls, Reverse(budget.per.0));
-        let scarcest = self.budgets.quarantine.iter().max_by_key(each);
-        let calls = scarcest.map_or(0, |budget| budget.calls);
+        let budgets = self.budgets.quarantine.iter();
+        let limits = budgets.filter_map(|budget| Limit::new(budget.calls, budget.per.0));
+        let scarcest = limits.max_by_key(|limit| limit.scarcity());
+        let calls = scarcest.map_or(0, |limit| limit.calls.get());
         if self.reserve > calls / 2 {
             return Err(format!(
                 "reserve: {} of {calls} calls leaves too few for the rest: keep half at most",

@@ -12,6 +12,7 @@ mod log;
 mod pace;
 mod share;
 
+use std::cmp::Reverse;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -35,6 +36,12 @@ impl Limit {
     pub fn new(calls: u32, per: Duration) -> Option<Self> {
         let calls = NonZeroU32::new(calls)?;
         (!per.is_zero()).then_some(Self { calls, per })
+    }
+
+    /// The larger, the fewer calls it allows for its length; of equals the shorter is scarcer.
+    /// The scarcest of several is what binds where calls are made all the time.
+    pub fn scarcity(self) -> impl Ord {
+        (self.per / self.calls.get(), Reverse(self.per))
     }
 
     /// How long a slot stays taken after its call was completed.

@@ -1,7 +1,6 @@
 //! The log itself: which slots are taken, when the next one is free, and how evenly those that are
 //! left can be spent. It gives no permits, so that a copy of it may be used to look ahead.
 
-use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,11 +163,8 @@ impl Log {
         self.limits.iter().max_by_key(|limit| limit.per)
     }
 
-    /// The window that allows the fewest calls for its length, of equals the shortest: what binds
-    /// where calls are made all the time.
     fn scarcest(&self) -> Option<&Limit> {
-        let each = |limit: &Limit| limit.per / limit.calls.get();
-        self.limits.iter().max_by_key(|limit| (each(limit), Reverse(limit.per)))
+        self.limits.iter().max_by_key(|limit| limit.scarcity())
     }
 
     /// What of a limit is ours, at least one call; of the scarcest one without `kept`.
