@@ -5,7 +5,9 @@ use lazaret::domain::action::StateName;
 use lazaret::simulator::{Effect, Endpoint, Fault, Trouble};
 use serde_json::Value;
 
-use crate::world::{Setting, World, alert, alert_of, assert_balance, call_of};
+use crate::world::{
+    Setting, TENANT_ID, World, alert, alert_of, assert_balance, call_of, tenant_id,
+};
 
 /// An answer that says nothing of what was done.
 fn answer(status: u16, body: &str) -> Trouble {
@@ -30,6 +32,12 @@ fn troubles() -> Vec<Trouble> {
     ]
 }
 
+/// A world of a tenant for each alert: what fails several times in a row is given time, and here
+/// each trouble is to be met at once and alone.
+async fn world_of(alerts: usize) -> World {
+    World::new(Setting { tenants: u8::try_from(alerts).unwrap(), ..Setting::default() }).await
+}
+
 /// Alert `n` meets the n-th of these, counted from 1.
 fn meet(world: &World, effect: Effect, troubles: &[Trouble]) {
     for (n, trouble) in (1..).zip(troubles) {
@@ -43,10 +51,13 @@ async fn succeeded(world: &World) -> u64 {
     states.iter().filter(|of| of.state == StateName::Succeeded).map(|of| of.count).sum()
 }
 
-/// Posts these alerts, and waits for the end of each.
+/// Posts these alerts, each of its own tenant, and waits for the end of each.
 async fn all_succeed(world: &World, alerts: usize) {
     for n in 1..=alerts {
-        world.post(&format!("m-{n}"), &alert(n)).await.unwrap();
+        let tenant = tenant_id(u8::try_from(n - 1).unwrap());
+        let body = alert(n).replace(TENANT_ID, &tenant);
+        let (status, answer) = world.post(&format!("m-{n}"), &body).await.unwrap();
+        assert_eq!(status, 202, "{answer}");
     }
     let all = async |world: &World| succeeded(world).await == alerts as u64;
     world.until("each succeeds", all).await;
@@ -55,9 +66,9 @@ async fn all_succeed(world: &World, alerts: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_defender_has_done_is_called_for_once_whatever_comes_back() {
-    let mut world = World::new(Setting::default()).await;
     let mut troubles = troubles();
     troubles.push(answer(400, ACTIVE));
+    let mut world = world_of(troubles.len()).await;
     meet(&world, Effect::Done, &troubles);
     world.start().await;
     all_succeed(&world, troubles.len()).await;
@@ -69,8 +80,8 @@ async fn what_defender_has_done_is_called_for_once_whatever_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_defender_has_not_done_is_called_for_once_more() {
-    let mut world = World::new(Setting::default()).await;
     let troubles = troubles();
+    let mut world = world_of(troubles.len()).await;
     meet(&world, Effect::None, &troubles);
     world.start().await;
     all_succeed(&world, troubles.len()).await;

@@ -384,7 +384,7 @@ pub fn tenant_name(at: u8) -> String {
 }
 
 pub fn tenant_id(at: u8) -> String {
-    TENANT_ID.replace("11111111-", &format!("1111111{}-", at + 1))
+    TENANT_ID.replace("11111111-", &format!("1111111{:x}-", at + 1))
 }
 
 /// The call that alert number `n` leads to: path and body.
