@@ -7,6 +7,7 @@
 
 mod called;
 mod endpoint;
+mod paces;
 mod queue;
 mod snapshot;
 mod start;
@@ -21,12 +22,13 @@ use super::action::{
 use super::answer::{Answer, ListQuery, Listing};
 use super::audit::{Actor, Change, What};
 use super::ids::{ActionId, TenantName};
-use super::limiter::{Limit, Pace, Permit, Slot};
+use super::limiter::{Limit, Permit, Slot};
 use super::time::{Boot, Now, Stamp, Wall};
 use super::tracker::{Found, Move, Tracker, TrackerSettings};
 use crate::limits;
 use endpoint::Endpoint;
-use queue::{MayGo, Next, Queue};
+use paces::Paces;
+use queue::{Next, Queue};
 pub use snapshot::Snapshot;
 
 #[derive(Clone, Debug)]
@@ -118,11 +120,7 @@ pub enum Effect {
 pub struct Dispatcher {
     settings: DispatcherSettings,
     quarantine: Endpoint,
-    /// Of all calls: what did not come as urgent goes by it, and leaves the reserve.
-    pace: Pace,
-    /// Of those that did not come as urgent: what has risen to it by its age goes by it too, and
-    /// takes the reserve. Else it would wait for as long as an urgent backlog takes every slot.
-    risen: Pace,
+    paces: Paces,
     machine_actions: Endpoint,
     queue: Queue,
     tracker: Tracker,
@@ -218,19 +216,18 @@ impl Dispatcher {
 
     fn dispatch(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while self.may_call(now) {
-            match self.queue.next(now.wall, self.may_go(now)) {
+            let limiter = &mut self.quarantine.limiter;
+            let may = self.paces.may_go(limiter, self.queue.due(), now.boot);
+            match self.queue.next(now.wall, may) {
                 Next::Nothing => return,
                 Next::Load(class) => {
                     self.loading = true;
                     effects.push(Effect::Load { class, depth: self.depth() });
                 }
                 Next::Due(class) => {
-                    let Ok((permit, slot)) = self.quarantine.limiter.take(now.boot) else { return };
+                    let Ok((permit, slot)) = limiter.take(now.boot) else { return };
                     let Some(head) = self.queue.take(class) else { return };
-                    self.pace.called(&self.quarantine.limiter, now.boot);
-                    if class != Class::Urgent {
-                        self.risen.called(&self.quarantine.limiter, now.boot);
-                    }
+                    self.paces.called(class, limiter, now.boot);
                     effects.push(Effect::Call { permit, action: head.action });
                     self.calls.insert(head.action, InFlight { head, slot });
                     if let Some(shut) = &mut self.shut {
@@ -245,27 +242,6 @@ impl Dispatcher {
         let shut = self.shut.as_ref().is_some_and(|shut| shut.probe_at > now.boot);
         let free = self.quarantine.limiter.free_at(now.boot).is_some_and(|at| at <= now.boot);
         !self.loading && !shut && free && self.calls.len() < self.in_flight_max()
-    }
-
-    fn may_go(&self, now: Now) -> MayGo {
-        let free = |at: Option<Boot>| at.is_some_and(|at| at <= now.boot);
-        let (limiter, due) = (&self.quarantine.limiter, self.queue.due());
-        if free(self.pace.free_at(limiter, due, now.boot)) {
-            MayGo::All
-        } else if free(self.risen.free_at(limiter, due, now.boot)) {
-            MayGo::Risen
-        } else {
-            MayGo::Urgent
-        }
-    }
-
-    /// When something that did not come as urgent may go, as far as the budget is concerned.
-    fn others_free_at(&self, now: Now) -> Option<Boot> {
-        let (limiter, due) = (&self.quarantine.limiter, self.queue.due());
-        match self.queue.has_risen(now.wall) {
-            true => self.risen.free_at(limiter, due, now.boot),
-            false => self.pace.free_at(limiter, due, now.boot),
-        }
     }
 
     /// More behind the heads than the longest window has are not told apart.
@@ -372,9 +348,10 @@ impl Dispatcher {
             return None;
         }
         let (urgent, others) = self.queue.wake_at(now.wall);
-        let free = self.quarantine.limiter.free_at(now.boot);
-        let urgent = urgent.zip(free);
-        let others = others.zip(self.others_free_at(now));
+        let (limiter, due) = (&self.quarantine.limiter, self.queue.due());
+        let has_risen = self.queue.has_risen(now.wall);
+        let urgent = urgent.zip(limiter.free_at(now.boot));
+        let others = others.zip(self.paces.others_free_at(has_risen, limiter, due, now.boot));
         let (due, free) = urgent
             .into_iter()
             .chain(others)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Attempted, Called, Dispatcher, Effect, InFlight, NotBegun, Shut, verdict};
 use crate::domain::action::{
-    Begun, Call, Class, ClosedAttempt, Doubt, Head, NewAttempt, State, StateName,
+    Begun, Call, ClosedAttempt, Doubt, Head, NewAttempt, State, StateName,
 };
 use crate::domain::answer::Answer;
 use crate::domain::ids::ActionId;
@@ -26,10 +26,7 @@ impl Dispatcher {
         match called {
             Called::NotBegun(why) => {
                 self.quarantine.limiter.give_back(slot);
-                self.pace.not_called();
-                if head.class != Class::Urgent {
-                    self.risen.not_called();
-                }
+                self.paces.not_called(head.class);
                 self.not_begun(now, head, why);
             }
             Called::Attempted(attempted) => {

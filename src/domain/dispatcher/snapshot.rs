@@ -29,7 +29,7 @@ impl Dispatcher {
         let (followed, in_doubt) = self.tracker.open();
         let blocked = self.quarantine.blocked(now.boot);
         let limiter = &self.quarantine.limiter;
-        let forecast = || Forecast::new(limiter, &self.pace, now);
+        let forecast = || Forecast::new(limiter, &self.paces.all, now);
         Snapshot {
             used: limiter.used(now.boot),
             share: limiter.share(now.boot),

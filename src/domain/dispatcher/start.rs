@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dispatcher, DispatcherSettings, Effect, Endpoint, Queue, Shut};
+use super::{Dispatcher, DispatcherSettings, Effect, Endpoint, Paces, Queue, Shut};
 use crate::domain::action::{ClosedAttempt, Doubt, OpenAction, Resumed, State, StateName};
-use crate::domain::limiter::{Limiter, Pace};
+use crate::domain::limiter::Limiter;
 use crate::domain::planted::{Bug, planted};
 use crate::domain::time::{Boot, Clocks, Now, Stamp};
 use crate::domain::tracker::{InDoubt, Move, Tracker};
@@ -28,8 +28,7 @@ impl Dispatcher {
             probe_at: now.boot,
         });
         let mut dispatcher = Self {
-            pace: Pace::new(settings.reserve, &quarantine.limiter, now.boot),
-            risen: Pace::new(0, &quarantine.limiter, now.boot),
+            paces: Paces::new(settings.reserve, &quarantine.limiter, now.boot),
             quarantine,
             machine_actions: Endpoint::new(read_log),
             queue: Queue::new(),

@@ -189,7 +189,7 @@ fn more_than_the_budget_has_room_for_is_spread_evenly_and_urgent_is_not() {
 #[test]
 fn what_fits_leaves_at_once_but_for_what_is_kept_for_urgent_actions() {
     let mut desk = Desk::new(40);
-    desk.dispatcher.pace = Pace::new(30, &desk.dispatcher.quarantine.limiter, desk.now.boot);
+    desk.dispatcher.paces = Paces::new(30, &desk.dispatcher.quarantine.limiter, desk.now.boot);
     let mut due: Vec<Head> = (1..=9).map(|n| desk.head(n, Class::Normal)).collect();
     assert_eq!(calls(&desk.load(Event::Wakeup, &due)).len(), 9);
     due = (11..=15).map(|n| desk.head(n, Class::Normal)).collect();

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::domain::action::Begun;
+use crate::domain::limiter::Pace;
 
 /// With so many calls of 40 a minute kept for urgent actions.
 fn keeping(reserve: u32) -> Desk {
     let mut desk = Desk::new(40);
-    desk.dispatcher.pace = Pace::new(reserve, &desk.dispatcher.quarantine.limiter, desk.now.boot);
+    desk.dispatcher.paces = Paces::new(reserve, &desk.dispatcher.quarantine.limiter, desk.now.boot);
     desk
 }
 
