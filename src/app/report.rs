@@ -166,7 +166,7 @@ fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
         calls: used.limit.calls.get() as usize,
         per_seconds: used.limit.per.as_secs_f64(),
     });
-    let (held_until, held) = match (snapshot.blocked, snapshot.shut) {
+    let (blocked_until, blocked) = match (snapshot.blocked, snapshot.shut) {
         (Some((until, why)), _) => (Some(until), Some(why)),
         (None, shut) => (None, shut),
     };
@@ -179,8 +179,8 @@ fn relay(tenant: &TenantName, status: &RelayStatus) -> RelayLine {
         windows: windows.collect(),
         share: f64::from(snapshot.share) / 10.0,
         ends: Vec::new(),
-        held,
-        held_until,
+        blocked,
+        blocked_until,
         list_failing_since,
         list_error,
         stuck: status.why_stuck(),
@@ -241,7 +241,7 @@ fn problems(report: &Report) -> Vec<String> {
         for why in &relay.stuck {
             problems.push(format!("nothing goes on for tenant {}: {why}", relay.tenant));
         }
-        if let Some(why) = &relay.held {
+        if let Some(why) = &relay.blocked {
             problems.push(format!("nothing is sent for tenant {}: {why}", relay.tenant));
         }
         problems.extend(unlisted(relay, report.now));

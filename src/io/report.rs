@@ -105,8 +105,8 @@ pub struct RelayLine {
     #[serde(default)]
     pub ends: Vec<(Class, Wall)>,
     /// Why nothing is sent at the moment, and until when.
-    pub held: Option<String>,
-    pub held_until: Option<Wall>,
+    pub blocked: Option<String>,
+    pub blocked_until: Option<Wall>,
     /// Since when Defender's list of machine actions fails and why, while an action waits for it:
     /// until it works nobody knows how they end.
     #[serde(default)]

@@ -73,7 +73,7 @@ pub(super) struct RowMetrics {
     in_flight: Family<Tenant, Gauge>,
     budget_used: Family<WindowOf, Gauge>,
     budget_limit: Family<WindowOf, Gauge>,
-    held: Family<Tenant, Gauge>,
+    blocked: Family<Tenant, Gauge>,
     stuck: Family<Tenant, Gauge>,
     list_failing: Family<Tenant, Gauge>,
     credentials: super::credential::CredentialMetrics,
@@ -137,7 +137,7 @@ impl RowMetrics {
         let help = "Slots of the budget in use";
         registry.register("budget_used", help, self.budget_used.clone());
         registry.register("budget_limit", "Slots of the budget", self.budget_limit.clone());
-        registry.register("held", "1 where nothing is sent at the moment", self.held.clone());
+        registry.register("blocked", "1 where nothing is sent at the moment", self.blocked.clone());
         let help = "1 where the list of machine actions fails: nobody knows how actions end";
         registry.register("list_failing", help, self.list_failing.clone());
         let help = "1 where the store does not do what the tenant's relay asks: nothing goes on";
@@ -165,7 +165,7 @@ impl RowMetrics {
         for relay in &report.relays {
             let tenant = Tenant { tenant: relay.tenant.clone() };
             self.in_flight.get_or_create(&tenant).set(signed(relay.in_flight as u64));
-            self.held.get_or_create(&tenant).set(i64::from(relay.held.is_some()));
+            self.blocked.get_or_create(&tenant).set(i64::from(relay.blocked.is_some()));
             self.stuck.get_or_create(&tenant).set(i64::from(!relay.stuck.is_empty()));
             let failing = i64::from(relay.list_failing_since.is_some());
             self.list_failing.get_or_create(&tenant).set(failing);

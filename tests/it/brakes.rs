@@ -124,7 +124,10 @@ async fn a_file_stops_everything_for_hands_that_have_nothing_else() {
     world.post("msg_1", &alert(1)).await.unwrap();
     world
         .until("the relay has met it", async |world| {
-            world.report().await.relays[0].held.as_ref().is_some_and(|why| why.contains(STOP_FILE))
+            world.report().await.relays[0]
+                .blocked
+                .as_ref()
+                .is_some_and(|why| why.contains(STOP_FILE))
         })
         .await;
     assert!(world.calls().is_empty());
@@ -192,7 +195,10 @@ async fn the_configurations_mode_is_the_ceiling_and_a_change_of_it_releases_noth
     world.start().await;
     world
         .until("the relay says why", async |world| {
-            world.report().await.relays[0].held.as_ref().is_some_and(|why| why.contains("observe"))
+            world.report().await.relays[0]
+                .blocked
+                .as_ref()
+                .is_some_and(|why| why.contains("observe"))
         })
         .await;
     world.stop();

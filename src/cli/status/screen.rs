@@ -193,8 +193,8 @@ impl Screen<'_> {
                 .iter()
                 .map(|w| format!("{} of {} per {}", w.used, w.calls, span(w.per_seconds)))
                 .collect();
-            let done = match (&relay.held, relay.ends.iter().map(|(_, at)| *at).max()) {
-                (Some(why), _) => match relay.held_until {
+            let done = match (&relay.blocked, relay.ends.iter().map(|(_, at)| *at).max()) {
+                (Some(why), _) => match relay.blocked_until {
                     Some(until) => format!("waits until {until}: {why}"),
                     // What stops it stands among the brakes, or among what is wrong.
                     None => "waits".to_owned(),

@@ -28,9 +28,9 @@ impl ActionReport {
             .collect();
         whys.extend(stops.whole.map(str::to_owned));
         if let Some(relay) = stops.relay
-            && let Some(why) = &relay.held
+            && let Some(why) = &relay.blocked
         {
-            match relay.held_until {
+            match relay.blocked_until {
                 Some(until) => whys.push(format!("{why}, until {until}")),
                 // It repeats what stops it, as of half a minute ago at most.
                 None if whys.is_empty() => whys.push(why.clone()),
@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn it_says_what_else_it_waits_for_and_until_when() {
-        let says = |held: Option<&str>, held_until, whole, not_before| {
-            let held = held.map(str::to_owned);
-            let relay = RelayLine { held, held_until, ..RelayLine::default() };
+        let says = |blocked: Option<&str>, blocked_until, whole, not_before| {
+            let blocked = blocked.map(str::to_owned);
+            let relay = RelayLine { blocked, blocked_until, ..RelayLine::default() };
             let stops = Stops { pauses: &[], whole, relay: Some(&relay), now: Wall(5) };
             queued(not_before).stopped_by(&stops).unwrap_or_default()
         };

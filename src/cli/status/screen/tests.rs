@@ -114,8 +114,8 @@ fn a_full_queue_is_wrong_although_the_same_command_goes_on_from_it() {
 #[test]
 fn what_defender_holds_says_until_when_and_why() {
     let mut report = report();
-    report.relays[0].held = Some("429 TooManyRequests".to_owned());
-    report.relays[0].held_until = Some(Wall(90_000_000));
+    report.relays[0].blocked = Some("429 TooManyRequests".to_owned());
+    report.relays[0].blocked_until = Some(Wall(90_000_000));
     let screen = running(Style::plain(), &report);
     let says = screen.split_whitespace().collect::<Vec<_>>().join(" ");
     let wanted = format!("contoso: waits until {}: 429 TooManyRequests; budget", Wall(90_000_000));
