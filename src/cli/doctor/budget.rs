@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{Finding, Health};
 use crate::app::settings;
-use crate::config::Config;
+use crate::config::{Budget, Budgets, Config};
 use crate::domain::ids::TenantName;
 use crate::domain::limiter::{Limit, Limiter};
 use crate::domain::time::{Clocks, written_span};
@@ -53,6 +53,15 @@ fn judged(tenant: &str, windows: &[WindowLine], share: f64) -> Finding {
         );
         return Finding::new(&check, Health::Warn, text);
     }
+    if let Some((calls, limit)) = exceeded(windows) {
+        let text = format!(
+            "{used}; that lets {calls} calls out in {} where Defender takes {} of one application: \
+             lower budgets.quarantine, unless Microsoft has granted you more",
+            written_span(limit.per.0),
+            limit.calls
+        );
+        return Finding::new(&check, Health::Warn, text);
+    }
     if let Some(full) = windows.iter().find(|of| of.used >= of.calls) {
         let text = format!(
             "{used}: what is queued waits for room, at most {}; `lazaret status` says until when",
@@ -61,6 +70,16 @@ fn judged(tenant: &str, windows: &[WindowLine], share: f64) -> Finding {
         return Finding::new(&check, Health::Warn, text);
     }
     Finding::new(&check, Health::Ok, used)
+}
+
+/// The documented limit that these windows together do not keep, and how many calls they let out in
+/// its time.
+fn exceeded(windows: &[WindowLine]) -> Option<(u64, Budget)> {
+    Budgets::default().quarantine.into_iter().find_map(|limit| {
+        let turns = |of: &WindowLine| (limit.per.0.as_secs_f64() / of.per_seconds).ceil() as u64;
+        let calls = windows.iter().map(|of| of.calls as u64 * turns(of)).min()?;
+        (calls > limit.calls.into()).then_some((calls, limit))
+    })
 }
 
 /// As a start would reckon now.
@@ -97,15 +116,41 @@ mod tests {
 
     #[test]
     fn a_full_window_and_a_share_that_shrank_are_told() {
-        let windows = |used| [WindowLine { used, calls: 100, per_seconds: 60.0 }];
+        let windows = |used| {
+            let hour = WindowLine { used: 0, calls: 1500, per_seconds: 3600.0 };
+            [WindowLine { used, calls: 100, per_seconds: 60.0 }, hour]
+        };
         let of = |used, share| {
             let found = judged("contoso", &windows(used), share);
             (found.health, found.text)
         };
-        assert_eq!(of(99, 100.0), (Health::Ok, "99 of 100 calls in 1m".to_owned()));
+        assert_eq!(
+            of(99, 100.0),
+            (Health::Ok, "99 of 100 calls in 1m, 0 of 1500 calls in 1h".to_owned())
+        );
         let (health, text) = of(100, 0.0);
         assert!(health == Health::Warn && text.contains("waits for room, at most 1m"), "{text}");
         let (health, text) = of(3, 81.0);
         assert!(health == Health::Warn && text.contains("after 429s only 81 %"), "{text}");
+    }
+
+    #[test]
+    fn a_budget_above_what_defender_takes_is_told() {
+        let says = |windows: &[(usize, f64)]| {
+            let windows: Vec<_> = windows
+                .iter()
+                .map(|&(calls, per_seconds)| WindowLine { used: 0, calls, per_seconds })
+                .collect();
+            let found = judged("contoso", &windows, 0.0);
+            (found.health == Health::Warn).then_some(found.text)
+        };
+        assert_eq!(says(&[(100, 60.0), (1500, 3600.0)]), None);
+        assert_eq!(says(&[(1, 1.0), (1000, 3600.0)]), None, "60 in a minute");
+        let text = says(&[(1500, 3600.0)]).unwrap();
+        assert!(text.contains("1500 calls out in 1m where Defender takes 100"), "{text}");
+        let text = says(&[(100, 60.0)]).unwrap();
+        assert!(text.contains("6000 calls out in 1h where Defender takes 1500"), "{text}");
+        let text = says(&[(30, 15.0), (1500, 3600.0)]).unwrap();
+        assert!(text.contains("120 calls out in 1m"), "{text}");
     }
 }
