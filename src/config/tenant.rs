@@ -195,7 +195,8 @@ impl Tenant {
         Ok(())
     }
 
-    /// Following actions takes two calls a minute at most, and nothing else may take them.
+    /// Two calls a minute are for following actions to their end. A list of more pages than that
+    /// goes on in the next minute.
     fn check_tracker(&self) -> Result<(), String> {
         let scarce =
             |budget: &&Budget| f64::from(budget.calls) * 60.0 < 2.0 * budget.per.0.as_secs_f64();
