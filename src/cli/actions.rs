@@ -1,6 +1,7 @@
 //! `lazaret actions`: what was decided, what was sent, and how it ended.
 
 mod expected;
+mod listing;
 mod words;
 
 use clap::builder::RangedU64ValueParser;
@@ -8,7 +9,7 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::client::{self, ConfigArg, Service};
 use super::status::STOPPED;
-use super::style::{Style, beside, clean, counted, print_json, table};
+use super::style::{Style, beside, clean, counted, print_json};
 use super::votes::{self, FilterArg};
 use super::{Failure, Outcome, runtime};
 use crate::app;
@@ -16,7 +17,6 @@ use crate::config::Config;
 use crate::domain::action::{State, StateName};
 use crate::domain::audit::Role;
 use crate::domain::decision::Fate;
-use crate::domain::ids::ActionId;
 use crate::domain::vote::Say;
 use crate::io::admin::ROWS_MAX;
 use crate::io::clock::SystemClock;
@@ -25,7 +25,9 @@ use crate::io::{
     Stops, Store as _, stop_file,
 };
 
-use words::{again_text, change_text, ending_text, state_word};
+use listing::receipt_listing;
+pub use listing::{listing, short_id, shortened};
+use words::{again_text, change_text, ending_text};
 pub use words::{became_text, delivery_text, state_text};
 
 #[derive(Debug, ClapArgs)]
@@ -187,39 +189,6 @@ pub async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure>
     }
 }
 
-pub fn listing(lines: &[ActionLine]) -> String {
-    if lines.is_empty() {
-        return "no actions\n".into();
-    }
-    if lines.iter().any(|line| line.position.is_some()) {
-        return expected::listing(lines);
-    }
-    let mut rows = vec![["id", "state", "machine", "sha1", "alert"].map(String::from).to_vec()];
-    rows.extend(lines.iter().map(|line| {
-        vec![
-            short_id(&line.id),
-            state_word(&line.state),
-            format!("{:.8}…", line.key.machine.to_string()),
-            format!("{:.8}…", line.key.sha1.to_string()),
-            shortened(&line.alert_id, 17),
-        ]
-    }));
-    table(&rows)
-}
-
-/// The start of an id that no other action has: ids of one millisecond differ in what stands from
-/// the 25th character on.
-pub fn short_id(id: &ActionId) -> String {
-    format!("{:.28}", id.to_string())
-}
-
-pub fn shortened(text: &str, chars: usize) -> String {
-    if text.chars().count() <= chars {
-        return text.to_owned();
-    }
-    text.chars().take(chars - 1).chain(['…']).collect()
-}
-
 /// What became of alerts: the reason of each stands in a row of its own.
 pub async fn receipts(
     config: &ConfigArg,
@@ -238,25 +207,6 @@ pub async fn receipts(
             store.receipts(filter).await.map_err(Failure::wrong)
         }
     }
-}
-
-fn receipt_listing(lines: &[ReceiptLine]) -> String {
-    if lines.is_empty() {
-        return "no alerts\n".into();
-    }
-    let mut text = format!("{:19}  {:14}  alert\n", "received", "fate");
-    for line in lines {
-        let (at, fate) = (line.at.to_string(), line.fate.as_str().replace('_', " "));
-        let alert = clean(&shortened(&line.alert, 43));
-        text.push_str(&format!("{at:.19}  {fate:14}  {alert}\n"));
-        let source = format!("from {}", line.source);
-        let said = match line.reason.as_str() {
-            "" => source,
-            reason => format!("{source}: {reason}"),
-        };
-        text.push_str(&beside("  ", 2, &clean(&said)));
-    }
-    text
 }
 
 fn page(style: Style, report: &ActionReport) -> String {
@@ -345,10 +295,6 @@ fn stamped(when: &str, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::domain::action::Coordinates;
-    use crate::domain::time::Wall;
-
     #[test]
     fn more_rows_than_one_answer_has_are_refused() {
         use clap::Parser as _;
@@ -362,30 +308,5 @@ mod tests {
                 assert!(of(limit).unwrap_err().contains("1..=1000"), "{limit}");
             }
         }
-    }
-
-    #[test]
-    fn receipts_fit_80_columns_whatever_their_reasons() {
-        let line = ReceiptLine {
-            at: Wall(1),
-            source: "siem".to_owned(),
-            tenant: None,
-            alert: "da637292082891366787_322129023-".repeat(3),
-            fate: Fate::UnknownTenant,
-            reason: "a reason of many words, ".repeat(10),
-            delivery: Coordinates::Webhook { source: "siem".to_owned(), id: None },
-            candidates: serde_json::Value::Null,
-            head: None,
-            ruleset: None,
-            raw: None,
-        };
-        let shown = receipt_listing(&[line.clone(), ReceiptLine { reason: String::new(), ..line }]);
-        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
-        assert!(
-            shown.starts_with("received             fate            alert\n1970-01-01"),
-            "{shown}"
-        );
-        assert_eq!(shown.matches(" words,").count(), 10, "whole: {shown}");
-        assert_eq!(shown.matches("unknown tenant").count(), 2);
     }
 }
