@@ -1,11 +1,13 @@
 //! Lists of actions and of receipts, as the screen shows them.
 
 use super::expected;
-use super::words::state_word;
+use super::words::{state_text, state_word};
 use crate::cli::style::{beside, clean, table};
+use crate::domain::action::State;
 use crate::domain::ids::ActionId;
 use crate::io::{ActionLine, ReceiptLine};
 
+/// What waits for a person has a row of its own that says why.
 pub fn listing(lines: &[ActionLine]) -> String {
     if lines.is_empty() {
         return "no actions\n".into();
@@ -23,7 +25,16 @@ pub fn listing(lines: &[ActionLine]) -> String {
             shortened(&line.alert_id, 17),
         ]
     }));
-    table(&rows)
+    let table = table(&rows);
+    let mut text = String::new();
+    for (at, row) in table.lines().enumerate() {
+        text.push_str(&format!("{row}\n"));
+        let of = at.checked_sub(1).map(|at| &lines[at].state);
+        if let Some(state @ State::Held { .. }) = of {
+            text.push_str(&beside("  ", 2, &clean(&state_text(state))));
+        }
+    }
+    text
 }
 
 /// The start of an id that no other action has: ids of one millisecond differ in what stands from
@@ -61,9 +72,29 @@ pub(super) fn receipt_listing(lines: &[ReceiptLine]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::action::Coordinates;
+    use crate::domain::action::{Approvals, Coordinates, HoldWhy};
     use crate::domain::decision::Fate;
     use crate::domain::time::Wall;
+
+    #[test]
+    fn the_list_says_why_what_is_held_is_held() {
+        let line = |state: State| -> ActionLine {
+            let state = serde_json::to_value(state).unwrap();
+            let mut line = serde_json::json!({
+                "id": "0198c2f4-0000-7000-8000-000000000001", "tenant": "contoso",
+                "machine": "a".repeat(40), "sha1": "b".repeat(40), "alert_id": "da1_1",
+                "class": "urgent", "created": Wall(0), "changed": Wall(0),
+            });
+            line.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+            serde_json::from_value(line).unwrap()
+        };
+        let held = State::Held { why: HoldWhy::Returns, approvals: Approvals::default() };
+        let text = listing(&[line(held), line(State::Expired)]);
+        let rows: Vec<_> = text.lines().collect();
+        assert_eq!(rows.len(), 4, "{text}");
+        assert!(rows[2].starts_with("  held: "), "{text}");
+        assert!(rows[3].contains("expired"), "{text}");
+    }
 
     #[test]
     fn receipts_fit_80_columns_whatever_their_reasons() {
