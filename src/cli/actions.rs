@@ -12,7 +12,6 @@ use super::status::STOPPED;
 use super::style::{Style, beside, clean, counted, print_json};
 use super::votes::{self, FilterArg};
 use super::{Failure, Outcome, runtime};
-use crate::app;
 use crate::config::Config;
 use crate::domain::action::{State, StateName};
 use crate::domain::audit::Role;
@@ -20,6 +19,7 @@ use crate::domain::decision::Fate;
 use crate::domain::vote::Say;
 use crate::io::admin::ROWS_MAX;
 use crate::io::clock::SystemClock;
+use crate::io::store::SqliteStore;
 use crate::io::{
     ActionFilter, ActionLine, ActionReport, Clock as _, ReceiptFilter, ReceiptLine, STOP_FILE,
     Stops, Store as _, stop_file,
@@ -158,8 +158,8 @@ pub async fn list(config: &Config, filter: ActionFilter) -> Result<Vec<ActionLin
     match client::find(config, Role::View).await? {
         Service::Running(service) => service.get("/actions", &filter).await,
         Service::Stopped => {
-            let store = app::open_store(config).map_err(Failure::usage)?;
-            store.actions(filter).await.map_err(Failure::wrong)
+            let listed = async |store: &SqliteStore| store.actions(filter).await;
+            client::with_store(config, listed).await
         }
     }
 }
@@ -170,23 +170,32 @@ pub async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure>
     if !plain {
         return Err(Failure::usage(format!("{id:?} is no action id, nor the start of one")));
     }
-    match client::find(&config, Role::View).await? {
-        Service::Running(service) => service.get(&format!("/actions/{id}"), client::NO_QUERY).await,
+    let none = || Failure::usage(format!("no single action begins with {id}"));
+    find(&config, id).await?.ok_or_else(none)
+}
+
+/// The one action whose id begins so.
+pub async fn find(config: &Config, id: &str) -> Result<Option<ActionReport>, Failure> {
+    let (mut report, pauses) = match client::find(config, Role::View).await? {
+        Service::Running(service) => return service.find(&format!("/actions/{id}")).await,
         Service::Stopped => {
-            let store = app::open_store(&config).map_err(Failure::usage)?;
-            let report = store.action(id).await.map_err(Failure::wrong)?;
-            let none = || Failure::usage(format!("no single action begins with {id}"));
-            let mut report = report.ok_or_else(none)?;
-            let pauses = store.pauses().await.map_err(Failure::wrong)?;
-            let by_file = stop_file(&config.store.sqlite.join(STOP_FILE));
-            let whole = [Some(STOPPED.to_owned()), by_file].into_iter().flatten();
-            let whole = whole.collect::<Vec<_>>().join("; and ");
-            let now = SystemClock::new().now().wall;
-            let stops = Stops { pauses: &pauses, whole: Some(&whole), relay: None, now };
-            report.waits_for = report.stopped_by(&stops);
-            Ok(report)
+            let read = async |store: &SqliteStore| {
+                let report = store.action(id).await?;
+                Ok((report, store.pauses().await?))
+            };
+            match client::with_store(config, read).await? {
+                (Some(report), pauses) => (report, pauses),
+                (None, _) => return Ok(None),
+            }
         }
-    }
+    };
+    let by_file = stop_file(&config.store.sqlite.join(STOP_FILE));
+    let whole = [Some(STOPPED.to_owned()), by_file].into_iter().flatten();
+    let whole = whole.collect::<Vec<_>>().join("; and ");
+    let now = SystemClock::new().now().wall;
+    let stops = Stops { pauses: &pauses, whole: Some(&whole), relay: None, now };
+    report.waits_for = report.stopped_by(&stops);
+    Ok(Some(report))
 }
 
 /// What became of alerts: the reason of each stands in a row of its own.
@@ -203,8 +212,8 @@ pub async fn receipts(
             service.get("/receipts", &query).await
         }
         Service::Stopped => {
-            let store = app::open_store(&config).map_err(Failure::usage)?;
-            store.receipts(filter).await.map_err(Failure::wrong)
+            let listed = async |store: &SqliteStore| store.receipts(filter).await;
+            client::with_store(&config, listed).await
         }
     }
 }

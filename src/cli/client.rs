@@ -8,17 +8,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use clap::Args;
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::Failure;
-use crate::app::LOCAL_TOKEN_FILE;
+use crate::app::{self, LOCAL_TOKEN_FILE};
 use crate::config::Config;
 use crate::domain::audit::Role;
+use crate::io::StoreError;
 use crate::io::admin::ALIVE;
+use crate::io::store::SqliteStore;
 
 /// The configuration where none is named.
 pub const CONFIG_FILE: &str = "lazaret.yaml";
@@ -130,8 +134,8 @@ pub async fn find(config: &Config, role: Role) -> Result<Service, Failure> {
 /// Whether this is how the service says that it lives. Whatever else listens there, such as another
 /// program that took the port, is shown nobody's token.
 async fn is_ours(answer: reqwest::Response) -> bool {
-    let fits = answer.status() == reqwest::StatusCode::OK
-        && answer.content_length() == Some(ALIVE.len() as u64);
+    let fits =
+        answer.status() == StatusCode::OK && answer.content_length() == Some(ALIVE.len() as u64);
     fits && answer.bytes().await.is_ok_and(|body| body == ALIVE)
 }
 
@@ -199,6 +203,16 @@ impl Client {
         self.answer(request).await
     }
 
+    /// The same of something that may not be there.
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
+        let request = self.http.get(format!("{}/api/v1{path}", self.base));
+        let (status, body) = self.send(request).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => read(status, &body).map(Some),
+        }
+    }
+
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -212,24 +226,44 @@ impl Client {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<T, Failure> {
+        let (status, body) = self.send(request).await?;
+        read(status, &body)
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Bytes), Failure> {
         let failed = |why| Failure::wrong(format!("the service does not answer: {why}"));
         let request = request.bearer_auth(self.token.expose_secret());
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(failed)?;
-        if !status.is_success() {
-            let error: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            let why = error["error"].as_str().unwrap_or("no reason given").to_owned();
-            let why = format!("the service answers {status}: {why}");
-            // A name on the command line that is none, as where the service is stopped.
-            return Err(match status {
-                reqwest::StatusCode::NOT_FOUND => Failure::usage(why),
-                _ => Failure::wrong(why),
-            });
-        }
-        serde_json::from_slice(&body)
-            .map_err(|why| Failure::wrong(format!("the service's answer can't be read: {why}")))
+        Ok((status, response.bytes().await.map_err(failed)?))
     }
+}
+
+fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Failure> {
+    if !status.is_success() {
+        let error: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let why = error["error"].as_str().unwrap_or("no reason given").to_owned();
+        let why = format!("the service answers {status}: {why}");
+        // A name on the command line that is none, as where the service is stopped.
+        return Err(match status {
+            StatusCode::NOT_FOUND => Failure::usage(why),
+            _ => Failure::wrong(why),
+        });
+    }
+    serde_json::from_slice(body)
+        .map_err(|why| Failure::wrong(format!("the service's answer can't be read: {why}")))
+}
+
+/// Works on the store of a service that is stopped, and returns once it is closed, so that the next
+/// may open it.
+pub async fn with_store<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&SqliteStore) -> Result<T, StoreError>,
+) -> Result<T, Failure> {
+    let store = app::open_store(config).map_err(Failure::usage)?;
+    let done = work(&store).await;
+    store.close().await;
+    done.map_err(Failure::wrong)
 }
 
 /// Who works on the store itself, for the record: `uid 1000`, the account as the kernel knows it

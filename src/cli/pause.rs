@@ -13,6 +13,7 @@ use crate::domain::ids::{Sha1, TenantName};
 use crate::domain::scope::Scope;
 use crate::io::admin::BrakeRequest;
 use crate::io::clock::SystemClock;
+use crate::io::store::SqliteStore;
 use crate::io::{
     Braked, Clock as _, Pause, Resume, STOP_FILE, braked, pause_and_wait, resume_whole, stop_file,
 };
@@ -92,22 +93,28 @@ async fn on_the_store(
         return Err(Failure::usage(app::no_rule(rule, &config.rules)));
     }
     if direction == Direction::Pause {
-        let store = app::open_store(config).map_err(Failure::usage)?;
         let pause = Pause { scope: scope.clone(), by: client::account(), reason, at };
-        pause_and_wait(&store, &clock, pause).await.map_err(Failure::wrong)?;
-        return braked(&store, scope, None).await.map_err(Failure::wrong);
+        let paused = async |store: &SqliteStore| {
+            pause_and_wait(store, &clock, pause).await?;
+            braked(store, scope, None).await
+        };
+        return client::with_store(config, paused).await;
     }
     let guard = app::guard(config).map_err(Failure::usage)?;
-    let store = app::open_store(config).map_err(Failure::usage)?;
     let resume = Resume { scope: scope.clone(), by: account_voter(), reason, at };
-    let found = resume_whole(&store, guard, resume).await.map_err(Failure::wrong)?;
-    if let Some(why) = found.found_nothing(&scope) {
-        return Err(Failure::wrong(match stop_file(&config.store.sqlite.join(STOP_FILE)) {
+    let resumed = async |store: &SqliteStore| {
+        let found = resume_whole(store, guard, resume).await?;
+        match found.found_nothing(&scope) {
+            Some(why) => Ok(Err(why)),
+            None => braked(store, scope, Some(found)).await.map(Ok),
+        }
+    };
+    client::with_store(config, resumed).await?.map_err(|why| {
+        Failure::wrong(match stop_file(&config.store.sqlite.join(STOP_FILE)) {
             Some(by_file) => format!("{why}. But {by_file}"),
             None => why,
-        }));
-    }
-    braked(&store, scope, Some(found)).await.map_err(Failure::wrong)
+        })
+    })
 }
 
 impl ScopeArg {

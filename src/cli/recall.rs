@@ -10,7 +10,6 @@ use clap::Args as ClapArgs;
 use super::client::{self, Client, ConfigArg, Service};
 use super::style::{Style, print_json};
 use super::{Failure, Outcome, check_reason, runtime};
-use crate::app;
 use crate::domain::audit::Role;
 use crate::domain::ids::Sha1;
 use crate::io::admin::RecallRequest;
@@ -64,8 +63,7 @@ pub fn run(args: Args) -> Outcome {
         match client::find(&config, role).await? {
             Service::Running(service) => from_service(&service, &args).await,
             Service::Stopped => {
-                let store = app::open_store(&config).map_err(Failure::usage)?;
-                on_the_store(&store, &args).await.map_err(Failure::wrong)
+                client::with_store(&config, async |store| on_the_store(store, &args).await).await
             }
         }
     })?;

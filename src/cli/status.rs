@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::client::{self, ConfigArg, Service};
 use super::style::{Style, print_json};
 use super::{Failure, Outcome, runtime};
-use crate::app;
 use crate::config::Config;
 use crate::domain::audit::Role;
 use crate::domain::time::Wall;
 use crate::io::clock::SystemClock;
+use crate::io::store::SqliteStore;
 use crate::io::{Clock as _, FateCount, Report, STOP_FILE, Store as _, Summary, stop_file};
 
 #[derive(Debug, ClapArgs)]
@@ -74,9 +74,9 @@ pub fn run(args: Args) -> Outcome {
                 if report.problems.is_empty() { Ok(()) } else { Err(Failure::wrong("")) }
             }
             Service::Stopped => {
-                let store = app::open_store(&config).map_err(Failure::usage)?;
                 let now = SystemClock::new().now().wall;
-                let summary = store.summary().await.map_err(Failure::wrong)?;
+                let summarised = async |store: &SqliteStore| store.summary().await;
+                let summary = client::with_store(&config, summarised).await?;
                 let stopped = Stopped::new(&config, now, summary);
                 if args.json {
                     print_json(&stopped);

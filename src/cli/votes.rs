@@ -14,6 +14,7 @@ use crate::domain::audit::Role;
 use crate::domain::vote::{Say, Voted, Voter};
 use crate::io::admin::{ROWS_MAX, VoteRequest};
 use crate::io::clock::SystemClock;
+use crate::io::store::SqliteStore;
 use crate::io::{ActionFilter, ActionLine, Ballot, Clock as _, Store as _, VoteLine, Which};
 
 /// Rows of a preview.
@@ -163,10 +164,10 @@ async fn cast(
         }
         Service::Stopped => {
             let guard = app::guard(config).map_err(Failure::usage)?;
-            let store = app::open_store(config).map_err(Failure::usage)?;
             let at = SystemClock::new().now().wall;
             let ballot = Ballot { which, say, by: account_voter(), reason, at };
-            store.vote(ballot, guard).await.map_err(Failure::wrong)
+            let vote = async |store: &SqliteStore| store.vote(ballot, guard).await;
+            client::with_store(config, vote).await
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::app::{App, Tuning};
+use crate::domain::time::Wall;
 use crate::io::{Braked, Report};
 use crate::simulator::{Settings, Simulator};
 
@@ -112,4 +113,21 @@ async fn what_listens_and_speaks_no_tls_is_not_called_stopped() {
     let config = configuration(dir.path(), &other.url(), &other.local_addr().to_string());
     let why = running(&config, Role::View).await.err().unwrap();
     assert!(why.starts_with("the admin listener at https://127.0.0.1:"), "{why}");
+}
+
+#[tokio::test]
+async fn the_store_of_a_stopped_service_is_given_back_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let config = configuration(dir.path(), "http://127.0.0.1:1", &address);
+    for _ in 0..50 {
+        let work = async |store: &SqliteStore| {
+            // What it still has to do when nobody waits for it any more.
+            for _ in 0..10 {
+                drop(store.probe(Wall(0)));
+            }
+            Ok(())
+        };
+        with_store(&config, work).await.expect("nobody else has it");
+    }
 }

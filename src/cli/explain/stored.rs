@@ -8,6 +8,7 @@ use super::report::{Acted, Asked, From, OfAlert, OfCandidate, Payload, Report};
 use crate::cli::Failure;
 use crate::cli::actions;
 use crate::cli::client::ConfigArg;
+use crate::config::Config;
 use crate::domain::candidate::{Candidate, Fields};
 use crate::domain::decision::{CandidateAnswer, Decision};
 use crate::domain::ids::ActionId;
@@ -64,7 +65,7 @@ impl Asking<'_> {
         let config = self.config.load()?;
         let search = self.search(&config);
         let mut receipts = self.receipts(id, tenant).await?;
-        let actions = self.actions(id, &receipts).await;
+        let actions = self.actions(&config, id, &receipts).await?;
         let found = find(&search, id, &receipts, &actions).and_then(|found| {
             let is_all = actions.iter().all(|action| makes(&found, action));
             let why = "it alone does not make the pairs that led to actions: more was told of it";
@@ -134,7 +135,12 @@ impl Asking<'_> {
     }
 
     /// The actions that this alert led to. One that is gone says nothing.
-    async fn actions(&self, id: &str, receipts: &[ReceiptLine]) -> Vec<ActionReport> {
+    async fn actions(
+        &self,
+        config: &Config,
+        id: &str,
+        receipts: &[ReceiptLine],
+    ) -> Result<Vec<ActionReport>, Failure> {
         let mut ids: Vec<ActionId> = Vec::new();
         for receipt in receipts {
             let candidates: Vec<CandidateAnswer> =
@@ -150,10 +156,10 @@ impl Asking<'_> {
         }
         let mut found = Vec::new();
         for action in ids.iter().take(ACTIONS) {
-            let report = actions::show(self.config, &action.to_string()).await.ok();
+            let report = actions::find(config, &action.to_string()).await?;
             found.extend(report.filter(|report| report.line.alert_id == id));
         }
-        found
+        Ok(found)
     }
 
     /// By what an action keeps of its candidate, with the places that its payload tells.
