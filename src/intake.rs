@@ -171,7 +171,6 @@ impl Intake {
 
     /// Takes deliveries until all senders are gone.
     pub async fn run(self, mut deliveries: mpsc::Receiver<Delivery>) {
-        self.fill_cache().await;
         let mut look = tokio::time::interval(JOIN_LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut commits: FuturesOrdered<BoxFuture<'static, Commit>> = FuturesOrdered::new();
@@ -230,22 +229,6 @@ impl Intake {
     fn judging(&self, predict: Predict) -> Arc<Judging> {
         let (shared, in_force) = (self.shared.clone(), self.rules.load_full());
         Arc::new(Judging { shared, in_force, predict, asks: true })
-    }
-
-    async fn fill_cache(&self) {
-        if self.shared.settings.cache == 0 {
-            return;
-        }
-        let limit = usize::try_from(self.shared.settings.cache).unwrap_or(usize::MAX);
-        match self.store.blocking(self.shared.clock.now().wall, limit).await {
-            Ok(effects) => {
-                for (key, owner) in effects {
-                    self.shared.predicted.insert(key, owner);
-                }
-            }
-            // Only speed is lost: the rows decide.
-            Err(why) => tracing::warn!(%why, "the duplicate cache starts empty"),
-        }
     }
 
     /// Decodes and judges from the front of what waits as much as one transaction may bring, and

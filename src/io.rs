@@ -240,13 +240,6 @@ pub trait Store: Send + Sync {
         window: Duration,
     ) -> BoxFuture<'static, Result<Resumed, StoreError>>;
 
-    /// Effects that still block, of the newest `limit` actions: to fill the duplicate cache.
-    fn blocking(
-        &self,
-        now: Wall,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Vec<(EffectKey, ActionId)>, StoreError>>;
-
     fn offsets(&self, source: &SourceName) -> BoxFuture<'static, Result<Offsets, StoreError>>;
 
     /// Pauses, durably, with its change on the chain. Paused twice is paused once.

@@ -69,7 +69,7 @@ use crate::domain::action::{
 use crate::domain::audit::Change;
 use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::guard::Guard;
-use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::ids::{ActionId, SourceName, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::{Clocks, Now, Wall};
 use crate::limits;
@@ -252,15 +252,6 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'static, Result<Resumed, StoreError>> {
         let tenant = tenant.clone();
         self.write(move |db| attempts::resume(db, &tenant, now, window))
-    }
-
-    fn blocking(
-        &self,
-        now: Wall,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Vec<(EffectKey, ActionId)>, StoreError>> {
-        // It only predicts, so it need not stand in the writer's way.
-        self.read(move |db| effects::blocking(db, now, limit))
     }
 
     fn offsets(&self, source: &SourceName) -> BoxFuture<'static, Result<Offsets, StoreError>> {

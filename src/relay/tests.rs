@@ -244,14 +244,6 @@ impl Store for World {
         unimplemented!("the relay takes nothing in")
     }
 
-    fn blocking(
-        &self,
-        _: Wall,
-        _: usize,
-    ) -> BoxFuture<'static, Result<Vec<(EffectKey, ActionId)>, StoreError>> {
-        unimplemented!("the relay knows no effects")
-    }
-
     fn offsets(&self, _: &SourceName) -> BoxFuture<'static, Result<Offsets, StoreError>> {
         unimplemented!("the relay knows no offsets")
     }

@@ -11,14 +11,14 @@ use super::check::{Damage, When};
 use super::fault::Fault;
 use super::offsets;
 use super::open::{self, Lock};
-use super::{actions, attempts, chain, effects, intake, pauses, purge, release, report, verify};
+use super::{actions, attempts, chain, intake, pauses, purge, release, report, verify};
 use crate::domain::action::{
     Begun, Class, ClosedAttempt, Depth, Heads, NewAttempt, Resumed, StateName,
 };
 use crate::domain::audit::Change;
 use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::guard::Guard;
-use crate::domain::ids::{ActionId, EffectKey, SourceName, TenantName};
+use crate::domain::ids::{ActionId, SourceName, TenantName};
 use crate::domain::scope::Scope;
 use crate::domain::time::{Clocks, Now, Wall};
 use crate::io::{
@@ -169,14 +169,6 @@ impl Db {
         window: Duration,
     ) -> Result<Resumed, StoreError> {
         self.alone(|db| attempts::resume(&db.connection, tenant, now, window))
-    }
-
-    pub fn blocking(
-        &mut self,
-        now: Wall,
-        limit: usize,
-    ) -> Result<Vec<(EffectKey, ActionId)>, StoreError> {
-        self.alone(|db| effects::blocking(&db.connection, now, limit))
     }
 
     pub fn offsets(&mut self, source: &SourceName) -> Result<Offsets, StoreError> {

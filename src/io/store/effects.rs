@@ -150,27 +150,6 @@ fn end(
     Ok(())
 }
 
-/// Effects that block, of the newest actions. Not of all: it is asked for at a start, which must
-/// not take longer the longer the queue is.
-pub(super) fn blocking(
-    db: &Connection,
-    now: Wall,
-    limit: usize,
-) -> Result<Vec<(EffectKey, ActionId)>, Fault> {
-    let mut select = db.prepare_cached(
-        "SELECT e.tenant, e.machine, e.sha1, e.owner
-         FROM (SELECT id, tenant, machine, sha1 FROM actions ORDER BY sequence DESC LIMIT ?2) a
-         CROSS JOIN effects e ON e.tenant = a.tenant AND e.machine = a.machine
-             AND e.sha1 = a.sha1 AND e.owner = a.id
-         WHERE e.ended IS NULL OR e.blocks_until > ?1 OR e.success_until > ?1",
-    )?;
-    let rows = select.query_map(params![now, super::limit(limit)], |row| {
-        let key = EffectKey { tenant: row.get(0)?, machine: row.get(1)?, sha1: row.get(2)? };
-        Ok((key, row.get(3)?))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 fn read(row: &Row<'_>) -> rusqlite::Result<Effect> {
     let id = row.get(0)?;
     let owner = match row.get::<_, Option<StateName>>(1)? {

@@ -252,22 +252,6 @@ fn only_attempts_that_may_still_be_sent_are_waited_for() {
 }
 
 #[test]
-fn effects_that_block_are_told_newest_first() {
-    let mut world = World::new();
-    for number in 1..=4 {
-        world.take(brings(acts(number, effect(1, number as u8))));
-    }
-    world.succeeded(id(1));
-    world.ended(id(2), timed_out());
-    let blocking = |world: &mut World, now, limit| -> Vec<ActionId> {
-        world.db.blocking(now, limit).unwrap().into_iter().map(|(_, owner)| owner).collect()
-    };
-    assert_eq!(blocking(&mut world, wall(), 9), [id(4), id(3), id(1)]);
-    assert_eq!(blocking(&mut world, wall(), 2), [id(4), id(3)]);
-    assert_eq!(blocking(&mut world, wall() + 2 * DAY, 9), [id(4), id(3)]);
-}
-
-#[test]
 fn each_tenant_with_a_queue_is_told_with_its_most_urgent_class() {
     let mut world = World::new();
     let asked = |world: &World| positions::tenants_with_queue(&world.db.connection).unwrap();
@@ -316,18 +300,4 @@ fn who_has_made_calls_is_told_with_those_of_the_window_and_what_is_open() {
     assert_eq!(world.db.connection.execute(damage, []).unwrap(), 1);
     let caller = asked(&world, TenantName::new("contosp"));
     assert_eq!((caller.calls, caller.open), (vec![], 0));
-}
-
-#[test]
-fn the_duplicate_cache_is_filled_with_what_blocks_of_the_newest_actions() {
-    let mut world = World::new();
-    for number in 1..=4 {
-        world.take(brings(acts(number, effect(number as u8, 1))));
-    }
-    world.accepted(id(4));
-    world.shift(id(4), StateName::Accepted, timed_out());
-    let blocking = |world: &mut World, limit| world.db.blocking(wall(), limit).unwrap();
-    let all = [3, 2, 1].map(|number: u8| (effect(number, 1), id(number.into())));
-    assert_eq!(blocking(&mut world, 10), all, "newest first; what timed out blocks nothing");
-    assert_eq!(blocking(&mut world, 2), all[..1], "older actions are not looked at");
 }
