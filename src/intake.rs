@@ -365,3 +365,6 @@ enum Predict {
     FromCache,
     Nothing,
 }
+
+#[cfg(test)]
+mod tests;
