@@ -319,6 +319,17 @@ fn who_has_made_calls_is_told_with_those_of_the_window_and_what_is_open() {
 }
 
 #[test]
+fn a_call_that_was_answered_is_in_the_window_from_its_answer_on() {
+    let mut world = one_queued();
+    assert!(matches!(world.begin(id(1)), Begun::Written(_)));
+    world.later(MINUTE);
+    let closed = world.closed(201);
+    assert_eq!(world.db.apply(Some(&closed), &[]).unwrap(), []);
+    let caller = callers::caller(&world.db.connection, contoso(), world.now, HOUR).unwrap();
+    assert_eq!(caller.calls, [world.now.wall]);
+}
+
+#[test]
 fn the_duplicate_cache_is_filled_with_what_blocks_of_the_newest_actions() {
     let mut world = World::new();
     for number in 1..=4 {
