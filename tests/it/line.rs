@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::world::{Setting, World, alert, assert_balance, call_of, json, run};
+use crate::world::{
+    Setting, TENANT_ID, World, alert, assert_balance, call_of, json, run, tenant_id,
+};
 
 async fn succeeded(world: &World) {
     world
@@ -95,6 +97,32 @@ async fn a_tenant_with_another_name_does_not_begin_with_an_empty_window() {
 
     std::fs::write(world.config(), config).unwrap();
     world.start().await;
+    world.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_of_a_tenant_that_is_configured_no_more_is_told() {
+    let mut world = World::new(Setting { tenants: 2, ..Setting::default() }).await;
+    world.start().await;
+    assert!(run(&world, &["pause", "--reason", "an exercise"]).await.status.success());
+    let of_t1 = alert(1).replace(TENANT_ID, &tenant_id(1));
+    assert_eq!(world.post("msg_1", &of_t1).await.unwrap().0, 202);
+    world.stop();
+
+    let config = std::fs::read_to_string(world.config()).unwrap();
+    let (before, _) = config.split_once("\n  - name: t1\n").unwrap();
+    let (_, after) = config.split_once("\nreconcile:").unwrap();
+    let without = format!("{before}\nreconcile:{after}").replace("[contoso, t1]", "[contoso]");
+    std::fs::write(world.config(), without).unwrap();
+    let told = "tenant t1 is not in the configuration: nothing becomes of its 1 actions";
+    let says = async |world: &World, command: &str| {
+        let said = json(&run(world, &[command, "--json"]).await).to_string();
+        assert!(said.contains(told), "{command}: {said}");
+    };
+    says(&world, "status").await;
+    says(&world, "doctor").await;
+    world.start().await;
+    says(&world, "status").await;
     world.stop();
 }
 
