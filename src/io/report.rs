@@ -287,6 +287,30 @@ pub struct QueueLine {
 }
 
 #[cfg(test)]
+impl Report {
+    /// What a service with these relays tells that has nothing else to tell.
+    pub(crate) fn of_relays(relays: Vec<RelayLine>, now: Wall) -> Self {
+        Self {
+            version: String::new(),
+            node: "lazaret-1".to_owned(),
+            mode: "enforce".to_owned(),
+            rules: 1,
+            ruleset: String::new(),
+            rules_refused: None,
+            store_trouble: None,
+            started: Wall(0),
+            now,
+            summary: Summary::default(),
+            relays,
+            credentials: Vec::new(),
+            kafka: Vec::new(),
+            channels: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
