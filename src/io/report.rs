@@ -389,4 +389,15 @@ mod tests {
         report.problems = vec![format!("{BY_FILE} /private/STOP is there")];
         assert_eq!(report.public_problems(), wanted);
     }
+
+    #[test]
+    fn a_queued_action_is_stopped_by_the_file_and_by_the_relay_of_its_own_tenant() {
+        let relay = |tenant: &str| RelayLine { tenant: tenant.to_owned(), ..RelayLine::default() };
+        let mut report = Report::of_relays(vec![relay("fabrikam"), relay("contoso")], Wall(1));
+        assert_eq!(report.stops(&TenantName::new("contoso")).whole, None);
+        report.problems = vec!["another".to_owned(), format!("{BY_FILE} /data/STOP is there")];
+        let stops = report.stops(&TenantName::new("contoso"));
+        assert_eq!(stops.whole, Some(report.problems[1].as_str()));
+        assert_eq!(stops.relay, Some(&report.relays[1]));
+    }
 }

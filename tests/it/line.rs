@@ -162,8 +162,8 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     let (status, _) = world.post("msg_1", &alert(1)).await.unwrap();
     assert_eq!(status, 202, "alerts are still taken");
     let listed = json(&run(&world, &["actions", "list", "--json"]).await);
-    let shown =
-        json(&run(&world, &["actions", "show", listed[0]["id"].as_str().unwrap(), "--json"]).await);
+    let show = ["actions", "show", listed[0]["id"].as_str().unwrap(), "--json"];
+    let shown = json(&run(&world, &show).await);
     let waits = shown["waits_for"].as_str().unwrap();
     assert!(waits.starts_with("the pause of everything, by token local at "), "{waits}");
     assert!(waits.ends_with(": an exercise"), "once: {waits}");
@@ -173,6 +173,8 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     assert_eq!(json(&status)["summary"]["pauses"][0]["by"], "token local");
     assert_eq!(world.ready().await, Value::from(vec!["dispatch is paused"]), "and no more");
     world.stop();
+    let stopped = json(&run(&world, &show).await);
+    assert_eq!(stopped["waits_for"], format!("{waits}; and the service is stopped"));
     world.start().await;
     world.stop();
     assert!(world.calls().is_empty(), "a restart does not end a pause");
