@@ -95,8 +95,13 @@ async fn what_waits_is_judged_as_far_as_transactions_take_it_and_answered_in_ord
         let properties = json!({"AlertId": format!("da{n}_1"), "Timestamp": time});
         json!({"time": time, "category": category, "properties": properties}).to_string()
     };
-    let of_rows = each.map(row).collect::<Vec<_>>().join("\n");
-    for (source, body) in [("siem", of_files), ("xdr", of_rows)] {
+    let of_rows = each.clone().map(row).collect::<Vec<_>>().join("\n");
+    let bare = |n| json!({"id": format!("da{n}_1"), "severity": "Low"}).to_string();
+    let of_alerts = each.clone().map(bare).collect::<Vec<_>>().join("\n");
+    let unreadable = vec!["{}"; each.len()].join("\n");
+    for (source, body) in
+        [("siem", of_files), ("xdr", of_rows), ("siem", of_alerts), ("siem", unreadable)]
+    {
         // One is being stored while the next is judged, and no third before the first is stored.
         let wanted = [(0, 2), (1, 2), (2, 3), (3, 3), (4, 3), (5, 3)];
         assert_eq!(answers(source, body).await, wanted, "{source}");
