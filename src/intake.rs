@@ -348,3 +348,6 @@ enum Predict {
     FromCache,
     Nothing,
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,8 @@ impl ListenerMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Wall;
+    use crate::io::RelayLine;
 
     #[test]
     fn names_begin_with_lazaret() {
@@ -159,5 +161,24 @@ mod tests {
         let line = r#"lazaret_webhook_requests_total{source="siem",status="202"} 1"#;
         assert!(page.contains(line), "{page}");
         assert!(page.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_relay_that_is_stuck_and_lists_that_fail_are_counted_until_they_are_over() {
+        let relay = |stuck: &[&str], list_failing_since| RelayLine {
+            tenant: "contoso".to_owned(),
+            stuck: stuck.iter().map(ToString::to_string).collect(),
+            list_failing_since,
+            ..RelayLine::default()
+        };
+        let metrics = Metrics::new();
+        for (relay, value) in [(relay(&["no"], Some(Wall(0))), 1), (relay(&[], None), 0)] {
+            metrics.absorb(&Report::of_relays(vec![relay], Wall(0)));
+            let page = metrics.encode();
+            for name in ["relay_stuck", "list_failing"] {
+                let line = format!("lazaret_{name}{{tenant=\"contoso\"}} {value}\n");
+                assert!(page.contains(&line), "{line}{page}");
+            }
+        }
     }
 }

@@ -276,6 +276,7 @@ fn problems(report: &Report) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::dispatcher::Snapshot;
 
     #[test]
     fn a_list_that_fails_is_a_problem_after_some_minutes() {
@@ -295,5 +296,32 @@ mod tests {
             "{told}"
         );
         assert_eq!(unlisted(&RelayLine::default(), at), None);
+    }
+
+    #[test]
+    fn what_keeps_a_tenant_from_going_on_is_a_problem() {
+        let relay = RelayLine {
+            tenant: "contoso".to_owned(),
+            stuck: vec!["could not record what happened: it does not read".to_owned()],
+            list_failing_since: Some(Wall(0)),
+            ..RelayLine::default()
+        };
+        let told = problems(&Report::of_relays(vec![relay], Wall(0) + limits::LIST_FAILING));
+        let stuck = "nothing goes on for tenant contoso: could not record what happened: it does";
+        assert!(told[0].starts_with(stuck), "{told:?}");
+        assert!(told[1].contains("list of machine actions fails"), "{told:?}");
+    }
+
+    #[test]
+    fn a_relay_tells_since_when_lists_fail_and_what_the_store_does_not_do() {
+        let status = RelayStatus::default();
+        let unlisted = Some((Wall(1), "403 Forbidden".to_owned()));
+        status.set(Snapshot { unlisted, ..Snapshot::default() });
+        status.stuck("record what happened", Some(&StoreError::Io("no".to_owned())));
+        let line = relay(&TenantName::new("contoso"), &status);
+        assert_eq!(line.list_failing_since, Some(Wall(1)));
+        assert_eq!(line.list_error.as_deref(), Some("403 Forbidden"));
+        assert_eq!(line.stuck, status.why_stuck());
+        assert_eq!(line.stuck.len(), 1);
     }
 }

@@ -304,6 +304,9 @@ fn stamped(when: &str, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::domain::time::Wall;
+
     #[test]
     fn more_rows_than_one_answer_has_are_refused() {
         use clap::Parser as _;
@@ -317,5 +320,22 @@ mod tests {
                 assert!(of(limit).unwrap_err().contains("1..=1000"), "{limit}");
             }
         }
+    }
+
+    #[test]
+    fn the_page_of_an_action_says_what_it_waits_for_and_how_often_it_was_called_again() {
+        let report = serde_json::json!({
+            "id": "0198c2f4-0000-7000-8000-000000000001", "tenant": "contoso",
+            "machine": "a".repeat(40), "sha1": "b".repeat(40), "alert_id": "da1_1",
+            "class": "urgent", "created": Wall(0), "changed": Wall(0), "state": "queued",
+            "not_before": Wall(0), "tries": 0, "busy_since": null, "comment": "c",
+            "expires": Wall(9), "rules": [], "ruleset": "", "candidate": {}, "raw": null,
+            "delivery": {"via": "webhook", "source": "siem", "id": null}, "attempts": [],
+            "changes": [], "again": 2, "waits_for": "mode observe",
+        });
+        let page = page(Style::plain(), &serde_json::from_value(report).unwrap());
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(page.contains("waits for mode observe"), "{page}");
+        assert!(page.contains("called again once so far; to be called again"), "{page}");
     }
 }

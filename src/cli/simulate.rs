@@ -261,6 +261,13 @@ mod tests {
     }
 
     #[test]
+    fn of_files_that_nobody_has_set_it_tells_unless_that_is_not_wanted() {
+        assert_eq!(settings(&[]).unwrap().unknown_files, UnknownFiles::Unsigned);
+        let known_only = settings(&["--known-files-only"]).unwrap();
+        assert_eq!(known_only.unknown_files, UnknownFiles::NotFound);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_with_an_example() {
         for (words, says) in [
             (["--calls", "100"], "100/60s"),

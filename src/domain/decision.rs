@@ -280,12 +280,13 @@ pub struct JudgedDelivery {
 }
 
 impl JudgedDelivery {
-    /// How much it brings: itself, and each file and row that is judged or kept for it.
+    /// How much it brings: itself, and each file and row that is judged or kept for it. An alert
+    /// that names no file, or does not read, is as much as one that names one.
     pub fn weight(&self) -> usize {
         let files = self.receipts.iter().map(|receipt| match &receipt.content {
-            Content::Judged(judged) => judged.len(),
-            Content::Asks(asked) => asked.candidates.len(),
-            Content::Unreadable { .. } | Content::UnknownTenant { .. } => 0,
+            Content::Judged(judged) => judged.len().max(1),
+            Content::Asks(asked) => asked.candidates.len().max(1),
+            Content::Unreadable { .. } | Content::UnknownTenant { .. } => 1,
         });
         1 + files.sum::<usize>() + self.joins.as_ref().map_or(0, |joins| joins.rows.len())
     }

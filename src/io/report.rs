@@ -287,6 +287,30 @@ pub struct QueueLine {
 }
 
 #[cfg(test)]
+impl Report {
+    /// What a service with these relays tells that has nothing else to tell.
+    pub(crate) fn of_relays(relays: Vec<RelayLine>, now: Wall) -> Self {
+        Self {
+            version: String::new(),
+            node: "lazaret-1".to_owned(),
+            mode: "enforce".to_owned(),
+            rules: 1,
+            ruleset: String::new(),
+            rules_refused: None,
+            store_trouble: None,
+            started: Wall(0),
+            now,
+            summary: Summary::default(),
+            relays,
+            credentials: Vec::new(),
+            kafka: Vec::new(),
+            channels: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -364,5 +388,16 @@ mod tests {
         report.summary.pauses.clear();
         report.problems = vec![format!("{BY_FILE} /private/STOP is there")];
         assert_eq!(report.public_problems(), wanted);
+    }
+
+    #[test]
+    fn a_queued_action_is_stopped_by_the_file_and_by_the_relay_of_its_own_tenant() {
+        let relay = |tenant: &str| RelayLine { tenant: tenant.to_owned(), ..RelayLine::default() };
+        let mut report = Report::of_relays(vec![relay("fabrikam"), relay("contoso")], Wall(1));
+        assert_eq!(report.stops(&TenantName::new("contoso")).whole, None);
+        report.problems = vec!["another".to_owned(), format!("{BY_FILE} /data/STOP is there")];
+        let stops = report.stops(&TenantName::new("contoso"));
+        assert_eq!(stops.whole, Some(report.problems[1].as_str()));
+        assert_eq!(stops.relay, Some(&report.relays[1]));
     }
 }

@@ -34,7 +34,7 @@ impl RelayStatus {
     }
 
     /// The store does not do that for this reason, or has done it now.
-    pub(super) fn stuck(&self, what: &'static str, error: Option<&StoreError>) {
+    pub(crate) fn stuck(&self, what: &'static str, error: Option<&StoreError>) {
         let Some(error) = error else {
             lock(&self.stuck).remove(what);
             return;
@@ -49,7 +49,7 @@ impl RelayStatus {
         lock(&self.stuck).insert(what, format!("{error}{advice}"));
     }
 
-    pub(super) fn set(&self, snapshot: Snapshot) {
+    pub(crate) fn set(&self, snapshot: Snapshot) {
         *lock(&self.snapshot) = snapshot;
     }
 

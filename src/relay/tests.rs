@@ -14,6 +14,7 @@ use crate::domain::action::{
 };
 use crate::domain::answer::{Answer, CancelAnswer, Fetched, ListQuery, Listing, Machines};
 use crate::domain::audit::What;
+use crate::domain::cancel::{Step, Wanted};
 use crate::domain::decision::{Judge, JudgedDelivery};
 use crate::domain::dispatcher::{Called, NotBegun};
 use crate::domain::guard::NoGuard;
@@ -22,6 +23,7 @@ use crate::domain::limiter::{Limit, Permit};
 use crate::domain::scope::Scope;
 use crate::domain::time::{Boot, BootId, Now, Wall};
 use crate::domain::tracker::TrackerSettings;
+use crate::io::recall::{FileReport, Recall, RecallStore, Withdrawn};
 use crate::io::{
     ActionFilter, ActionLine, ActionReport, AuditLine, Ballot, ChainHead, MakeAttempt, Offsets,
     ReceiptFilter, ReceiptLine, Resume, Resumption, Retention, Standing, Summary, Taken, VoteLine,
@@ -162,6 +164,46 @@ impl Api for World {
 
     fn machines(&self, _: Permit, _: String) -> BoxFuture<'static, Fetched<Machines>> {
         unimplemented!("the relay reads no machine")
+    }
+}
+
+impl RecallStore for World {
+    fn cancels(
+        &self,
+        _: &TenantName,
+        _: usize,
+    ) -> BoxFuture<'static, Result<Vec<Wanted>, StoreError>> {
+        let fails = self.records_that_fail.lock().unwrap().pop_front();
+        at_once(fails.map_or(Ok(Vec::new()), Err))
+    }
+
+    fn settle(&self, _: Vec<Step>, _: Wall) -> BoxFuture<'static, Result<(), StoreError>> {
+        at_once(Ok(()))
+    }
+
+    fn recall(&self, _: Recall) -> BoxFuture<'static, Result<(), StoreError>> {
+        unimplemented!("for people")
+    }
+
+    fn open_actions(&self, _: Sha1) -> BoxFuture<'static, Result<Vec<ActionId>, StoreError>> {
+        unimplemented!("for people")
+    }
+
+    fn withdraw(
+        &self,
+        _: Recall,
+        _: Vec<ActionId>,
+    ) -> BoxFuture<'static, Result<Withdrawn, StoreError>> {
+        unimplemented!("for people")
+    }
+
+    fn file(
+        &self,
+        _: Sha1,
+        _: i64,
+        _: usize,
+    ) -> BoxFuture<'static, Result<FileReport, StoreError>> {
+        unimplemented!("for people")
     }
 }
 
@@ -394,6 +436,36 @@ async fn what_no_retry_mends_stops_the_tenant_and_is_told() {
     shutdown.cancel();
     assert_eq!(running.await.unwrap(), Ok(()));
     assert_eq!(status.why_stuck(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_keeps_cancels_from_being_made_is_told_in_the_status_of_the_relay() {
+    let (world, _seen) = World::new();
+    let full = StoreError::Full(9);
+    *world.records_that_fail.lock().unwrap() = [full].into();
+    let (status, shutdown) = (Arc::new(RelayStatus::default()), CancellationToken::new());
+    let canceller = Canceller {
+        tenant: TenantName::new("contoso"),
+        limits: vec![Limit::new(100, Duration::from_secs(60)).unwrap()],
+        store: world.clone(),
+        api: world.clone(),
+        clock: world.clone(),
+        places: Places::default(),
+        nudge: Nudge::default(),
+        status: status.clone(),
+    };
+    let running = tokio::spawn(canceller.run(shutdown.clone()));
+    let becomes = async |stuck: bool| {
+        while status.why_stuck().is_empty() == stuck {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, becomes(true)).await.expect("it is told");
+    let told = status.why_stuck().concat();
+    assert!(told.starts_with("could not read what is to be cancelled: "), "{told}");
+    tokio::time::timeout(LONG, becomes(false)).await.expect("it is over");
+    shutdown.cancel();
+    assert_eq!(running.await.unwrap(), Ok(()));
 }
 
 #[tokio::test]

@@ -131,6 +131,16 @@ async fn a_file_stops_everything_for_hands_that_have_nothing_else() {
         })
         .await;
     assert!(world.calls().is_empty());
+    let listed = json(&run(&world, &["actions", "list", "--json"]).await);
+    let show = ["actions", "show", listed[0]["id"].as_str().unwrap(), "--json"];
+    let waits = async |world: &World| {
+        json(&run(world, &show).await)["waits_for"].as_str().unwrap_or_default().to_owned()
+    };
+    let by_file = waits(&world).await;
+    assert!(by_file.contains(&file.display().to_string()), "{by_file}");
+    world.stop();
+    assert_eq!(waits(&world).await, format!("the service is stopped; and {by_file}"));
+    world.start().await;
     let status = run(&world, &["status"]).await;
     let screen = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(screen.contains(&format!("rm {}", file.display())), "{screen}");

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::world::{Setting, World, alert, assert_balance, call_of, json, run};
+use crate::world::{
+    Setting, TENANT_ID, World, alert, assert_balance, call_of, json, run, tenant_id,
+};
 
 async fn succeeded(world: &World) {
     world
@@ -99,6 +101,32 @@ async fn a_tenant_with_another_name_does_not_begin_with_an_empty_window() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_of_a_tenant_that_is_configured_no_more_is_told() {
+    let mut world = World::new(Setting { tenants: 2, ..Setting::default() }).await;
+    world.start().await;
+    assert!(run(&world, &["pause", "--reason", "an exercise"]).await.status.success());
+    let of_t1 = alert(1).replace(TENANT_ID, &tenant_id(1));
+    assert_eq!(world.post("msg_1", &of_t1).await.unwrap().0, 202);
+    world.stop();
+
+    let config = std::fs::read_to_string(world.config()).unwrap();
+    let (before, _) = config.split_once("\n  - name: t1\n").unwrap();
+    let (_, after) = config.split_once("\nreconcile:").unwrap();
+    let without = format!("{before}\nreconcile:{after}").replace("[contoso, t1]", "[contoso]");
+    std::fs::write(world.config(), without).unwrap();
+    let told = "tenant t1 is not in the configuration: nothing becomes of its 1 actions";
+    let says = async |world: &World, command: &str| {
+        let said = json(&run(world, &[command, "--json"]).await).to_string();
+        assert!(said.contains(told), "{command}: {said}");
+    };
+    says(&world, "status").await;
+    says(&world, "doctor").await;
+    world.start().await;
+    says(&world, "status").await;
+    world.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_alert_is_not_acted_on() {
     let mut world = World::new(Setting::default()).await;
     world.start().await;
@@ -134,8 +162,8 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     let (status, _) = world.post("msg_1", &alert(1)).await.unwrap();
     assert_eq!(status, 202, "alerts are still taken");
     let listed = json(&run(&world, &["actions", "list", "--json"]).await);
-    let shown =
-        json(&run(&world, &["actions", "show", listed[0]["id"].as_str().unwrap(), "--json"]).await);
+    let show = ["actions", "show", listed[0]["id"].as_str().unwrap(), "--json"];
+    let shown = json(&run(&world, &show).await);
     let waits = shown["waits_for"].as_str().unwrap();
     assert!(waits.starts_with("the pause of everything, by token local at "), "{waits}");
     assert!(waits.ends_with(": an exercise"), "once: {waits}");
@@ -145,6 +173,8 @@ async fn nothing_is_sent_while_paused_whether_the_service_runs_or_not() {
     assert_eq!(json(&status)["summary"]["pauses"][0]["by"], "token local");
     assert_eq!(world.ready().await, Value::from(vec!["dispatch is paused"]), "and no more");
     world.stop();
+    let stopped = json(&run(&world, &show).await);
+    assert_eq!(stopped["waits_for"], format!("{waits}; and the service is stopped"));
     world.start().await;
     world.stop();
     assert!(world.calls().is_empty(), "a restart does not end a pause");

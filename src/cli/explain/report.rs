@@ -310,3 +310,79 @@ fn part(step: &Step, fields: &Fields<'_>, origins: &Origins) -> OfPart {
     }
     OfPart { depth: step.depth, seen: step.seen, part: said, leaf }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::time::Wall;
+    use crate::traffic::{RULE, SAMPLE};
+
+    const SPARE: &str = "\
+title: Spare the backup
+id: 0d9c1b7e-4f5a-4c8d-9b1e-2a3f4c5d6e7f
+logsource: {product: microsoft_defender}
+detection:
+  backup: {file.name: backup.exe}
+  condition: backup
+response: {action: deny}
+";
+
+    #[test]
+    fn what_became_of_an_action_is_said_with_who_let_it_go_on_and_whether_it_was_called() {
+        let expired = |released_by: &[&str]| -> ActionReport {
+            serde_json::from_value(json!({
+                "id": "0198c2f4-0000-7000-8000-000000000001", "tenant": "contoso",
+                "machine": "a".repeat(40), "sha1": "b".repeat(40), "alert_id": "da1_1",
+                "class": "urgent", "created": Wall(0), "changed": Wall(0), "state": "expired",
+                "comment": "c", "expires": Wall(9), "rules": [], "ruleset": "", "candidate": {},
+                "raw": null, "delivery": {"via": "webhook", "source": "siem", "id": null},
+                "attempts": [], "changes": [], "released_by": released_by,
+            }))
+            .unwrap()
+        };
+        let said = |action: &ActionReport| {
+            let mut of = OfCandidate {
+                machine: String::new(),
+                sha1: String::new(),
+                file: None,
+                rules: Vec::new(),
+                counts: Vec::new(),
+                outcome: "act",
+                sentence: "So: the rules would let it act.".to_owned(),
+                nearest: None,
+            };
+            of.led_to(action);
+            of.sentence
+        };
+        let (rules, became) =
+            ("So: the rules would let it act.", "What became of it: it expired, and was never");
+        assert_eq!(said(&expired(&[])), format!("{rules} {became} called."));
+        let by = "It was let go on by token ana, token bo.";
+        let released = expired(&["token ana", "token bo"]);
+        assert_eq!(said(&released), format!("{rules} {by} {became} called."));
+    }
+
+    #[test]
+    fn what_rules_hold_is_said_as_what_they_would_do_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let sample = dir.path().join(SAMPLE.0);
+        std::fs::create_dir_all(sample.parent().unwrap()).unwrap();
+        std::fs::write(sample, SAMPLE.1).unwrap();
+        std::fs::write(dir.path().join("rule.yml"), RULE).unwrap();
+        std::fs::write(dir.path().join("spare.yml"), SPARE).unwrap();
+        let loaded = crate::rules::load(dir.path(), Wall(0)).unwrap_or_else(|why| panic!("{why}"));
+        let asked = Asked { rules: &loaded.ruleset, only: &[] };
+        // Nobody knows the file's name.
+        let fields = json!({
+            "alert.severity": "high", "file.entity": "file", "file.detection_status": "detected",
+        });
+        let fields = fields.to_string();
+        let fields = Fields::from_snapshot(&fields, Wall(0)).unwrap();
+        let (machine, sha1) = ("a".repeat(40), "b".repeat(40));
+        let of = asked.judged(machine, sha1, &fields, None, &Origins::default());
+        assert_eq!(of.outcome, "hold");
+        assert!(of.sentence.starts_with("So: the rules would hold it for a person: "), "{of:?}");
+    }
+}

@@ -1,8 +1,11 @@
 //! What the admin listener answers to requests that are wrong.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use axum::body::Body as Content;
 use axum::extract::Request;
 use http_body_util::BodyExt as _;
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use super::*;
@@ -207,4 +210,36 @@ async fn who_fails_too_often_waits_and_locks_out_nobody_else() {
     assert_eq!((&page[0]["position"], &page[0]["what"]), (&2.into(), &"sign_in_refused".into()));
     let told = [r#"{"from":"192.0.2.1","times":13}"#, r#"{"from":"192.0.2.2","times":1}"#];
     assert_eq!(refused, told, "one entry for each address, once");
+}
+
+#[tokio::test]
+async fn all_who_ask_without_a_token_share_what_one_look_at_the_store_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, admin) = people(dir.path());
+    let (looks, may_end) = (Arc::new(AtomicU32::new(0)), Arc::new(Semaphore::new(0)));
+    let (counted, ends) = (looks.clone(), may_end.clone());
+    let report = move || -> BoxFuture<'static, Result<Report, StoreError>> {
+        let (counted, ends) = (counted.clone(), ends.clone());
+        Box::pin(async move {
+            counted.fetch_add(1, Ordering::Relaxed);
+            ends.acquire().await.expect("it is open").forget();
+            Ok(Report::of_relays(Vec::new(), Wall(1)))
+        })
+    };
+    let listener = router(Admin { report: Arc::new(report), ..admin });
+    let ask = |number: usize| {
+        let path = ["/readyz", "/metrics"][number % 2];
+        let request = Request::get(path).body(Content::empty()).unwrap();
+        tokio::spawn(listener.clone().oneshot(request))
+    };
+    let asked: Vec<_> = (0..10).map(ask).collect();
+    // All of them have asked before the first look ends.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    may_end.add_permits(10);
+    for one in asked {
+        assert_eq!(one.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(looks.load(Ordering::Relaxed), 2);
 }

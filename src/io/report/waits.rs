@@ -60,7 +60,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::ids::{Sha1, TenantName};
+    use crate::domain::ids::{MachineId, Sha1, TenantName};
 
     fn queued(not_before: i64) -> ActionReport {
         let digits = |digit: &str| digit.repeat(40);
@@ -93,7 +93,8 @@ mod tests {
         let wanted = format!("the pause of {file}, by token ana at {}: a false positive", Wall(0));
         assert_eq!(said, wanted);
         let ours = Scope::Tenant(TenantName::new("contoso"));
-        for scope in [Scope::All, ours, Scope::Rule("rule-1".to_owned())] {
+        let machine = Scope::Machine(MachineId::parse(&"a".repeat(40)).unwrap());
+        for scope in [Scope::All, ours, machine, Scope::Rule("rule-1".to_owned())] {
             assert!(
                 says(std::slice::from_ref(&scope)).unwrap().contains(&scope.to_string()),
                 "{scope}"
@@ -103,6 +104,7 @@ mod tests {
         let others = [
             Scope::Tenant(TenantName::new("fabrikam")),
             Scope::Rule("rule-2".to_owned()),
+            Scope::Machine(MachineId::parse(&"c".repeat(40)).unwrap()),
             Scope::Sha1(other),
         ];
         assert_eq!(says(&others), None);

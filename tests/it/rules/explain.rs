@@ -352,3 +352,32 @@ fn a_rule_whose_test_fails_is_explained_all_the_same() {
     let output = explain(&rule.replacen("alert.category", "alert.catgory", 1));
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_each_file_of_an_alert_it_is_told_what_became_of_its_own_action() {
+    let mut world = World::new(Setting::default()).await;
+    world.start().await;
+    run(&world, &["pause", "--reason", "an exercise", "--json"]).await;
+    let mut both: Value = serde_json::from_str(&alert(1)).unwrap();
+    let mut other = both["evidence"][0].clone();
+    other["sha1"] = format!("1{:039x}", 2).into();
+    both["evidence"].as_array_mut().unwrap().push(other.clone());
+    world.post("m-1", &both.to_string()).await.unwrap();
+    let listed = run(&world, &["actions", "list", "--json"]).await;
+    let mut listed = listed.as_array().unwrap().iter();
+    let rejected = listed.find(|action| action["sha1"] == other["sha1"]).unwrap();
+    let reject = ["actions", "reject", rejected["id"].as_str().unwrap(), "--reason", "no"];
+    run(&world, &[&reject[..], &["--json"]].concat()).await;
+    let dir = world.dir.path().join("rules").display().to_string();
+    let of_alert = ["rules", "explain", "--rules", &dir, "--alert-id", &id_of(&alert(1)), "--json"];
+    let told = run(&world, &of_alert).await;
+    let candidates = told["alerts"][0]["candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 2, "{told}");
+    for one in candidates {
+        let is_rejected = one["sha1"] == other["sha1"];
+        let became = if is_rejected { "it was rejected by token local" } else { "it is queued" };
+        let said = one["sentence"].as_str().unwrap();
+        assert!(said.contains(&format!("What became of it: {became}")), "{said}");
+    }
+    world.stop();
+}

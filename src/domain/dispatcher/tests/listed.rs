@@ -28,3 +28,10 @@ fn lists_that_fail_are_told_since_the_first_until_one_is_read() {
     }
     assert_eq!(list(Listing::Page { entries: Vec::new(), read: 0, next: false }).0, None);
 }
+
+#[test]
+fn lists_that_failed_are_not_told_while_nothing_waits_for_one() {
+    let mut desk = Desk::new(100);
+    desk.dispatcher.unlisted = Some((desk.now.wall, "403 Forbidden".to_owned()));
+    assert_eq!(desk.dispatcher.snapshot(desk.now).unlisted, None);
+}

@@ -42,6 +42,8 @@ fn a_damaged_action_ends_and_leads_to_no_other_for_the_window() {
         world.later(DAY);
         world.shift(id(1), StateName::Queued, State::Expired);
         assert_eq!(world.count("actions WHERE state = 'expired'"), 1, "{damage}");
+        assert_eq!(world.count("states WHERE count > 0 AND state = 'expired'"), 1, "{damage}");
+        assert_eq!(world.count("states WHERE count > 0"), 1, "it is not queued too: {damage}");
         let again = |span: Duration| later(span, brings(acts(2, effect(1, 1))));
         assert!(is_duplicate(&world.decide(again(2 * DAY - HOUR)), id(1)), "{damage}");
         assert!(is_act(&world.decide(again(2 * DAY)), id(2)), "{damage}");
@@ -79,7 +81,8 @@ fn a_file_whose_owner_is_not_found_stays_blocked_and_is_named() {
     world.take(brings(acts(1, effect(1, 1))));
     flip(&world, "effects", "owner");
     let decision = world.decide(later(9 * DAY, brings(acts(2, effect(1, 1)))));
-    assert!(matches!(decision, Decision::Duplicate { .. }), "{decision:?}");
+    let Decision::Duplicate { why, .. } = decision else { panic!("{decision:?}") };
+    assert_eq!(why, "the same file on the same machine is in doubt");
     world.shift(id(1), StateName::Queued, State::Expired);
     let faults = world.db.verify_rows().unwrap();
     assert!(faults.iter().any(|fault| fault.contains("has no open owner")), "{faults:?}");

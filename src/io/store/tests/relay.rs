@@ -301,3 +301,14 @@ fn who_has_made_calls_is_told_with_those_of_the_window_and_what_is_open() {
     let caller = asked(&world, TenantName::new("contosp"));
     assert_eq!((caller.calls, caller.open), (vec![], 0));
 }
+
+#[test]
+fn a_call_that_was_answered_is_in_the_window_from_its_answer_on() {
+    let mut world = one_queued();
+    assert!(matches!(world.begin(id(1)), Begun::Written(_)));
+    world.later(MINUTE);
+    let closed = world.closed(201);
+    assert_eq!(world.db.apply(Some(&closed), &[]).unwrap(), []);
+    let caller = callers::caller(&world.db.connection, contoso(), world.now, HOUR).unwrap();
+    assert_eq!(caller.calls, [world.now.wall]);
+}
