@@ -286,8 +286,8 @@ fn port_of(log: &str, listener: &str) -> u16 {
     rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
-/// A port below the ephemeral range that is free now.
-fn free_port() -> u16 {
+/// A port that is free now, below the ephemeral range: no connection is given it meanwhile.
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = 20_000 + (std::process::id() % 600) as u16 * 20;
     loop {

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, free_port};
 use crate::world::{LONGEST, SECRET, alert, post_signed};
 
 #[derive(Deserialize)]
@@ -91,10 +91,6 @@ fn run(service: &Service, dir: &Path, replace: &[(String, String)]) -> Running {
     let log = std::fs::File::create(dir.join(format!("{}.log", arguments[0]))).unwrap();
     let out = Stdio::from(log.try_clone().unwrap());
     Running(command.stdout(out).stderr(Stdio::from(log)).spawn().unwrap())
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test(flavor = "multi_thread")]

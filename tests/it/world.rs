@@ -2,7 +2,6 @@
 //! killed at any moment while both remember what they saw.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
@@ -15,6 +14,8 @@ use lazaret::io::store::Db;
 use lazaret::io::{Clock, Report, Summary};
 use lazaret::simulator::{self, Endpoint, Limit, Reckoning, Simulator};
 use tempfile::TempDir;
+
+use crate::broker::free_port;
 
 /// How long anything may take that should take a moment.
 pub const LONGEST: Duration = Duration::from_secs(180);
@@ -85,10 +86,6 @@ pub struct World {
     pub failpoints: String,
     http: reqwest::Client,
     seal: Seal,
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 impl World {

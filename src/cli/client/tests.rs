@@ -8,10 +8,6 @@ use crate::domain::time::Wall;
 use crate::io::{Braked, Report};
 use crate::simulator::{Settings, Simulator};
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Writes a certificate for a name that nobody asks for, by nobody whom the system knows.
 fn issue(dir: &Path) {
     let issued = rcgen::generate_simple_self_signed(["lazaret.test".to_owned()]).unwrap();
@@ -26,14 +22,13 @@ fn configuration(dir: &Path, simulator: &str, admin: &str) -> Config {
     issue(dir);
     let text = format!(
         "node: a\nstore: {{sqlite: ./data}}\nrules: ./rules\nlisten:\n  \
-         webhooks: {{address: '127.0.0.1:{}'}}\n  \
+         webhooks: {{address: '127.0.0.1:0'}}\n  \
          admin: {{address: '{admin}', tls: {{certificate: admin.crt, key: admin.key}}}}\n\
          sources:\n  - {{name: siem, tenants: [contoso], webhook: {{format: defender-alert, \
          verify: {{scheme: none}}}}}}\ntenants:\n  \
          - {{name: contoso, id: 11111111-2222-3333-4444-555555555555, api: '{simulator}', \
          login: '{simulator}', credential: {{client_id: 66666666-7777-8888-9999-000000000000, \
-         secret: {{file: secret}}}}}}\n",
-        free_port()
+         secret: {{file: secret}}}}}}\n"
     );
     Config::parse(&text, &dir.join("lazaret.yaml")).unwrap()
 }
@@ -49,10 +44,9 @@ async fn running(config: &Config, role: Role) -> Result<Client, String> {
 async fn a_service_with_tls_is_found_by_its_own_certificate_and_can_be_paused() {
     let dir = tempfile::tempdir().unwrap();
     let simulator = Simulator::bind(Settings::default()).await.unwrap();
-    let admin = format!("0.0.0.0:{}", free_port());
-    let config = configuration(dir.path(), &simulator.url(), &admin);
-    assert_eq!(running(&config, Role::View).await.err().as_deref(), Some("stopped"));
+    let mut config = configuration(dir.path(), &simulator.url(), "0.0.0.0:0");
     let app = App::start(&config, Tuning::default()).await.unwrap();
+    config.listen.admin.address.set_port(app.admin.port());
 
     let client = running(&config, Role::View).await.unwrap();
     assert!(client.url().starts_with("https://127.0.0.1:"), "{}", client.url());
@@ -118,8 +112,7 @@ async fn what_listens_and_speaks_no_tls_is_not_called_stopped() {
 #[tokio::test]
 async fn the_store_of_a_stopped_service_is_given_back_each_time() {
     let dir = tempfile::tempdir().unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
-    let config = configuration(dir.path(), "http://127.0.0.1:1", &address);
+    let config = configuration(dir.path(), "http://127.0.0.1:1", "127.0.0.1:1");
     for _ in 0..50 {
         let work = async |store: &SqliteStore| {
             // What it still has to do when nobody waits for it any more.
