@@ -19,6 +19,7 @@ const QUEUED: usize = 1_000_000;
 const FEW: usize = 1000;
 /// When memory is looked at once more.
 const LATER: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_millis(200);
 const FIRST_CALL_WITHIN: Duration = Duration::from_secs(600);
 
 /// How the run before ended, and what of the store the system still has in memory.
@@ -29,6 +30,9 @@ enum Before {
     /// Killed, and the machine was started anew.
     Cold,
 }
+
+/// What is started, and how it was left.
+type Turn<'a> = (&'a Site, Before);
 
 pub fn run(scale: Scale) {
     let runtime = runtime();
@@ -46,33 +50,29 @@ pub fn run(scale: Scale) {
             &format!("filled in {:.0} s", began.elapsed().as_secs_f64()),
         ],
     );
-    let mut memory = Vec::new();
+    let turns: [Turn<'_>; 4] = [
+        (&little, Before::Stopped),
+        (&much, Before::Stopped),
+        (&much, Before::Killed),
+        (&much, Before::Cold),
+    ];
     let mut times = [(); 4].map(|()| Rounds::default());
+    let refill =
+        |round| queue::fill(&mut queue::open(&little.load()), few * round..few * (round + 1));
     for round in 0..scale.pairs {
         // The run before has called all it had.
-        queue::fill(&mut queue::open(&little.load()), round * few..(round + 1) * few);
-        let turns = [
-            (&little, Before::Stopped),
-            (&much, Before::Stopped),
-            (&much, Before::Killed),
-            (&much, Before::Cold),
-        ];
+        refill(round);
         for (turn, (site, before)) in turns.into_iter().enumerate() {
             prepare(site, before);
             let (process, took) = first_call(site, &simulator);
             times[turn].push(took.as_secs_f64() * 1000.0);
-            if round == 0 {
-                let then = process.megabytes("VmHWM");
-                std::thread::sleep(later);
-                memory.push((then, process.megabytes("VmHWM"), process.megabytes("VmRSS")));
-            }
-            match turns.get(turn + 1) {
-                // So the next finds a log that nobody has put into the file.
-                Some((_, Before::Killed | Before::Cold)) => drop(process),
-                _ => process.stop(),
-            }
+            end(process, turns.get(turn + 1));
         }
     }
+    // Afterwards: tens of thousands are called meanwhile, and each that is not ended yet is read by
+    // the starts that follow.
+    refill(scale.pairs);
+    let memory = memory(&turns, &simulator, later);
     table::columns("ms", "× few");
     let most = Target::AtMost(2000.0);
     let names = ["few, stopped", "stopped", "killed", "killed, nothing cached"];
@@ -84,6 +84,28 @@ pub fn run(scale: Scale) {
     for (name, (then, peak, now)) in names.iter().zip(memory) {
         let verdict = Target::AtMost(200.0).verdict(peak);
         println!("  {name:<24}{then:>11.1}{peak:>19.1}{now:>9.1}  {verdict}");
+    }
+}
+
+/// Of each: the peak at the first call, and some time later the peak and what is held then.
+fn memory(turns: &[Turn<'_>], simulator: &Simulator, later: Duration) -> Vec<(f64, f64, f64)> {
+    let mut found = Vec::new();
+    for (turn, &(site, before)) in turns.iter().enumerate() {
+        prepare(site, before);
+        let (process, _) = first_call(site, simulator);
+        let then = process.megabytes("VmHWM");
+        std::thread::sleep(later);
+        found.push((then, process.megabytes("VmHWM"), process.megabytes("VmRSS")));
+        end(process, turns.get(turn + 1));
+    }
+    found
+}
+
+/// So that the next one finds the log as its name says.
+fn end(process: Process, next: Option<&Turn<'_>>) {
+    match next {
+        Some((_, Before::Killed | Before::Cold)) => drop(process),
+        _ => process.stop(),
     }
 }
 
@@ -108,6 +130,8 @@ fn forget(path: &Path) {
 
 /// Starts the program and waits until Defender has answered a call of it.
 fn first_call(site: &Site, simulator: &Simulator) -> (Process, Duration) {
+    // What was killed before may have sent calls that are read only now.
+    std::thread::sleep(SETTLE);
     let mut arrivals = simulator.subscribe();
     let began = Instant::now();
     let mut process = Process::spawn(&site.config());
