@@ -1,6 +1,8 @@
 //! Calls that are lost on the way there or back, in the whole service: what Defender has done is
 //! never called for again, and what it has not done is, once.
 
+use std::time::Duration;
+
 use lazaret::domain::action::StateName;
 use lazaret::simulator::{Effect, Endpoint, Fault, Trouble};
 use serde_json::Value;
@@ -35,7 +37,10 @@ fn troubles() -> Vec<Trouble> {
 /// A world of a tenant for each alert: what fails several times in a row is given time, and here
 /// each trouble is to be met at once and alone.
 async fn world_of(alerts: usize) -> World {
-    World::new(Setting { tenants: u8::try_from(alerts).unwrap(), ..Setting::default() }).await
+    let tenants = u8::try_from(alerts).unwrap();
+    // What has ended before its refusal was heard is not taken for what holds the machine.
+    let running_for = Duration::from_secs(5);
+    World::new(Setting { tenants, running_for, ..Setting::default() }).await
 }
 
 /// Alert `n` meets the n-th of these, counted from 1.
