@@ -1,7 +1,9 @@
 //! What the demo plays on: a directory that goes away with it, a simulator, and the service, set up
 //! from a configuration file as a user would write it.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -108,12 +110,21 @@ fn write(home: &Path, simulator: &str, alert: &str) -> std::io::Result<()> {
     let secret = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
     std::fs::write(home.join("webhook.secret"), format!("whsec_{secret}"))?;
     std::fs::write(home.join("defender.secret"), "simulated")?;
-    let (webhooks, admin) = (free_port()?, free_port()?);
+    // Not where another demo begins.
+    let webhooks = free_port(PORTS.start + (std::process::id() % 12_000) as u16)?;
+    let admin = free_port(webhooks + 1)?;
     std::fs::write(home.join("lazaret.yaml"), config(webhooks, admin, simulator))
 }
 
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// Ports below this are given to no connection on its way out, and stay free until the service
+/// listens.
+const PORTS: Range<u16> = 20_000..32_768;
+
+/// The first free one from there on.
+fn free_port(from: u16) -> std::io::Result<u16> {
+    let mut ports = (from..PORTS.end).chain(PORTS.start..from);
+    let free = ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    free.ok_or_else(|| ErrorKind::AddrInUse.into())
 }
 
 fn config(webhooks: u16, admin: u16, simulator: &str) -> String {
