@@ -53,19 +53,19 @@ fn judged(tenant: &str, windows: &[WindowLine], share: f64) -> Finding {
         );
         return Finding::new(&check, Health::Warn, text);
     }
+    if let Some(full) = windows.iter().find(|of| of.used >= of.calls) {
+        let text = format!(
+            "{used}: what is queued waits for room, at most {}; `lazaret status` says until when",
+            written_span(Duration::from_secs_f64(full.per_seconds))
+        );
+        return Finding::new(&check, Health::Warn, text);
+    }
     if let Some((calls, limit)) = exceeded(windows) {
         let text = format!(
             "{used}; that lets {calls} calls out in {} where Defender takes {} of one application: \
              lower budgets.quarantine, unless Microsoft has granted you more",
             written_span(limit.per.0),
             limit.calls
-        );
-        return Finding::new(&check, Health::Warn, text);
-    }
-    if let Some(full) = windows.iter().find(|of| of.used >= of.calls) {
-        let text = format!(
-            "{used}: what is queued waits for room, at most {}; `lazaret status` says until when",
-            written_span(Duration::from_secs_f64(full.per_seconds))
         );
         return Finding::new(&check, Health::Warn, text);
     }
@@ -76,10 +76,24 @@ fn judged(tenant: &str, windows: &[WindowLine], share: f64) -> Finding {
 /// its time.
 fn exceeded(windows: &[WindowLine]) -> Option<(u64, Budget)> {
     Budgets::default().quarantine.into_iter().find_map(|limit| {
-        let turns = |of: &WindowLine| (limit.per.0.as_secs_f64() / of.per_seconds).ceil() as u64;
-        let calls = windows.iter().map(|of| of.calls as u64 * turns(of)).min()?;
+        let calls = most(windows, limit.per.0.as_secs_f64())?;
         (calls > limit.calls.into()).then_some((calls, limit))
     })
+}
+
+/// The most calls that all of these windows let out within so many seconds.
+fn most(windows: &[WindowLine], seconds: f64) -> Option<u64> {
+    let each = |of: &WindowLine| {
+        // As long as a slot is taken.
+        let per = of.per_seconds * 1.001;
+        let (turns, rest) = ((seconds / per).floor(), seconds % per);
+        let last = match turns > 0.0 {
+            true => most(windows, rest).unwrap_or(0),
+            false => u64::MAX,
+        };
+        of.calls as u64 * turns as u64 + last.min(of.calls as u64)
+    };
+    windows.iter().map(each).min()
 }
 
 /// As a start would reckon now.
@@ -152,5 +166,7 @@ mod tests {
         assert!(text.contains("6000 calls out in 1h where Defender takes 1500"), "{text}");
         let text = says(&[(30, 15.0), (1500, 3600.0)]).unwrap();
         assert!(text.contains("120 calls out in 1m"), "{text}");
+        assert_eq!(says(&[(95, 59.0), (5, 1.0), (1500, 3600.0)]), None, "100 in a minute");
+        assert_eq!(says(&[(30, 60.0), (1400, 3540.0)]), None, "1430 in an hour");
     }
 }
