@@ -65,7 +65,7 @@ impl Asking<'_> {
         let config = self.config.load()?;
         let search = self.search(&config);
         let mut receipts = self.receipts(id, tenant).await?;
-        let actions = self.actions(&config, id, &receipts).await?;
+        let (actions, unread) = self.actions(&config, id, &receipts).await;
         let found = find(&search, id, &receipts, &actions).and_then(|found| {
             let is_all = actions.iter().all(|action| makes(&found, action));
             let why = "it alone does not make the pairs that led to actions: more was told of it";
@@ -73,7 +73,7 @@ impl Asking<'_> {
         });
         receipts.iter_mut().for_each(|receipt| receipt.raw = None);
         let newest = receipts.last().expect("there is one");
-        let (payload, alerts) = match found {
+        let (mut payload, alerts) = match found {
             Ok(mut found) => {
                 let alert = self.of_text(&mut found, newest, &actions)?;
                 (found.payload, vec![alert])
@@ -93,6 +93,7 @@ impl Asking<'_> {
                 (Payload { from: From::Snapshot, said }, vec![alert])
             }
         };
+        payload.said.push_str(&unread);
         Ok(self.report(None, receipts, payload, alerts))
     }
 
@@ -134,13 +135,14 @@ impl Asking<'_> {
         Ok(lines)
     }
 
-    /// The actions that this alert led to. One that is gone says nothing.
+    /// The actions that this alert led to, and what is to be said of those that can't be read. One
+    /// that is gone says nothing.
     async fn actions(
         &self,
         config: &Config,
         id: &str,
         receipts: &[ReceiptLine],
-    ) -> Result<Vec<ActionReport>, Failure> {
+    ) -> (Vec<ActionReport>, String) {
         let mut ids: Vec<ActionId> = Vec::new();
         for receipt in receipts {
             let candidates: Vec<CandidateAnswer> =
@@ -154,12 +156,14 @@ impl Asking<'_> {
                 }
             }
         }
-        let mut found = Vec::new();
+        let (mut found, mut unread) = (Vec::new(), String::new());
         for action in ids.iter().take(ACTIONS) {
-            let report = actions::find(config, &action.to_string()).await?;
-            found.extend(report.filter(|report| report.line.alert_id == id));
+            match actions::find(config, &action.to_string()).await {
+                Ok(report) => found.extend(report.filter(|report| report.line.alert_id == id)),
+                Err(why) => unread.push_str(&format!(" Action {action} can't be read: {why}.")),
+            }
         }
-        Ok(found)
+        (found, unread)
     }
 
     /// By what an action keeps of its candidate, with the places that its payload tells.
