@@ -27,8 +27,9 @@ pub use tenants::*;
 /// enough that one transaction stays under some milliseconds.
 pub const INTAKE_BATCH: usize = 256;
 
-/// Files and rows in one intake transaction, or one delivery's where that has more: a call that
-/// waits for the writer has two seconds, and each may take some kilobytes of memory.
+/// Files, rows, and alerts that name no file, in one intake transaction, or one delivery's where
+/// that has more: a call that waits for the writer has two seconds, and each may take some
+/// kilobytes of memory.
 pub const INTAKE_WEIGHT: usize = 1000;
 
 /// Batches that intake has in the store at once: one commits while the next is judged.

@@ -46,7 +46,7 @@ pub fn run(scale: Scale) {
     table::heading(
         &format!("9. From exec to the first call, {} actions queued", table::number(queued as f64)),
         &[
-            &format!("baseline: {few} queued; the store's file has {}", megabytes(&much)),
+            &format!("baseline: at least {few} queued; the store's file has {}", megabytes(&much)),
             &format!("filled in {:.0} s", began.elapsed().as_secs_f64()),
         ],
     );
@@ -60,7 +60,6 @@ pub fn run(scale: Scale) {
     let refill =
         |round| queue::fill(&mut queue::open(&little.load()), few * round..few * (round + 1));
     for round in 0..scale.pairs {
-        // The run before has called all it had.
         refill(round);
         for (turn, (site, before)) in turns.into_iter().enumerate() {
             prepare(site, before);
@@ -87,7 +86,8 @@ pub fn run(scale: Scale) {
     }
 }
 
-/// Of each: the peak at the first call, and some time later the peak and what is held then.
+/// Of each: the peak at the first call, and some time later the peak and what is held then. What
+/// one has called is accepted when the next starts.
 fn memory(turns: &[Turn<'_>], simulator: &Simulator, later: Duration) -> Vec<(f64, f64, f64)> {
     let mut found = Vec::new();
     for (turn, &(site, before)) in turns.iter().enumerate() {

@@ -177,7 +177,7 @@ pub async fn show(config: &ConfigArg, id: &str) -> Result<ActionReport, Failure>
 /// The one action whose id begins so.
 pub async fn find(config: &Config, id: &str) -> Result<Option<ActionReport>, Failure> {
     let (mut report, pauses) = match client::find(config, Role::View).await? {
-        Service::Running(service) => return service.find(&format!("/actions/{id}")).await,
+        Service::Running(service) => return service.get_if_there(&format!("/actions/{id}")).await,
         Service::Stopped => {
             let read = async |store: &SqliteStore| {
                 let report = store.action(id).await?;

@@ -204,7 +204,10 @@ impl Client {
     }
 
     /// The same of something that may not be there.
-    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
+    pub async fn get_if_there<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Option<T>, Failure> {
         let request = self.http.get(format!("{}/api/v1{path}", self.base));
         let (status, body) = self.send(request).await?;
         match status {

@@ -104,7 +104,8 @@ pub struct RelayLine {
     /// When the last action of each class that is queued now is expected to start.
     #[serde(default)]
     pub ends: Vec<(Class, Wall)>,
-    /// Why nothing is sent at the moment, and until when.
+    /// Why nothing is sent at the moment, and until when: by an answer of Defender's, or by what
+    /// shuts the tenant here, such as a pause.
     pub blocked: Option<String>,
     pub blocked_until: Option<Wall>,
     /// Since when Defender's list of machine actions fails and why, while an action waits for it:

@@ -44,7 +44,7 @@ struct World {
     did: UnboundedSender<Did>,
     queued: Mutex<Vec<Head>>,
     begun: Mutex<Begun>,
-    records_that_fail: Mutex<VecDeque<StoreError>>,
+    failures: Mutex<VecDeque<StoreError>>,
     answer: Mutex<Answer>,
     /// An answer comes only while there is room in it.
     answers: Arc<Semaphore>,
@@ -66,7 +66,7 @@ impl World {
             did,
             queued: Mutex::default(),
             begun: Mutex::new(Begun::Written(Call { key, comment: "c".to_owned() })),
-            records_that_fail: Mutex::default(),
+            failures: Mutex::default(),
             answer: Mutex::new(Answer::Accepted { machine_action }),
             answers: Arc::new(Semaphore::new(1)),
             started: Instant::now(),
@@ -173,7 +173,7 @@ impl RecallStore for World {
         _: &TenantName,
         _: usize,
     ) -> BoxFuture<'static, Result<Vec<Wanted>, StoreError>> {
-        let fails = self.records_that_fail.lock().unwrap().pop_front();
+        let fails = self.failures.lock().unwrap().pop_front();
         at_once(fails.map_or(Ok(Vec::new()), Err))
     }
 
@@ -226,7 +226,7 @@ impl Store for World {
         _: Option<ClosedAttempt>,
         changes: Vec<Change>,
     ) -> BoxFuture<'static, Result<Vec<Change>, StoreError>> {
-        if let Some(error) = self.records_that_fail.lock().unwrap().pop_front() {
+        if let Some(error) = self.failures.lock().unwrap().pop_front() {
             self.queue(2);
             self.do_this(Did::FailedToRecord);
             return at_once(Err(error));
@@ -399,7 +399,7 @@ async fn a_nudge_leads_to_a_call_and_its_answer_is_recorded() {
 async fn nothing_is_called_while_what_happened_is_not_recorded() {
     let (world, mut seen) = World::new();
     world.queue(1);
-    *world.records_that_fail.lock().unwrap() =
+    *world.failures.lock().unwrap() =
         [StoreError::Io("disk full".to_owned()), StoreError::Io("disk full".to_owned())].into();
     let relay = world.relay();
     let (nudge, shutdown) = (relay.nudge(), CancellationToken::new());
@@ -422,7 +422,7 @@ async fn what_no_retry_mends_stops_the_tenant_and_is_told() {
     let (world, mut seen) = World::new();
     world.queue(1);
     let damaged = StoreError::Corrupt("it does not read".to_owned());
-    *world.records_that_fail.lock().unwrap() = [damaged.clone(), damaged].into();
+    *world.failures.lock().unwrap() = [damaged.clone(), damaged].into();
     let relay = world.relay();
     let (status, shutdown) = (relay.status(), CancellationToken::new());
     let running = tokio::spawn(relay.run(shutdown.clone(), LONG));
@@ -442,7 +442,7 @@ async fn what_no_retry_mends_stops_the_tenant_and_is_told() {
 async fn what_keeps_cancels_from_being_made_is_told_in_the_status_of_the_relay() {
     let (world, _seen) = World::new();
     let full = StoreError::Full(9);
-    *world.records_that_fail.lock().unwrap() = [full].into();
+    *world.failures.lock().unwrap() = [full].into();
     let (status, shutdown) = (Arc::new(RelayStatus::default()), CancellationToken::new());
     let canceller = Canceller {
         tenant: TenantName::new("contoso"),
@@ -522,7 +522,7 @@ async fn a_missing_permission_pauses_the_tenant_durably() {
 async fn a_closed_store_ends_the_relay() {
     let (world, _seen) = World::new();
     world.queue(1);
-    world.records_that_fail.lock().unwrap().push_back(StoreError::Closed);
+    world.failures.lock().unwrap().push_back(StoreError::Closed);
     let ended = world.relay().run(CancellationToken::new(), LONG).await;
     assert_eq!(ended, Err(RelayError::StoreClosed));
 }
