@@ -31,6 +31,10 @@ impl Dice {
     }
 }
 
+/// How long a sender waits for an answer before it sends again: longer than the service takes at
+/// most.
+const GIVES_UP: Duration = Duration::from_secs(30);
+
 /// Sends again, under the same id, whatever was not acknowledged.
 pub struct Sender {
     http: reqwest::Client,
@@ -46,7 +50,7 @@ pub struct Sender {
 impl Sender {
     pub fn to(world: &World) -> Self {
         Self {
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder().no_proxy().timeout(GIVES_UP).build().unwrap(),
             seal: Arc::new(Seal::new(Scheme::StandardWebhooks, &[SECRET.into()]).unwrap()),
             url: format!("http://127.0.0.1:{}/webhooks/siem", world.webhooks),
             open: Arc::default(),
