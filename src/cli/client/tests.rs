@@ -44,7 +44,9 @@ async fn running(config: &Config, role: Role) -> Result<Client, String> {
 async fn a_service_with_tls_is_found_by_its_own_certificate_and_can_be_paused() {
     let dir = tempfile::tempdir().unwrap();
     let simulator = Simulator::bind(Settings::default()).await.unwrap();
-    let mut config = configuration(dir.path(), &simulator.url(), "0.0.0.0:0");
+    let mut config = configuration(dir.path(), &simulator.url(), "0.0.0.0:1");
+    assert_eq!(running(&config, Role::View).await.err().as_deref(), Some("stopped"));
+    config.listen.admin.address.set_port(0);
     let app = App::start(&config, Tuning::default()).await.unwrap();
     config.listen.admin.address.set_port(app.admin.port());
 
