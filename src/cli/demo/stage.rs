@@ -116,7 +116,7 @@ fn write(home: &Path, simulator: &str, alert: &str) -> std::io::Result<()> {
     std::fs::write(home.join("lazaret.yaml"), config(webhooks, admin, simulator))
 }
 
-/// Ports below this are given to no connection on its way out, and stay free until the service
+/// No connection is given one of these on its way out, so that they stay free until the service
 /// listens.
 const PORTS: Range<u16> = 20_000..32_768;
 
